@@ -1,0 +1,44 @@
+namespace MArk.Serving;
+
+/// <summary>Everything a <see cref="IBatchPolicy"/> may decide from. Times are scheduling time: monotonic since the model started.</summary>
+public readonly ref struct BatchContext
+{
+    /// <summary>Now.</summary>
+    public required TimeSpan Now { get; init; }
+
+    /// <summary>
+    /// The candidates' deadlines in the order they would be taken; ascending within a priority class. All of them
+    /// may share a batch, and there may be more than <see cref="MaxBatchSize"/>. Never empty.
+    /// </summary>
+    public required ReadOnlySpan<TimeSpan> Deadlines { get; init; }
+
+    /// <summary>The earliest of <see cref="Deadlines"/>.</summary>
+    public required TimeSpan EarliestDeadline { get; init; }
+
+    /// <summary>When the candidate at the head arrived.</summary>
+    public required TimeSpan HeadArrival { get; init; }
+
+    /// <summary>How many candidates wait.</summary>
+    public int QueueLength => Deadlines.Length;
+
+    /// <summary>The most requests this instance takes at once.</summary>
+    public required int MaxBatchSize { get; init; }
+
+    /// <summary>How long this instance takes for a batch of each size, refined with every batch.</summary>
+    public required LatencyProfile Profile { get; init; }
+
+    /// <summary>How many batches this instance takes now.</summary>
+    public required int FreeSlots { get; init; }
+
+    /// <summary>The model's arrival rate over the recent past, requests per second.</summary>
+    public required double ArrivalRate { get; init; }
+
+    /// <summary>The instances that serve the model, this one included.</summary>
+    public required int ReadyInstances { get; init; }
+
+    /// <summary>Other instances that could take a batch now.</summary>
+    public required int OtherIdleInstances { get; init; }
+
+    /// <summary>When the first busy instance is expected to be free; <see langword="null"/> if none is busy.</summary>
+    public required TimeSpan? NextInstanceFreeAt { get; init; }
+}

@@ -1,0 +1,127 @@
+using System.Diagnostics.CodeAnalysis;
+
+namespace MArk.Serving;
+
+/// <summary>How a request ended.</summary>
+public enum InferenceStatus
+{
+    /// <summary>There is no result: the value is the default of its type.</summary>
+    None = 0,
+
+    /// <summary>The model answered.</summary>
+    Succeeded,
+
+    /// <summary>The request was not run; <see cref="InferenceResult{TOut}.RejectionReason"/> says why.</summary>
+    Rejected,
+
+    /// <summary>The input does not fit the model; nothing was queued.</summary>
+    Invalid,
+
+    /// <summary>The request was run and failed.</summary>
+    Failed,
+
+    /// <summary>The caller's token was cancelled.</summary>
+    Cancelled,
+}
+
+/// <summary>Why a request was not run.</summary>
+public enum RejectionReason
+{
+    /// <summary>It was not rejected.</summary>
+    None = 0,
+
+    /// <summary>As many requests wait as the model's queue holds.</summary>
+    QueueFull,
+
+    /// <summary>No instance, and no spillover target that may be used, can answer before the deadline.</summary>
+    DeadlineUnreachable,
+
+    /// <summary>The model is stopping, or has not started, and takes no new work.</summary>
+    Draining,
+
+    /// <summary>There is no instance, none is expected in time, and nothing else may serve the request.</summary>
+    NoCapacity,
+}
+
+/// <summary>The outcome of one request: an answer, or the reason there is none.</summary>
+/// <typeparam name="TOut">What the model answers.</typeparam>
+public readonly struct InferenceResult<TOut>
+{
+    private readonly TOut? _value;
+    private readonly ServingException? _error;
+
+    private InferenceResult(InferenceStatus status, TOut? value, ServingException? error, bool spilled, bool inTime)
+    {
+        Status = status;
+        _value = value;
+        _error = error;
+        Spilled = spilled;
+        InTime = inTime;
+    }
+
+    /// <summary>How the request ended.</summary>
+    public InferenceStatus Status { get; }
+
+    /// <summary>Whether <see cref="Value"/> is there.</summary>
+    public bool Succeeded => Status == InferenceStatus.Succeeded;
+
+    /// <summary>Whether the spillover target answered, not the fleet.</summary>
+    public bool Spilled { get; }
+
+    /// <summary>Whether the answer came by the deadline.</summary>
+    public bool InTime { get; }
+
+    /// <summary>Why the request was not run; <see cref="RejectionReason.None"/> unless <see cref="Status"/> is <see cref="InferenceStatus.Rejected"/>.</summary>
+    public RejectionReason RejectionReason => (_error as InferenceRejectedException)?.Reason ?? RejectionReason.None;
+
+    /// <summary>When to try again, where a rejection can tell.</summary>
+    public TimeSpan? RetryAfter => (_error as InferenceRejectedException)?.RetryAfter;
+
+    /// <summary>What <see cref="IModelClient{TIn, TOut}.InferAsync(TIn, InferenceOptions, CancellationToken)"/> would have thrown; <see langword="null"/> on success and on cancellation.</summary>
+    public ServingException? Error => _error;
+
+    /// <summary>The model's answer.</summary>
+    /// <exception cref="InvalidOperationException">There is none: <see cref="Status"/> is not <see cref="InferenceStatus.Succeeded"/>.</exception>
+    public TOut Value => Status == InferenceStatus.Succeeded
+        ? _value!
+        : throw new InvalidOperationException($"There is no value: the request ended as {Status}.", _error);
+
+    /// <summary>Reads the answer if there is one.</summary>
+    /// <param name="value">The answer.</param>
+    /// <returns>Whether the request succeeded.</returns>
+    public bool TryGetValue([MaybeNullWhen(false)] out TOut value)
+    {
+        value = _value;
+        return Status == InferenceStatus.Succeeded;
+    }
+
+    /// <summary>An answer.</summary>
+    /// <param name="value">The answer.</param>
+    /// <param name="inTime">Whether it came by the deadline.</param>
+    /// <param name="spilled">Whether the spillover target gave it.</param>
+    /// <returns>The outcome.</returns>
+    [SuppressMessage("Design", "CA1000", Justification = "Made by clients and their fakes, next to the type they fill.")]
+    public static InferenceResult<TOut> Success(TOut value, bool inTime = true, bool spilled = false) =>
+        new(InferenceStatus.Succeeded, value, null, spilled, inTime);
+
+    /// <summary>A request that ended without an answer.</summary>
+    /// <param name="error">Why: rejected, invalid or failed.</param>
+    /// <returns>The outcome.</returns>
+    [SuppressMessage("Design", "CA1000", Justification = "Made by clients and their fakes, next to the type they fill.")]
+    public static InferenceResult<TOut> Failure(ServingException error)
+    {
+        ArgumentNullException.ThrowIfNull(error);
+        var status = error switch
+        {
+            InferenceRejectedException => InferenceStatus.Rejected,
+            InvalidInputException => InferenceStatus.Invalid,
+            _ => InferenceStatus.Failed,
+        };
+        return new(status, default, error, spilled: false, inTime: false);
+    }
+
+    /// <summary>A request whose caller stopped waiting.</summary>
+    /// <returns>The outcome.</returns>
+    [SuppressMessage("Design", "CA1000", Justification = "Made by clients and their fakes, next to the type they fill.")]
+    public static InferenceResult<TOut> Cancellation() => new(InferenceStatus.Cancelled, default, null, spilled: false, inTime: false);
+}

@@ -1,0 +1,23 @@
+namespace MArk.Serving;
+
+/// <summary>Forecasts a model's arrival rate as a distribution. Pure and single-threaded: no clock, no thread, no I/O of its own.</summary>
+public interface IWorkloadPredictor
+{
+    /// <summary>Learns from one finished slot. Slots come in ascending order; a slot that nobody counted does not come: a gap is not a zero.</summary>
+    /// <param name="sample">The slot.</param>
+    void Observe(in ArrivalSample sample);
+
+    /// <summary>Fills the caller's buffer from the samples seen so far.</summary>
+    /// <param name="forecast">The buffer; its start, step and horizon are set. Every value must be finite, not negative, and not fall with the quantile.</param>
+    void Forecast(WorkloadForecast forecast);
+}
+
+/// <summary>The requests that arrived in one slot. Slots are aligned to the Unix epoch, so that the counts of several hosts add exactly.</summary>
+/// <param name="Start">When the slot began, UTC.</param>
+/// <param name="Length">How long it was; 5 s unless configured.</param>
+/// <param name="Count">How many requests arrived in it.</param>
+public readonly record struct ArrivalSample(DateTimeOffset Start, TimeSpan Length, long Count)
+{
+    /// <summary>Requests per second.</summary>
+    public double Rate => Count / Length.TotalSeconds;
+}

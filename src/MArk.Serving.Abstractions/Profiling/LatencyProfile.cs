@@ -1,0 +1,377 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace MArk.Serving;
+
+/// <summary>One measured batch size.</summary>
+/// <param name="BatchSize">Requests in the batch; at least 1.</param>
+/// <param name="Mean">The mean time of such a batch.</param>
+/// <param name="High">A high percentile of the time of such a batch (<see cref="LatencyProfile.HighQuantile"/>); at least the mean.</param>
+public readonly record struct LatencyPoint(int BatchSize, TimeSpan Mean, TimeSpan High);
+
+/// <summary>
+/// How long an instance takes for a batch of each size (the paper's T_b): mean and a high percentile, measured at some sizes,
+/// interpolated between them, never falling with the size, and refined by every batch that runs.
+/// </summary>
+/// <remarks>Not thread-safe while it is refined: it belongs to one scheduler.</remarks>
+public sealed class LatencyProfile
+{
+    /// <summary>The quantile that <see cref="High"/> tracks: 0.95.</summary>
+    public const double HighQuantile = 0.95;
+
+    // Refinement: a weight for the mean, a relative step for the quantile, and how far one outlier may pull the mean.
+    private const double MeanWeight = 0.05;
+    private const double QuantileStep = 0.02;
+    private const double MaxPull = 2.0;
+    private const int RefreshEvery = 8;
+
+    private readonly int[] _sizes;
+    private readonly double[] _mean;    // ticks at each measured size; 0 = not measured yet
+    private readonly double[] _high;
+    private readonly long[] _meanTable; // ticks at every size, index = size
+    private readonly long[] _highTable;
+    private readonly int[] _bestUpTo;
+    private int _unpublished;
+
+    /// <summary>A profile from measurements.</summary>
+    /// <param name="points">At least one; sizes at least 1 and ascending, times positive, high at least the mean.</param>
+    /// <exception cref="ProfileFormatException">A point is outside that.</exception>
+    public LatencyProfile(IReadOnlyList<LatencyPoint> points)
+    {
+        ArgumentNullException.ThrowIfNull(points);
+        if (points.Count == 0)
+        {
+            throw new ProfileFormatException("A latency profile needs at least one measured batch size.");
+        }
+        _sizes = new int[points.Count];
+        _mean = new double[points.Count];
+        _high = new double[points.Count];
+        for (var i = 0; i < points.Count; i++)
+        {
+            var p = points[i];
+            if (p.BatchSize < 1 || (i > 0 && p.BatchSize <= points[i - 1].BatchSize) || p.BatchSize > 1 << 20)
+            {
+                throw new ProfileFormatException($"Batch size {p.BatchSize} at position {i}: sizes must ascend from at least 1 to at most {1 << 20}.");
+            }
+            if (p.Mean <= TimeSpan.Zero || p.High < p.Mean)
+            {
+                throw new ProfileFormatException(
+                    $"Batch size {p.BatchSize}: mean {p.Mean.TotalMilliseconds} ms and high percentile {p.High.TotalMilliseconds} ms; both must be positive, the second not below the first.");
+            }
+            _sizes[i] = p.BatchSize;
+            _mean[i] = p.Mean.Ticks;
+            _high[i] = p.High.Ticks;
+        }
+        MaxBatchSize = _sizes[^1];
+        _meanTable = new long[MaxBatchSize + 1];
+        _highTable = new long[MaxBatchSize + 1];
+        _bestUpTo = new int[MaxBatchSize + 1];
+        Publish();
+    }
+
+    private LatencyProfile(int[] sizes, double[] mean, double[] high)
+    {
+        _sizes = sizes;
+        _mean = mean;
+        _high = high;
+        MaxBatchSize = sizes[^1];
+        _meanTable = new long[MaxBatchSize + 1];
+        _highTable = new long[MaxBatchSize + 1];
+        _bestUpTo = new int[MaxBatchSize + 1];
+        Publish();
+    }
+
+    /// <summary>A profile that knows nothing yet: every time is zero until batches have run.</summary>
+    /// <param name="maxBatchSize">The largest batch; at least 1.</param>
+    /// <returns>The profile.</returns>
+    public static LatencyProfile Unmeasured(int maxBatchSize)
+    {
+        var sizes = ProbeSizes(maxBatchSize);
+        return new LatencyProfile(sizes, new double[sizes.Length], new double[sizes.Length]);
+    }
+
+    /// <summary>A profile of the form T_b = fixed + b x perItem, without spread.</summary>
+    /// <param name="fixedTime">The part that does not grow.</param>
+    /// <param name="perItem">The part each request adds.</param>
+    /// <param name="maxBatchSize">The largest batch; at least 1.</param>
+    /// <returns>The profile.</returns>
+    public static LatencyProfile Linear(TimeSpan fixedTime, TimeSpan perItem, int maxBatchSize) =>
+        new(ProbeSizes(maxBatchSize).Select(b => new LatencyPoint(b, fixedTime + b * perItem, fixedTime + b * perItem)).ToArray());
+
+    /// <summary>The sizes that are worth measuring: 1, 2, 4, ... and the largest.</summary>
+    /// <param name="maxBatchSize">The largest batch; at least 1.</param>
+    /// <returns>The sizes, ascending.</returns>
+    public static int[] ProbeSizes(int maxBatchSize)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(maxBatchSize, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(maxBatchSize, 1 << 20);
+        var sizes = new List<int>();
+        for (var b = 1; b < maxBatchSize; b *= 2)
+        {
+            sizes.Add(b);
+        }
+        sizes.Add(maxBatchSize);
+        return [.. sizes];
+    }
+
+    /// <summary>The largest size the profile covers.</summary>
+    public int MaxBatchSize { get; }
+
+    /// <summary>Whether any batch was measured.</summary>
+    public bool IsMeasured => _meanTable[MaxBatchSize] > 0;
+
+    /// <summary>The measured sizes, as refined so far.</summary>
+    public IReadOnlyList<LatencyPoint> Points =>
+        _sizes.Select(b => new LatencyPoint(b, Mean(b), High(b))).ToArray();
+
+    /// <summary>The mean time of a batch.</summary>
+    /// <param name="batchSize">At least 1; sizes beyond <see cref="MaxBatchSize"/> are extrapolated in proportion.</param>
+    /// <returns>The time; zero while nothing was measured.</returns>
+    public TimeSpan Mean(int batchSize) => new(Lookup(_meanTable, batchSize));
+
+    /// <summary>A high percentile of the time of a batch.</summary>
+    /// <param name="batchSize">At least 1; sizes beyond <see cref="MaxBatchSize"/> are extrapolated in proportion.</param>
+    /// <returns>The time; zero while nothing was measured.</returns>
+    public TimeSpan High(int batchSize) => new(Lookup(_highTable, batchSize));
+
+    /// <summary>Requests per second when batches of a size run back to back.</summary>
+    /// <param name="batchSize">At least 1.</param>
+    /// <returns>The rate; infinite while nothing was measured.</returns>
+    public double Throughput(int batchSize) => batchSize * (double)TimeSpan.TicksPerSecond / Mean(batchSize).Ticks;
+
+    /// <summary>The size of the highest throughput.</summary>
+    /// <param name="limit">The largest size to consider; at least 1.</param>
+    /// <returns>The size; of equal ones the largest.</returns>
+    public int BestBatchSize(int limit) => _bestUpTo[Math.Clamp(limit, 1, MaxBatchSize)];
+
+    /// <summary>The largest size that ends within a time, by the high percentile.</summary>
+    /// <param name="time">The time there is.</param>
+    /// <param name="limit">The largest size to consider.</param>
+    /// <returns>The size; 0 if not even one request ends in time.</returns>
+    public int LargestWithin(TimeSpan time, int limit)
+    {
+        int low = 0, high = Math.Min(limit, MaxBatchSize);
+        while (low < high)
+        {
+            var middle = (low + high + 1) >>> 1;
+            if (_highTable[middle] <= time.Ticks)
+            {
+                low = middle;
+            }
+            else
+            {
+                high = middle - 1;
+            }
+        }
+        return low;
+    }
+
+    /// <summary>
+    /// The rate an instance sustains with an objective kept: batches of the largest useful size, where a request that just missed a
+    /// batch waits for it to end and then for its own (2 T_b within the objective); a single request at a time where not even that fits.
+    /// </summary>
+    /// <param name="slo">The latency objective.</param>
+    /// <param name="limit">The largest batch allowed.</param>
+    /// <returns>Requests per second; 0 if not even a lone request ends within the objective.</returns>
+    public double CapacityWithin(TimeSpan slo, int limit)
+    {
+        if (High(1) > slo)
+        {
+            return 0;
+        }
+        var size = BestBatchSize(Math.Max(1, LargestWithin(slo / 2, limit)));
+        return Throughput(size);
+    }
+
+    /// <summary>A copy that is refined on its own.</summary>
+    /// <returns>The copy.</returns>
+    public LatencyProfile Clone() => new([.. _sizes], [.. _mean], [.. _high]);
+
+    /// <summary>A profile of a slower or faster device of the same shape.</summary>
+    /// <param name="factor">What every time is multiplied by; more than zero.</param>
+    /// <returns>The profile.</returns>
+    public LatencyProfile Scale(double factor)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(factor);
+        return new([.. _sizes], Array.ConvertAll(_mean, t => t * factor), Array.ConvertAll(_high, t => t * factor));
+    }
+
+    /// <summary>Learns from one batch. Deterministic: the same observations in the same order give the same profile.</summary>
+    /// <param name="batchSize">Its size.</param>
+    /// <param name="duration">How long it took.</param>
+    internal void Observe(int batchSize, TimeSpan duration)
+    {
+        batchSize = Math.Min(batchSize, MaxBatchSize);
+        double ticks = Math.Max(1, duration.Ticks);
+        var upper = Array.BinarySearch(_sizes, batchSize);
+        if (upper >= 0)
+        {
+            Refine(upper, ticks, batchSize, 1);
+        }
+        else
+        {
+            upper = ~upper;
+            var share = (double)(batchSize - _sizes[upper - 1]) / (_sizes[upper] - _sizes[upper - 1]);
+            Refine(upper - 1, ticks, batchSize, 1 - share);
+            Refine(upper, ticks, batchSize, share);
+        }
+        if (++_unpublished >= RefreshEvery || _meanTable[batchSize] == 0)
+        {
+            Publish();
+        }
+    }
+
+    private void Refine(int point, double ticks, int batchSize, double weight)
+    {
+        if (weight == 0)
+        {
+            return;
+        }
+        if (_mean[point] == 0)
+        {
+            _mean[point] = ticks;
+            _high[point] = ticks;
+            return;
+        }
+        var expected = _meanTable[batchSize];
+        var ratio = expected > 0 ? ticks / expected : 1;
+        _mean[point] *= 1 + weight * MeanWeight * (Math.Clamp(ratio, 1 / MaxPull, MaxPull) - 1);
+        var step = ticks > _highTable[batchSize] ? HighQuantile : HighQuantile - 1;
+        _high[point] = Math.Max(_mean[point], _high[point] * (1 + weight * QuantileStep * step));
+    }
+
+    private void Publish()
+    {
+        _unpublished = 0;
+        Fill(_meanTable, _mean);
+        Fill(_highTable, _high);
+        _bestUpTo[0] = 1;
+        for (var b = 1; b <= MaxBatchSize; b++)
+        {
+            var best = _bestUpTo[b - 1];
+            // b / T_b >= best / T_best, without dividing.
+            _bestUpTo[b] = (double)b * _meanTable[best] >= (double)best * _meanTable[b] ? b : best;
+        }
+    }
+
+    private void Fill(long[] table, double[] points)
+    {
+        var previous = 0L;
+        for (int b = 1, upper = 0; b <= MaxBatchSize; b++)
+        {
+            if (b > _sizes[upper])
+            {
+                upper++;
+            }
+            double value;
+            if (_sizes[upper] == b || upper == 0 || points[upper - 1] == 0 || points[upper] == 0)
+            {
+                // An unmeasured larger size counts as no slower than what is known, so that it is tried and measured.
+                value = upper == 0 && _sizes[0] > b ? points[0] * b / _sizes[0] : points[upper];
+            }
+            else
+            {
+                var share = (double)(b - _sizes[upper - 1]) / (_sizes[upper] - _sizes[upper - 1]);
+                value = points[upper - 1] + share * (points[upper] - points[upper - 1]);
+            }
+            previous = Math.Max(previous, (long)Math.Round(value));
+            table[b] = previous;
+        }
+    }
+
+    private long Lookup(long[] table, int batchSize)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(batchSize, 1);
+        return batchSize <= MaxBatchSize
+            ? table[batchSize]
+            : (long)(table[MaxBatchSize] * ((double)batchSize / MaxBatchSize));
+    }
+
+    /// <summary>The profile as JSON.</summary>
+    /// <returns>The text.</returns>
+    public string ToJson() => JsonSerializer.Serialize(
+        new ProfileDocument
+        {
+            Points = [.. Points.Select(p => new ProfileDocumentPoint { BatchSize = p.BatchSize, MeanMs = p.Mean.TotalMilliseconds, HighMs = p.High.TotalMilliseconds })],
+        },
+        ProfileJson.Default.ProfileDocument);
+
+    /// <summary>Reads what <see cref="ToJson"/> wrote.</summary>
+    /// <param name="json">The text.</param>
+    /// <returns>The profile.</returns>
+    /// <exception cref="ProfileFormatException">The text is no latency profile; says where.</exception>
+    public static LatencyProfile FromJson(string json)
+    {
+        ProfileDocument? document;
+        try
+        {
+            document = JsonSerializer.Deserialize(json, ProfileJson.Default.ProfileDocument);
+        }
+        catch (JsonException e)
+        {
+            throw new ProfileFormatException($"Not a latency profile: {e.Message}", e);
+        }
+        if (document?.Points is null)
+        {
+            throw new ProfileFormatException("Not a latency profile: it has no \"points\".");
+        }
+        return new LatencyProfile(Array.ConvertAll(
+            document.Points,
+            p => new LatencyPoint(p.BatchSize, ToTime(p.MeanMs, p.BatchSize), ToTime(p.HighMs, p.BatchSize))));
+
+        static TimeSpan ToTime(double milliseconds, int batchSize) => double.IsFinite(milliseconds) && milliseconds is > 0 and < 1e9
+            ? TimeSpan.FromTicks((long)Math.Round(milliseconds * TimeSpan.TicksPerMillisecond))
+            : throw new ProfileFormatException($"Batch size {batchSize}: {milliseconds} ms is no time; accepted are more than 0 and less than 1e9.");
+    }
+
+    /// <summary>Writes the profile to a file.</summary>
+    /// <param name="path">The file; replaced if it exists.</param>
+    public void Save(string path) => File.WriteAllText(path, ToJson());
+
+    /// <summary>Reads a profile from a file.</summary>
+    /// <param name="path">The file.</param>
+    /// <returns>The profile.</returns>
+    /// <exception cref="ProfileFormatException">The file is missing or holds no latency profile; names the path.</exception>
+    public static LatencyProfile Load(string path)
+    {
+        try
+        {
+            return FromJson(File.ReadAllText(path));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ProfileFormatException)
+        {
+            throw new ProfileFormatException($"Latency profile '{path}': {e.Message}", e);
+        }
+    }
+}
+
+/// <summary>A latency profile is not as it must be.</summary>
+public sealed class ProfileFormatException : ServingException
+{
+    /// <summary>A profile that is not as it must be.</summary>
+    /// <param name="message">What was wrong and what is accepted.</param>
+    /// <param name="innerException">The cause.</param>
+    public ProfileFormatException(string message, Exception? innerException = null) : base(message, innerException) { }
+}
+
+internal sealed class ProfileDocument
+{
+    public int Version { get; set; } = 1;
+
+    public double HighQuantile { get; set; } = LatencyProfile.HighQuantile;
+
+    public ProfileDocumentPoint[]? Points { get; set; }
+}
+
+internal sealed class ProfileDocumentPoint
+{
+    public int BatchSize { get; set; }
+
+    public double MeanMs { get; set; }
+
+    public double HighMs { get; set; }
+}
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true)]
+[JsonSerializable(typeof(ProfileDocument))]
+internal sealed partial class ProfileJson : JsonSerializerContext;

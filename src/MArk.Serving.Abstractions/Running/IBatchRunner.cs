@@ -1,0 +1,107 @@
+namespace MArk.Serving;
+
+/// <summary>Connects a model to machines: knows what an input must look like and how a batch runs on an instance.</summary>
+/// <typeparam name="TIn">A request's input.</typeparam>
+/// <typeparam name="TOut">A request's answer.</typeparam>
+public interface IBatchRunnerFactory<TIn, TOut>
+{
+    /// <summary>Opens the model once, at start, so that a bad model fails there and not at the first request.</summary>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <returns>When the model is known.</returns>
+    /// <exception cref="ModelLoadException">The model cannot be loaded; names the path.</exception>
+    ValueTask InitializeAsync(CancellationToken cancellationToken) => ValueTask.CompletedTask;
+
+    /// <summary>Checks an input on the caller's thread, before it is queued. Called concurrently.</summary>
+    /// <param name="input">The input.</param>
+    /// <returns>What the scheduler must know of it.</returns>
+    /// <exception cref="InvalidInputException">The input does not fit the model; names the input, what it was and what is declared.</exception>
+    RequestTraits Admit(TIn input) => RequestTraits.Default;
+
+    /// <summary>Loads the model on an instance, or connects to where it is loaded.</summary>
+    /// <param name="instance">A running machine.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <returns>A runner for that instance alone.</returns>
+    ValueTask<IBatchRunner<TIn, TOut>> ConnectAsync(InstanceDescriptor instance, CancellationToken cancellationToken);
+
+    /// <summary>An input to warm up and profile with, if one can be made up.</summary>
+    /// <param name="sample">The input.</param>
+    /// <returns>Whether there is one.</returns>
+    bool TryCreateSample([System.Diagnostics.CodeAnalysis.MaybeNullWhen(false)] out TIn sample)
+    {
+        sample = default;
+        return false;
+    }
+}
+
+/// <summary>What the scheduler must know of an input.</summary>
+/// <param name="ShapeKey">Inputs with different values never share a batch: derived from their shapes, for instance.</param>
+/// <param name="Weight">How much of an instance the input takes, in the model's own unit (items, tokens, pixels); at least 1.</param>
+public readonly record struct RequestTraits(long ShapeKey, int Weight)
+{
+    /// <summary>Every input may share a batch with every other; weight 1.</summary>
+    public static RequestTraits Default => new(0, 1);
+}
+
+/// <summary>Runs batches of one model on one instance. Called for one batch at a time, unless it says it has more slots.</summary>
+/// <typeparam name="TIn">A request's input.</typeparam>
+/// <typeparam name="TOut">A request's answer.</typeparam>
+public interface IBatchRunner<TIn, TOut> : IAsyncDisposable
+{
+    /// <summary>The most requests of one batch; <see cref="int.MaxValue"/> if the runner has no limit of its own.</summary>
+    int MaxBatchSize => int.MaxValue;
+
+    /// <summary>How many batches may be under way at once (pipeline depth); at least 1.</summary>
+    int Slots => 1;
+
+    /// <summary>Whether <see cref="RunAsync"/> computes on the calling thread. Such a runner is called from a thread of its own.</summary>
+    bool BlocksThread => false;
+
+    /// <summary>Runs one batch and answers every index of it exactly once, through the sink, before it returns.</summary>
+    /// <param name="batch">The inputs; valid until the returned task ends.</param>
+    /// <param name="sink">Takes the answers, in any order, from any thread.</param>
+    /// <param name="cancellationToken">Cancelled when the instance is being lost or the host stops hard; the work may be left.</param>
+    /// <returns>When the batch is done. An exception fails the whole batch, which is retried in halves until the culprit is alone.</returns>
+    ValueTask RunAsync(RequestBatch<TIn> batch, IBatchSink<TOut> sink, CancellationToken cancellationToken);
+}
+
+/// <summary>Takes the answers to one batch, by index. An index answered twice is reported; the first answer stands.</summary>
+/// <typeparam name="TOut">A request's answer.</typeparam>
+public interface IBatchSink<TOut>
+{
+    /// <summary>Answers one request; its caller goes on at once.</summary>
+    /// <param name="index">Its index in the batch.</param>
+    /// <param name="result">The answer.</param>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such index.</exception>
+    void SetResult(int index, TOut result);
+
+    /// <summary>Fails one request; its batch-mates go on.</summary>
+    /// <param name="index">Its index in the batch.</param>
+    /// <param name="error">What went wrong.</param>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such index.</exception>
+    void SetError(int index, Exception error);
+
+    /// <summary>
+    /// The memory the caller wants the answer in. After <see langword="true"/> the caller waits until the index is answered, so
+    /// fill it and answer with it straight away. After <see langword="false"/> answer with memory of your own.
+    /// </summary>
+    /// <param name="index">The request's index in the batch.</param>
+    /// <param name="destination">The caller's memory.</param>
+    /// <returns>Whether the caller gave memory and still waits.</returns>
+    bool TryGetDestination(int index, [System.Diagnostics.CodeAnalysis.MaybeNullWhen(false)] out TOut destination);
+}
+
+/// <summary>The inputs of one batch.</summary>
+/// <typeparam name="TIn">A request's input.</typeparam>
+/// <param name="inputs">The inputs, in order.</param>
+public readonly struct RequestBatch<TIn>(ReadOnlyMemory<TIn> inputs)
+{
+    /// <summary>How many requests.</summary>
+    public int Count => inputs.Length;
+
+    /// <summary>All inputs, in order.</summary>
+    public ReadOnlySpan<TIn> Inputs => inputs.Span;
+
+    /// <summary>One input.</summary>
+    /// <param name="index">Its index.</param>
+    public TIn this[int index] => inputs.Span[index];
+}
