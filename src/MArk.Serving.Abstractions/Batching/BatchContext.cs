@@ -7,19 +7,19 @@ public readonly ref struct BatchContext
     public required TimeSpan Now { get; init; }
 
     /// <summary>
-    /// The candidates' deadlines in the order they would be taken; ascending within a priority class. All of them
-    /// may share a batch, and there may be more than <see cref="MaxBatchSize"/>. Never empty.
+    /// The deadlines of the candidates that fit one batch, in the order they would be taken; ascending within a priority class. All of
+    /// them may share a batch. At least one, at most <see cref="MaxBatchSize"/>.
     /// </summary>
     public required ReadOnlySpan<TimeSpan> Deadlines { get; init; }
 
-    /// <summary>The earliest of <see cref="Deadlines"/>.</summary>
+    /// <summary>The earliest deadline among the candidates.</summary>
     public required TimeSpan EarliestDeadline { get; init; }
 
     /// <summary>When the candidate at the head arrived.</summary>
     public required TimeSpan HeadArrival { get; init; }
 
-    /// <summary>How many candidates wait.</summary>
-    public int QueueLength => Deadlines.Length;
+    /// <summary>How many candidates wait; at least as many as <see cref="Deadlines"/> holds.</summary>
+    public required int QueueLength { get; init; }
 
     /// <summary>The most requests this instance takes at once.</summary>
     public required int MaxBatchSize { get; init; }

@@ -215,7 +215,7 @@ public sealed class LatencyProfile
             Refine(upper - 1, ticks, batchSize, 1 - share);
             Refine(upper, ticks, batchSize, share);
         }
-        if (++_unpublished >= RefreshEvery || _meanTable[batchSize] == 0)
+        if (++_unpublished >= RefreshEvery)
         {
             Publish();
         }
@@ -231,6 +231,7 @@ public sealed class LatencyProfile
         {
             _mean[point] = ticks;
             _high[point] = ticks;
+            _unpublished = RefreshEvery;    // the first word on a size counts at once
             return;
         }
         var expected = _meanTable[batchSize];

@@ -1,0 +1,123 @@
+namespace MArk.Serving.Scheduling;
+
+/// <summary>
+/// When the k-th waiting request will be done (the paper's bouncer, over all instances): each pulls a full batch whenever it is free.
+/// The pulls are worked out as far as they are asked for and kept until an instance changes, so that an arrival is judged in
+/// O(log pulls); most arrivals pass a bound that needs no pulls at all.
+/// </summary>
+internal sealed class CompletionForecast(List<SchedulerInstance> instances, int maxBatchSize)
+{
+    private readonly List<Pull> _pulls = [];
+    private readonly PriorityQueue<SchedulerInstance, (TimeSpan Free, int Order)> _next = new();
+    private bool _pullsValid;
+    private bool _boundValid;
+
+    // The bound: every serving instance is free by _allFree, and from then takes its part of _roundSize every _roundTime.
+    private TimeSpan _allFree;
+    private TimeSpan _roundTime;
+    private TimeSpan _lastBatch;
+    private int _roundSize;
+
+    /// <summary>Something changed: what was worked out no longer holds.</summary>
+    public void Invalidate() => _pullsValid = _boundValid = false;
+
+    /// <summary>Whether a request with some others ahead of it is done by an instant even on a pessimistic reckoning.</summary>
+    public bool IsSurelyDoneBy(TimeSpan instant, TimeSpan now, int ahead)
+    {
+        if (!_boundValid)
+        {
+            WorkOutBound();
+        }
+        if (_roundSize == 0)
+        {
+            return false;
+        }
+        var free = _allFree > now ? _allFree : now;
+        return free + ahead / _roundSize * _roundTime + _lastBatch <= instant;
+    }
+
+    /// <summary>When a request with some others ahead of it is expected to be done, and when its batch starts; never, if no instance serves.</summary>
+    public TimeSpan Finish(TimeSpan now, int ahead, out TimeSpan start)
+    {
+        // A pull that should have begun and did not shifts all that follow it.
+        if (!_pullsValid || (_pulls.Count > 0 && _pulls[0].Start < now))
+        {
+            Begin(now);
+        }
+        while ((_pulls.Count == 0 || _pulls[^1].Through <= ahead) && _next.TryDequeue(out var instance, out var key))
+        {
+            var size = FullBatch(instance);
+            var duration = instance.Profile.Mean(size);
+            var before = _pulls.Count == 0 ? 0 : _pulls[^1].Through;
+            // While nothing is measured, an instance takes all there is at once as far as anyone knows.
+            _pulls.Add(new Pull(key.Free, duration > TimeSpan.Zero ? before + size : int.MaxValue, instance));
+            _next.Enqueue(instance, (key.Free + duration, key.Order));
+        }
+        if (_pulls.Count == 0)
+        {
+            return start = TimeSpan.MaxValue;
+        }
+        var index = Search(ahead);
+        var pull = _pulls[index];
+        start = pull.Start;
+        var position = ahead - (index == 0 ? 0 : _pulls[index - 1].Through) + 1;
+        return start + pull.Instance.Profile.High(Math.Min(position, pull.Instance.Profile.MaxBatchSize));
+    }
+
+    private int FullBatch(SchedulerInstance instance) =>
+        instance.Profile.BestBatchSize(Math.Min(maxBatchSize, instance.MaxBatchSize));
+
+    private void WorkOutBound()
+    {
+        _boundValid = true;
+        (_allFree, _roundTime, _lastBatch, _roundSize) = (default, default, default, 0);
+        foreach (var instance in instances)
+        {
+            if (instance.Serves)
+            {
+                var size = FullBatch(instance);
+                _roundSize += size;
+                _allFree = Max(_allFree, instance.BusyUntil);
+                _roundTime = Max(_roundTime, instance.Profile.Mean(size));
+                _lastBatch = Max(_lastBatch, instance.Profile.High(size));
+            }
+        }
+    }
+
+    private void Begin(TimeSpan now)
+    {
+        _pullsValid = true;
+        _pulls.Clear();
+        _next.Clear();
+        for (var i = 0; i < instances.Count; i++)
+        {
+            if (instances[i].Serves)
+            {
+                _next.Enqueue(instances[i], (instances[i].FreeAt(now), i));
+            }
+        }
+    }
+
+    private int Search(int ahead)
+    {
+        int low = 0, high = _pulls.Count - 1;
+        while (low < high)
+        {
+            var middle = (low + high) >>> 1;
+            if (_pulls[middle].Through > ahead)
+            {
+                high = middle;
+            }
+            else
+            {
+                low = middle + 1;
+            }
+        }
+        return low;
+    }
+
+    private static TimeSpan Max(TimeSpan a, TimeSpan b) => a > b ? a : b;
+
+    /// <summary>One batch to come: when it starts, and how many requests are taken by then.</summary>
+    private readonly record struct Pull(TimeSpan Start, int Through, SchedulerInstance Instance);
+}

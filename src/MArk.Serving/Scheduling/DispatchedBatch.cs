@@ -1,0 +1,73 @@
+namespace MArk.Serving.Scheduling;
+
+/// <summary>Why a batch left.</summary>
+internal enum BatchReason : byte
+{
+    /// <summary>It holds as many as the instance takes.</summary>
+    Full = 0,
+
+    /// <summary>An instance was idle, and waiting for more could not pay.</summary>
+    IdleInstance,
+
+    /// <summary>It was held until its deadline, or the policy's own limit, allowed no more.</summary>
+    HoldEnded,
+
+    /// <summary>The model is stopping.</summary>
+    Drain,
+
+    /// <summary>Nobody in time could use the instance, so it serves requests that are late.</summary>
+    Late,
+
+    /// <summary>A part of a batch that failed as a whole.</summary>
+    Retry,
+}
+
+/// <summary>A batch under way on an instance. Reused: valid until the scheduler was told how it ended.</summary>
+internal sealed class DispatchedBatch
+{
+    private int[] _slots = new int[16];
+    private int _count;
+
+    public SchedulerInstance Instance { get; private set; } = null!;
+
+    public TimeSpan DispatchedAt { get; private set; }
+
+    public BatchReason Reason { get; private set; }
+
+    /// <summary>How long its oldest request waited.</summary>
+    public TimeSpan OldestWait { get; set; }
+
+    public bool SlotFreed { get; set; }
+
+    public int Group { get; private set; }
+
+    public int Count => _count;
+
+    /// <summary>The requests' slots, in batch order.</summary>
+    public ReadOnlySpan<int> Slots => _slots.AsSpan(0, _count);
+
+    /// <summary>The driver's own record of the batch.</summary>
+    public object? Tag { get; set; }
+
+    public void Begin(SchedulerInstance instance, TimeSpan now, int group)
+    {
+        Instance = instance;
+        DispatchedAt = now;
+        Group = group;
+        OldestWait = TimeSpan.Zero;
+        SlotFreed = false;
+        Tag = null;
+        _count = 0;
+    }
+
+    public void Add(int slot)
+    {
+        if (_count == _slots.Length)
+        {
+            Array.Resize(ref _slots, _count * 2);
+        }
+        _slots[_count++] = slot;
+    }
+
+    public void Finish(BatchReason reason) => Reason = reason;
+}

@@ -1,0 +1,289 @@
+namespace MArk.Serving.Scheduling;
+
+// Who may wait, who is late, who is spilled, who is refused.
+internal sealed partial class ModelScheduler
+{
+    private SpilloverQuote? _quote;
+    private TimeSpan _quoteExpires;
+    private bool _quoteAsked;
+    private int _quoteUsed;
+
+    /// <summary>The spillover target's fresh quote.</summary>
+    public void OnQuote(TimeSpan now, SpilloverQuote quote)
+    {
+        _quote = quote;
+        _quoteExpires = quote.ValidFor > TimeSpan.MaxValue - now ? TimeSpan.MaxValue : now + quote.ValidFor;
+        _quoteAsked = false;
+        _quoteUsed = 0;
+    }
+
+    private void Admit(TimeSpan now, int slot, bool bounded = false)
+    {
+        if (!IsReachable(now, slot))
+        {
+            HandleUnreachable(now, slot, bounded);
+        }
+        else if (bounded && !HasRoom(now))
+        {
+            if (!TrySpill(now, slot))
+            {
+                Reject(slot, RejectionReason.QueueFull, RetryAfter(now));
+            }
+        }
+        else
+        {
+            Enqueue(slot);
+        }
+    }
+
+    private bool IsReachable(TimeSpan now, int slot)
+    {
+        ref var request = ref _requests[slot];
+        var deadline = request.Terms.Deadline;
+        var ahead = CountAhead(request.Terms);
+        if (_forecast.IsSurelyDoneBy(deadline, now, ahead))
+        {
+            return true;
+        }
+        var finish = _forecast.Finish(now, ahead, out _);
+        return (finish == TimeSpan.MaxValue ? ExpectedWithoutInstance(now) : finish) <= deadline;
+    }
+
+    /// <summary>With no instance, the earliest a request can be served is when the next one is ready.</summary>
+    private TimeSpan ExpectedWithoutInstance(TimeSpan now) => _capacityExpectedAt > now ? _capacityExpectedAt : now;
+
+    private int CountAhead(in RequestTerms terms)
+    {
+        var ahead = _retryCount;
+        var ownClass = RequestGroup.ClassOf(terms.Priority);
+        foreach (var group in _groups)
+        {
+            for (var c = 0; c < ownClass; c++)
+            {
+                ahead += group.Class(c).Count;
+            }
+            ahead += group.Class(ownClass).CountBefore(terms.Deadline + new TimeSpan(1));
+        }
+        return ahead;
+    }
+
+    private void HandleUnreachable(TimeSpan now, int slot, bool bounded = false)
+    {
+        ref var request = ref _requests[slot];
+        var mode = request.Terms.WhenUnreachable;
+        if (TrySpill(now, slot))
+        {
+            return;
+        }
+        if (mode == WhenUnreachable.Reject || (mode == WhenUnreachable.Spill && request.Terms.OwnDeadline))
+        {
+            var none = _forecast.Finish(now, 0, out _) == TimeSpan.MaxValue && _capacityExpectedAt == TimeSpan.MaxValue;
+            Reject(slot, none ? RejectionReason.NoCapacity : RejectionReason.DeadlineUnreachable, RetryAfter(now));
+        }
+        else if (bounded && !HasRoom(now))
+        {
+            Reject(slot, RejectionReason.QueueFull, RetryAfter(now));
+        }
+        else
+        {
+            request.Place = RequestPlace.Late;
+            GroupOf(request.Terms.Group).Late.Add(slot);
+            _lateCount++;
+        }
+    }
+
+    private bool TrySpill(TimeSpan now, int slot)
+    {
+        ref var request = ref _requests[slot];
+        if (request.Terms.WhenUnreachable != WhenUnreachable.Spill || request.SpillFailed || SpillLatency(now) is not { } latency || now + latency > request.Terms.Deadline)
+        {
+            return false;
+        }
+        _quoteUsed++;
+        _spilledCount++;
+        request.Place = RequestPlace.Spilled;
+        Emit(new SchedulerCommand(SchedulerCommandKind.Spill) { Slot = slot });
+        return true;
+    }
+
+    /// <summary>How long a spilled request would take, by the quote; nothing if none may be spilled now.</summary>
+    private TimeSpan? SpillLatency(TimeSpan now)
+    {
+        if (_quote is not { } quote)
+        {
+            return null;
+        }
+        if (now > _quoteExpires && !_quoteAsked)
+        {
+            _quoteAsked = true;
+            Emit(new SchedulerCommand(SchedulerCommandKind.RefreshQuote));
+        }
+        if (_quoteUsed >= quote.FreeConcurrency)
+        {
+            return null;
+        }
+        return _quoteUsed < quote.WarmConcurrency ? quote.Warm.P95 : quote.Cold.P95;
+    }
+
+    /// <summary>Whether one more may wait. The first to leave a full queue is a request that is late anyway.</summary>
+    private bool HasRoom(TimeSpan now)
+    {
+        if (WaitingCount < _settings.MaxQueueLength)
+        {
+            return true;
+        }
+        if (FirstLate() is not { } group)
+        {
+            return false;
+        }
+        var slot = group.Late.Slots[0];
+        DequeueLate(slot);
+        Reject(slot, RejectionReason.QueueFull, RetryAfter(now));
+        return true;
+    }
+
+    private TimeSpan? RetryAfter(TimeSpan now)
+    {
+        var finish = _forecast.Finish(now, WaitingCount, out var start);
+        if (finish == TimeSpan.MaxValue)
+        {
+            return _capacityExpectedAt == TimeSpan.MaxValue ? null : ExpectedWithoutInstance(now) - now;
+        }
+        return start - now;
+    }
+
+    /// <summary>After capacity went away: every request that waits in time is judged again, in order.</summary>
+    private void JudgeAll(TimeSpan now)
+    {
+        for (var g = _groups.Count - 1; g >= 0; g--)
+        {
+            var group = _groups[g];
+            for (var c = 0; c < RequestGroup.Classes; c++)
+            {
+                for (var i = 0; i < group.Class(c).Count;)
+                {
+                    var slot = group.Class(c).Slots[i];
+                    // Out of the queue first, so that a request does not count itself as being ahead.
+                    Dequeue(slot);
+                    if (IsReachable(now, slot))
+                    {
+                        Enqueue(slot);
+                        i++;
+                    }
+                    else
+                    {
+                        HandleUnreachable(now, slot);
+                    }
+                }
+            }
+        }
+    }
+
+    /// <summary>Takes out of the queues' heads what no instance can finish in time any more.</summary>
+    private void JudgeHeads(TimeSpan now)
+    {
+        var first = EarliestFinish(now);
+        for (var g = _groups.Count - 1; g >= 0; g--)
+        {
+            var group = _groups[g];
+            for (var c = 0; c < RequestGroup.Classes; c++)
+            {
+                while (group.Class(c).Count > 0 && group.Class(c).Deadlines[0] < first)
+                {
+                    var slot = group.Class(c).Slots[0];
+                    Dequeue(slot);
+                    HandleUnreachable(now, slot);
+                }
+            }
+        }
+    }
+
+    private TimeSpan EarliestFinish(TimeSpan now)
+    {
+        var first = TimeSpan.MaxValue;
+        foreach (var instance in _instances)
+        {
+            if (instance.Serves)
+            {
+                var finish = instance.FreeAt(now) + instance.Profile.High(1);
+                first = finish < first ? finish : first;
+            }
+        }
+        return first == TimeSpan.MaxValue ? ExpectedWithoutInstance(now) : first;
+    }
+
+    private void Enqueue(int slot)
+    {
+        ref var request = ref _requests[slot];
+        request.Place = RequestPlace.Queued;
+        GroupOf(request.Terms.Group).Class(RequestGroup.ClassOf(request.Terms.Priority)).Add(slot);
+        _inTimeCount++;
+        if (request.Terms.WhenUnreachable != WhenUnreachable.ServeLate)
+        {
+            _strictCount++;
+        }
+    }
+
+    private void Dequeue(int slot)
+    {
+        ref var request = ref _requests[slot];
+        var group = _groupById[request.Terms.Group];
+        group.Class(RequestGroup.ClassOf(request.Terms.Priority)).Remove(slot);
+        LeaveInTime(in request.Terms);
+        DropIfEmpty(group);
+    }
+
+    private void LeaveInTime(in RequestTerms terms)
+    {
+        _inTimeCount--;
+        if (terms.WhenUnreachable != WhenUnreachable.ServeLate)
+        {
+            _strictCount--;
+        }
+    }
+
+    private void DequeueLate(int slot)
+    {
+        var group = _groupById[_requests[slot].Terms.Group];
+        group.Late.Remove(slot);
+        _lateCount--;
+        DropIfEmpty(group);
+    }
+
+    private RequestGroup GroupOf(int id)
+    {
+        if (!_groupById.TryGetValue(id, out var group))
+        {
+            group = new RequestGroup(id, _requests);
+            _groupById.Add(id, group);
+        }
+        if (group.IsEmpty && !_groups.Contains(group))
+        {
+            _groups.Add(group);
+        }
+        return group;
+    }
+
+    private void DropIfEmpty(RequestGroup group)
+    {
+        // Group 0, which all requests without key and shape share, stays listed: it comes and goes with every request.
+        if (group.Id != 0 && group.IsEmpty)
+        {
+            _groups.Remove(group);
+            _groupById.Remove(group.Id);
+        }
+    }
+
+    private RequestGroup? FirstLate()
+    {
+        RequestGroup? first = null;
+        foreach (var group in _groups)
+        {
+            if (group.Late.Count > 0 && (first is null || group.Late.Deadlines[0] < first.Late.Deadlines[0]))
+            {
+                first = group;
+            }
+        }
+        return first;
+    }
+}

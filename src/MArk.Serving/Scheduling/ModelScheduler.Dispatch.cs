@@ -1,0 +1,402 @@
+namespace MArk.Serving.Scheduling;
+
+// Which idle instance takes which requests.
+internal sealed partial class ModelScheduler
+{
+    private TimeSpan[] _merged = [];
+    private TimeSpan _heldUntil = TimeSpan.MaxValue;
+
+    private void Dispatch(TimeSpan now)
+    {
+        var hold = TimeSpan.MaxValue;
+        if (WaitingCount > 0)
+        {
+            if (_inTimeCount > 0)
+            {
+                JudgeHeads(now);
+            }
+            var holding = -1;       // the offering whose policy holds: its other instances would be told the same
+            for (var i = 0; i < _instances.Count && WaitingCount > 0; i++)
+            {
+                var instance = _instances[i];
+                while (instance.Accepts && TryDispatchTo(now, instance, ref holding, ref hold))
+                {
+                }
+            }
+        }
+        Arm(now, hold);
+    }
+
+    private bool TryDispatchTo(TimeSpan now, SchedulerInstance instance, ref int holding, ref TimeSpan hold)
+    {
+        if (_retries.Count > 0)
+        {
+            DispatchRetry(now, instance);
+            return true;
+        }
+        var soonest = now + instance.Profile.High(1);
+        if (holding != instance.Offering && MostUrgent(soonest) is { } urgent)
+        {
+            if (TryDispatchGroup(now, instance, urgent, soonest, ref hold))
+            {
+                return true;
+            }
+            // The most urgent group is held; another may be ready to go.
+            foreach (var group in _groups)
+            {
+                if (group != urgent && IsCandidate(group, soonest) && TryDispatchGroup(now, instance, group, soonest, ref hold))
+                {
+                    return true;
+                }
+            }
+            holding = instance.Offering;
+            return false;
+        }
+        if (holding != instance.Offering && _lateCount > 0 && FirstLate() is { } late)
+        {
+            DispatchLate(now, instance, late);
+            return true;
+        }
+        return false;
+    }
+
+    private static bool IsCandidate(RequestGroup group, TimeSpan soonest)
+    {
+        for (var c = 0; c < RequestGroup.Classes; c++)
+        {
+            var queue = group.Class(c);
+            if (queue.Count > 0 && queue.Deadlines[^1] >= soonest)
+            {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /// <summary>The group whose first candidate is of the highest class, then has the earliest deadline. What this instance is too slow for is left to a faster one.</summary>
+    private RequestGroup? MostUrgent(TimeSpan soonest)
+    {
+        RequestGroup? best = null;
+        var bestClass = RequestGroup.Classes;
+        var bestDeadline = TimeSpan.MaxValue;
+        foreach (var group in _groups)
+        {
+            for (var c = 0; c <= bestClass && c < RequestGroup.Classes; c++)
+            {
+                var queue = group.Class(c);
+                var first = queue.CountBefore(soonest);
+                if (first < queue.Count)
+                {
+                    var deadline = queue.Deadlines[first];
+                    if (c < bestClass || deadline < bestDeadline)
+                    {
+                        (best, bestClass, bestDeadline) = (group, c, deadline);
+                    }
+                    break;
+                }
+            }
+        }
+        return best;
+    }
+
+    private bool TryDispatchGroup(TimeSpan now, SchedulerInstance instance, RequestGroup group, TimeSpan soonest, ref TimeSpan hold)
+    {
+        var limit = instance.MaxBatchSize;
+        var waiting = 0;
+        var earliest = TimeSpan.MaxValue;
+        var head = -1;
+        for (var c = 0; c < RequestGroup.Classes; c++)
+        {
+            var queue = group.Class(c);
+            var skip = queue.CountBefore(soonest);
+            if (skip < queue.Count)
+            {
+                head = head < 0 ? queue.Slots[skip] : head;
+                earliest = queue.Deadlines[skip] < earliest ? queue.Deadlines[skip] : earliest;
+                waiting += queue.Count - skip;
+            }
+        }
+        var context = new BatchContext
+        {
+            Now = now,
+            Deadlines = Candidates(group, soonest, Math.Min(waiting, limit)),
+            QueueLength = waiting,
+            EarliestDeadline = earliest,
+            HeadArrival = _requests[head].Arrival,
+            MaxBatchSize = limit,
+            Profile = instance.Profile,
+            FreeSlots = instance.Slots - instance.SlotsInUse,
+            ArrivalRate = _arrivalRate.Rate(now),
+            ReadyInstances = _instances.Count,
+            OtherIdleInstances = CountOtherIdle(instance),
+            NextInstanceFreeAt = NextFree(now),
+        };
+        var decision = _stopping ? BatchDecision.Dispatch(SafeSize(context)) : Decide(instance.Policy, context);
+        if (decision.Kind != BatchDecisionKind.Dispatch)
+        {
+            if (decision.Kind == BatchDecisionKind.WaitUntil)
+            {
+                hold = decision.Until < hold ? decision.Until : hold;
+                _heldUntil = decision.Until;
+            }
+            return false;
+        }
+        var reason = _stopping ? BatchReason.Drain
+            : decision.Count == limit ? BatchReason.Full
+            : _heldUntil <= now ? BatchReason.HoldEnded
+            : BatchReason.IdleInstance;
+        _heldUntil = TimeSpan.MaxValue;
+        DispatchCandidates(now, instance, group, soonest, decision.Count, reason);
+        return true;
+    }
+
+    private BatchDecision Decide(IBatchPolicy policy, in BatchContext context)
+    {
+        BatchDecision decision;
+        try
+        {
+            decision = policy.Decide(context);
+        }
+        catch (Exception e)
+        {
+            Fault(policy, "threw from Decide.", e);
+            return BatchDecision.Dispatch(SafeSize(context));
+        }
+        switch (decision.Kind)
+        {
+            case BatchDecisionKind.Dispatch when decision.Count < 1 || decision.Count > context.Deadlines.Length:
+                Fault(policy, $"decided to dispatch {decision.Count}; accepted are 1 to {context.Deadlines.Length} ({context.QueueLength} wait, the batch limit is {context.MaxBatchSize}).");
+                return BatchDecision.Dispatch(SafeSize(context));
+            case BatchDecisionKind.WaitUntil when decision.Until <= context.Now:
+                Fault(policy, $"decided to wait until {decision.Until}, which is not after now ({context.Now}).");
+                return BatchDecision.Dispatch(SafeSize(context));
+            case BatchDecisionKind.WaitForEvent or BatchDecisionKind.WaitUntil or BatchDecisionKind.Dispatch:
+                return decision;
+            default:
+                Fault(policy, $"decided {(int)decision.Kind}, which is no kind of decision.");
+                return BatchDecision.Dispatch(SafeSize(context));
+        }
+    }
+
+    /// <summary>What goes out where a policy does not decide: as many as fit and end by the earliest deadline.</summary>
+    private static int SafeSize(in BatchContext context) =>
+        Math.Max(1, context.Profile.LargestWithin(context.EarliestDeadline - context.Now, context.Deadlines.Length));
+
+    private ReadOnlySpan<TimeSpan> Candidates(RequestGroup group, TimeSpan soonest, int count)
+    {
+        TimeSpan[]? merged = null;
+        var used = 0;
+        for (var c = 0; c < RequestGroup.Classes && used < count; c++)
+        {
+            var queue = group.Class(c);
+            var deadlines = queue.Deadlines[queue.CountBefore(soonest)..];
+            if (deadlines.IsEmpty)
+            {
+                continue;
+            }
+            if (merged is null && deadlines.Length >= count)
+            {
+                return deadlines[..count];
+            }
+            merged ??= Merged(count);
+            deadlines = deadlines[..Math.Min(deadlines.Length, count - used)];
+            deadlines.CopyTo(merged.AsSpan(used));
+            used += deadlines.Length;
+        }
+        return merged.AsSpan(0, used);
+    }
+
+    private TimeSpan[] Merged(int count)
+    {
+        if (_merged.Length < count)
+        {
+            _merged = new TimeSpan[Math.Max(count, 2 * _merged.Length)];
+        }
+        return _merged;
+    }
+
+    private void DispatchCandidates(TimeSpan now, SchedulerInstance instance, RequestGroup group, TimeSpan soonest, int count, BatchReason reason)
+    {
+        var finish = now + instance.Profile.High(count);
+        var batch = NewBatch(instance, now, group.Id);
+        var left = count;
+        for (var c = 0; c < RequestGroup.Classes && left > 0; c++)
+        {
+            var queue = group.Class(c);
+            var skip = queue.CountBefore(soonest);
+            var take = Math.Min(left, queue.Count - skip);
+            left -= take;
+            for (var i = 0; i < take; i++)
+            {
+                Take(now, queue.Slots[skip + i], finish, batch);
+            }
+            queue.RemoveRange(skip, take);
+        }
+        DropIfEmpty(group);
+        Start(now, batch, reason);
+    }
+
+    /// <summary>A batch of this size would make the request late: spill or refuse it, as it asked, rather than run it for nothing.</summary>
+    private void Take(TimeSpan now, int slot, TimeSpan finish, DispatchedBatch batch)
+    {
+        ref var request = ref _requests[slot];
+        LeaveInTime(in request.Terms);
+        if (request.Terms.Deadline < finish)
+        {
+            var mode = request.Terms.WhenUnreachable;
+            if (TrySpill(now, slot))
+            {
+                return;
+            }
+            if (mode == WhenUnreachable.Reject || (mode == WhenUnreachable.Spill && request.Terms.OwnDeadline))
+            {
+                Reject(slot, RejectionReason.DeadlineUnreachable, RetryAfter(now));
+                return;
+            }
+        }
+        Board(now, slot, batch);
+    }
+
+    private void DispatchLate(TimeSpan now, SchedulerInstance instance, RequestGroup group)
+    {
+        var count = Math.Min(group.Late.Count, instance.Profile.BestBatchSize(instance.MaxBatchSize));
+        var batch = NewBatch(instance, now, group.Id);
+        for (var i = 0; i < count; i++)
+        {
+            Board(now, group.Late.Slots[i], batch);
+        }
+        group.Late.RemoveRange(0, count);
+        _lateCount -= count;
+        DropIfEmpty(group);
+        Start(now, batch, BatchReason.Late);
+    }
+
+    private void DispatchRetry(TimeSpan now, SchedulerInstance instance)
+    {
+        var retry = _retries.Dequeue();
+        var slots = retry.Slots;
+        if (slots.Length > instance.MaxBatchSize)
+        {
+            _retries.Enqueue(retry with { Slots = slots[instance.MaxBatchSize..] });
+            slots = slots[..instance.MaxBatchSize];
+        }
+        var finish = now + instance.Profile.High(slots.Length);
+        var batch = NewBatch(instance, now, retry.Group);
+        foreach (var slot in slots)
+        {
+            _retryCount--;
+            ref var request = ref _requests[slot];
+            if (request.Cancelled)
+            {
+                _requests.Remove(slot);
+            }
+            else if (request.Terms.WhenUnreachable == WhenUnreachable.Reject && request.Terms.Deadline < finish)
+            {
+                Reject(slot, RejectionReason.DeadlineUnreachable, RetryAfter(now));
+            }
+            else
+            {
+                Board(now, slot, batch);
+            }
+        }
+        Start(now, batch, BatchReason.Retry);
+    }
+
+    private DispatchedBatch NewBatch(SchedulerInstance instance, TimeSpan now, int group)
+    {
+        var batch = _spareBatches.TryPop(out var spare) ? spare : new DispatchedBatch();
+        batch.Begin(instance, now, group);
+        return batch;
+    }
+
+    private void Board(TimeSpan now, int slot, DispatchedBatch batch)
+    {
+        ref var request = ref _requests[slot];
+        request.Place = RequestPlace.Running;
+        var wait = now - request.Arrival;
+        if (wait > batch.OldestWait)
+        {
+            batch.OldestWait = wait;
+        }
+        batch.Add(slot);
+    }
+
+    private void Start(TimeSpan now, DispatchedBatch batch, BatchReason reason)
+    {
+        if (batch.Count == 0)
+        {
+            _spareBatches.Push(batch);
+            SayWhenDrained();
+            return;
+        }
+        batch.Finish(reason);
+        batch.Instance.Begin(batch, now);
+        _forecast.Invalidate();
+        Emit(new SchedulerCommand(SchedulerCommandKind.Dispatch) { Batch = batch });
+    }
+
+    private int CountOtherIdle(SchedulerInstance self)
+    {
+        var idle = 0;
+        foreach (var instance in _instances)
+        {
+            if (instance != self && instance.Accepts)
+            {
+                idle++;
+            }
+        }
+        return idle;
+    }
+
+    private TimeSpan? NextFree(TimeSpan now)
+    {
+        TimeSpan? next = null;
+        foreach (var instance in _instances)
+        {
+            if (instance.Serves && instance.SlotsInUse > 0 && (next is null || instance.BusyUntil < next))
+            {
+                next = instance.FreeAt(now);
+            }
+        }
+        return next;
+    }
+
+    /// <summary>Asks to be woken when a hold ends, or when a head that is to be spilled or refused on time must be judged.</summary>
+    private void Arm(TimeSpan now, TimeSpan hold)
+    {
+        var at = hold;
+        if (_strictCount > 0)
+        {
+            var alone = EarliestFinish(now) - now;
+            var spill = _quote is { } quote ? quote.Warm.P95 : TimeSpan.Zero;
+            foreach (var group in _groups)
+            {
+                for (var c = 0; c < RequestGroup.Classes; c++)
+                {
+                    if (group.Class(c).Count > 0)
+                    {
+                        var judge = JudgeHeadAt(now, group.Class(c).Deadlines[0], alone, spill);
+                        at = judge < at ? judge : at;
+                    }
+                }
+            }
+        }
+        // An earlier wake-up that is already asked for comes anyway, and asks again.
+        if (at < _wakeAt)
+        {
+            _wakeAt = at;
+            Emit(new SchedulerCommand(SchedulerCommandKind.WakeAt) { At = at });
+        }
+    }
+
+    private static TimeSpan JudgeHeadAt(TimeSpan now, TimeSpan deadline, TimeSpan alone, TimeSpan spill)
+    {
+        var lastSpill = deadline - spill;
+        if (spill > alone && lastSpill > now)
+        {
+            return lastSpill;
+        }
+        var tooLate = deadline - alone + new TimeSpan(1);
+        return tooLate > now ? tooLate : now + new TimeSpan(1);
+    }
+}

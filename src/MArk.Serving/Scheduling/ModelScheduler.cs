@@ -1,0 +1,430 @@
+namespace MArk.Serving.Scheduling;
+
+/// <summary>
+/// Decides, for one model, which requests run when, on which instance and in which batch; which are spilled and which are refused.
+/// A deterministic state machine: events and the present instant in, commands out. It has no clock, lock, task or thread, and is
+/// driven by the live engine and by the simulator alike. After each event the driver takes the commands.
+/// </summary>
+internal sealed partial class ModelScheduler
+{
+    private readonly SchedulerSettings _settings;
+    private readonly RequestTable _requests = new();
+    private readonly Dictionary<int, RequestGroup> _groupById = [];
+    private readonly List<RequestGroup> _groups = [];           // only those that hold requests, in order of their first
+    private readonly List<SchedulerInstance> _instances = [];   // fastest first, then oldest
+    private readonly Dictionary<int, IBatchPolicy> _policies = [];
+    private readonly Queue<RetryBatch> _retries = new();
+    private readonly Stack<DispatchedBatch> _spareBatches = [];
+    private readonly CompletionForecast _forecast;
+    private readonly ArrivalRateWindow _arrivalRate;
+    private SchedulerCommand[] _commands = new SchedulerCommand[32];
+    private int _commandCount;
+    private TimeSpan _capacityExpectedAt = TimeSpan.MaxValue;
+    private TimeSpan _wakeAt = TimeSpan.MaxValue;
+    private int _lateCount;
+    private int _inTimeCount;
+    private int _retryCount;
+    private int _strictCount;       // in-time requests that are judged on time: those to be spilled or rejected
+    private int _spilledCount;
+    private bool _stopping;
+    private bool _drainedSaid;
+
+    public ModelScheduler(SchedulerSettings settings)
+    {
+        _settings = settings;
+        _forecast = new CompletionForecast(_instances, settings.MaxBatchSize);
+        var window = TimeSpan.FromTicks(Math.Clamp(settings.Slo.Ticks * 5, TimeSpan.TicksPerSecond / 10, TimeSpan.TicksPerSecond * 5));
+        _arrivalRate = new ArrivalRateWindow(window);
+    }
+
+    /// <summary>Requests that wait: in time, late, or to be retried.</summary>
+    public int WaitingCount => _inTimeCount + _lateCount + _retryCount;
+
+    /// <summary>Requests that wait and cannot make their deadline any more.</summary>
+    public int LateCount => _lateCount;
+
+    /// <summary>Requests that have not ended: waiting, running or spilled.</summary>
+    public int RequestCount => _requests.Count;
+
+    public int InstanceCount => _instances.Count;
+
+    /// <summary>The commands of the events since they were last cleared.</summary>
+    public ReadOnlySpan<SchedulerCommand> Commands => _commands.AsSpan(0, _commandCount);
+
+    public void ClearCommands()
+    {
+        Array.Clear(_commands, 0, _commandCount);
+        _commandCount = 0;
+    }
+
+    /// <summary>A request arrives. Its slot is the driver's key to it until a command, or the end of its batch, releases it.</summary>
+    public RequestId OnArrival(TimeSpan now, in RequestTerms terms)
+    {
+        _arrivalRate.Add(now);
+        var slot = _requests.Add(now, terms);
+        var id = _requests.IdOf(slot);
+        _requests[slot].Place = RequestPlace.Queued;
+        if (_stopping)
+        {
+            Reject(slot, RejectionReason.Draining, null);
+            return id;
+        }
+        Admit(now, slot, bounded: true);
+        Dispatch(now);
+        return id;
+    }
+
+    /// <summary>A caller stopped waiting. A waiting request leaves at once; one that runs or is spilled goes on unheard.</summary>
+    /// <returns>Whether the request was still here: the caller of one that is not gets the answer it already has. The driver forgets the slot either way.</returns>
+    public bool OnCancelled(TimeSpan now, RequestId id)
+    {
+        if (!_requests.Holds(id))
+        {
+            return false;
+        }
+        ref var request = ref _requests[id.Slot];
+        if (request.Cancelled)
+        {
+            return false;
+        }
+        switch (request.Place)
+        {
+            case RequestPlace.Queued:
+                Dequeue(id.Slot);
+                _requests.Remove(id.Slot);
+                Dispatch(now);
+                break;
+            case RequestPlace.Late:
+                DequeueLate(id.Slot);
+                _requests.Remove(id.Slot);
+                SayWhenDrained();
+                break;
+            default:
+                request.Cancelled = true;
+                break;
+        }
+        return true;
+    }
+
+    /// <summary>An instance is ready to take batches.</summary>
+    public void OnInstanceReady(TimeSpan now, int id, int offering, int maxBatchSize, int slots, LatencyProfile profile)
+    {
+        if (!_policies.TryGetValue(offering, out var policy))
+        {
+            _policies.Add(offering, policy = _settings.CreatePolicy(offering));
+        }
+        var instance = new SchedulerInstance
+        {
+            Id = id,
+            Offering = offering,
+            MaxBatchSize = Math.Min(maxBatchSize, _settings.MaxBatchSize),
+            Slots = slots,
+            Profile = profile,
+            Policy = policy,
+        };
+        var place = 0;
+        while (place < _instances.Count && _instances[place].Profile.Mean(1) <= profile.Mean(1))
+        {
+            place++;
+        }
+        _instances.Insert(place, instance);
+        _forecast.Invalidate();
+        Dispatch(now);
+    }
+
+    /// <summary>An instance takes no batch for a while, or takes them again: it was put out of rotation, or probed back.</summary>
+    public void OnInstanceBusy(TimeSpan now, int id, bool busy)
+    {
+        if (Find(id) is { } instance && instance.IsBusy != busy)
+        {
+            instance.IsBusy = busy;
+            _forecast.Invalidate();
+            if (busy)
+            {
+                JudgeAll(now);
+            }
+            Dispatch(now);
+        }
+    }
+
+    /// <summary>An instance is to be taken away: it finishes what it has and gets nothing new.</summary>
+    public void OnInstanceDraining(TimeSpan now, int id)
+    {
+        if (Find(id) is { IsDraining: false } instance)
+        {
+            instance.IsDraining = true;
+            _forecast.Invalidate();
+            if (instance.Running.Count == 0)
+            {
+                Forget(instance);
+            }
+            JudgeAll(now);
+            Dispatch(now);
+        }
+    }
+
+    /// <summary>An instance is gone. What ran on it and was not answered waits again, with its old deadline and place, or fails if that happened too often.</summary>
+    /// <param name="now">Now.</param>
+    /// <param name="id">The instance.</param>
+    /// <param name="isAnswered">Whether a request of a batch, by batch and index, was answered before the instance went.</param>
+    public void OnInstanceLost(TimeSpan now, int id, Func<DispatchedBatch, int, bool> isAnswered)
+    {
+        if (Find(id) is not { } instance)
+        {
+            return;
+        }
+        _instances.Remove(instance);
+        _forecast.Invalidate();
+        foreach (var batch in instance.Running)
+        {
+            for (var i = 0; i < batch.Count; i++)
+            {
+                var slot = batch.Slots[i];
+                ref var request = ref _requests[slot];
+                if (request.Cancelled || isAnswered(batch, i))
+                {
+                    _requests.Remove(slot);
+                }
+                else if (++request.Losses > _settings.MaxRedeliveries)
+                {
+                    Fail(slot);
+                }
+                else
+                {
+                    request.Place = RequestPlace.Queued;
+                    Admit(now, slot);
+                }
+            }
+            _spareBatches.Push(batch);
+        }
+        JudgeAll(now);
+        Dispatch(now);
+    }
+
+    /// <summary>A batch's slot can take the next batch, though answers are still to come.</summary>
+    public void OnSlotFree(TimeSpan now, DispatchedBatch batch)
+    {
+        batch.Instance.FreeSlot(batch);
+        Dispatch(now);
+    }
+
+    /// <summary>A batch is done; every request of it was answered, well or badly, by the driver.</summary>
+    public void OnBatchCompleted(TimeSpan now, DispatchedBatch batch)
+    {
+        var duration = now - batch.DispatchedAt;
+        var missed = 0;
+        foreach (var slot in batch.Slots)
+        {
+            if (_requests[slot].Terms.Deadline < now)
+            {
+                missed++;
+            }
+            _requests.Remove(slot);
+        }
+        batch.Instance.Profile.Observe(batch.Count, duration);
+        EndBatch(now, batch, new BatchFeedback(batch.Count, duration, Succeeded: true, missed));
+    }
+
+    /// <summary>A batch failed as a whole. A lone request fails; more are run again in halves, until the one that fails is alone.</summary>
+    /// <param name="now">Now.</param>
+    /// <param name="batch">The batch.</param>
+    /// <param name="isAnswered">Whether a request of the batch, by index, was answered before the failure.</param>
+    public void OnBatchFailed(TimeSpan now, DispatchedBatch batch, Func<DispatchedBatch, int, bool> isAnswered)
+    {
+        var unanswered = new List<int>();
+        for (var i = 0; i < batch.Count; i++)
+        {
+            var slot = batch.Slots[i];
+            if (_requests[slot].Cancelled || isAnswered(batch, i))
+            {
+                _requests.Remove(slot);
+            }
+            else
+            {
+                unanswered.Add(slot);
+            }
+        }
+        // Answers before the failure clear nobody else: only a request that ran alone is known to be the culprit.
+        if (unanswered.Count == 1 && batch.Count == 1)
+        {
+            Fail(unanswered[0]);
+        }
+        else if (unanswered.Count > 0)
+        {
+            var half = (unanswered.Count + 1) / 2;
+            Retry(batch.Group, [.. unanswered.Take(half)]);
+            Retry(batch.Group, [.. unanswered.Skip(half)]);
+        }
+        EndBatch(now, batch, new BatchFeedback(batch.Count, now - batch.DispatchedAt, Succeeded: false, MissedDeadlines: 0));
+    }
+
+    /// <summary>The spillover target answered a request, or gave it back: then the fleet serves it after all, if it can.</summary>
+    public void OnSpillCompleted(TimeSpan now, int slot, bool answered)
+    {
+        ref var request = ref _requests[slot];
+        _spilledCount--;
+        if (answered || request.Cancelled)
+        {
+            _requests.Remove(slot);
+            SayWhenDrained();
+            return;
+        }
+        request.SpillFailed = true;
+        request.Place = RequestPlace.Queued;
+        Admit(now, slot);
+        Dispatch(now);
+    }
+
+    /// <summary>When the first instance to come is expected to be ready; <see cref="TimeSpan.MaxValue"/> if none is on its way.</summary>
+    public void OnCapacityExpected(TimeSpan now, TimeSpan readyAt)
+    {
+        if (_capacityExpectedAt != readyAt)
+        {
+            _capacityExpectedAt = readyAt;
+            Dispatch(now);
+        }
+    }
+
+    /// <summary>The instant a <see cref="SchedulerCommandKind.WakeAt"/> named has come.</summary>
+    public void OnWakeUp(TimeSpan now)
+    {
+        _wakeAt = TimeSpan.MaxValue;
+        Dispatch(now);
+    }
+
+    /// <summary>The model stops: nothing new is taken, what waits goes out at once.</summary>
+    public void OnStopping(TimeSpan now)
+    {
+        _stopping = true;
+        Dispatch(now);
+        SayWhenDrained();
+    }
+
+    /// <summary>The drain deadline: what still waits is refused. What runs is left to run.</summary>
+    public void OnDrainDeadline(TimeSpan now)
+    {
+        _stopping = true;
+        while (_retries.TryDequeue(out var retry))
+        {
+            foreach (var slot in retry.Slots)
+            {
+                _retryCount--;
+                Reject(slot, RejectionReason.Draining, null);
+            }
+        }
+        for (var g = _groups.Count - 1; g >= 0; g--)
+        {
+            var group = _groups[g];
+            for (var c = 0; c < RequestGroup.Classes; c++)
+            {
+                while (group.Class(c).Count > 0)
+                {
+                    var slot = group.Class(c).Slots[0];
+                    Dequeue(slot);
+                    Reject(slot, RejectionReason.Draining, null);
+                }
+            }
+            while (group.Late.Count > 0)
+            {
+                var slot = group.Late.Slots[0];
+                DequeueLate(slot);
+                Reject(slot, RejectionReason.Draining, null);
+            }
+        }
+        SayWhenDrained();
+    }
+
+    private void EndBatch(TimeSpan now, DispatchedBatch batch, in BatchFeedback feedback)
+    {
+        var instance = batch.Instance;
+        instance.End(batch, now);
+        _forecast.Invalidate();
+        try
+        {
+            instance.Policy.Completed(feedback);
+        }
+        catch (Exception e)
+        {
+            Fault(instance.Policy, "threw from Completed.", e);
+        }
+        _spareBatches.Push(batch);
+        if (instance.IsDraining && instance.Running.Count == 0)
+        {
+            Forget(instance);
+        }
+        Dispatch(now);
+        SayWhenDrained();
+    }
+
+    private SchedulerInstance? Find(int id)
+    {
+        foreach (var instance in _instances)
+        {
+            if (instance.Id == id)
+            {
+                return instance;
+            }
+        }
+        return null;
+    }
+
+    private void Forget(SchedulerInstance instance)
+    {
+        _instances.Remove(instance);
+        Emit(new SchedulerCommand(SchedulerCommandKind.InstanceDrained) { Instance = instance });
+    }
+
+    private void Retry(int group, int[] slots)
+    {
+        if (slots.Length == 0)
+        {
+            return;
+        }
+        foreach (var slot in slots)
+        {
+            _requests[slot].Place = RequestPlace.Retry;
+        }
+        _retryCount += slots.Length;
+        _retries.Enqueue(new RetryBatch(group, slots));
+    }
+
+    private void Fail(int slot)
+    {
+        _requests.Remove(slot);
+        Emit(new SchedulerCommand(SchedulerCommandKind.Fail) { Slot = slot });
+    }
+
+    private void Reject(int slot, RejectionReason reason, TimeSpan? retryAfter)
+    {
+        var cancelled = _requests[slot].Cancelled;
+        _requests.Remove(slot);
+        if (!cancelled)
+        {
+            Emit(new SchedulerCommand(SchedulerCommandKind.Reject) { Slot = slot, Reason = reason, RetryAfter = retryAfter });
+        }
+    }
+
+    private void Fault(object part, string message, Exception? inner = null) =>
+        Emit(new SchedulerCommand(SchedulerCommandKind.Fault) { Error = new ContractViolationException(part.GetType().Name, message, inner) });
+
+    private void SayWhenDrained()
+    {
+        if (_stopping && !_drainedSaid && _requests.Count == 0)
+        {
+            _drainedSaid = true;
+            Emit(new SchedulerCommand(SchedulerCommandKind.Drained));
+        }
+    }
+
+    private void Emit(in SchedulerCommand command)
+    {
+        if (_commandCount == _commands.Length)
+        {
+            Array.Resize(ref _commands, _commandCount * 2);
+        }
+        _commands[_commandCount++] = command;
+    }
+
+    /// <summary>A part of a batch that failed as a whole, to be run as it is.</summary>
+    private readonly record struct RetryBatch(int Group, int[] Slots);
+}

@@ -1,0 +1,21 @@
+namespace MArk.Serving.Scheduling;
+
+/// <summary>What a scheduler is made for.</summary>
+internal sealed record SchedulerSettings
+{
+    public required string ModelName { get; init; }
+
+    public required TimeSpan Slo { get; init; }
+
+    /// <summary>The largest batch allowed; an instance may allow less.</summary>
+    public required int MaxBatchSize { get; init; }
+
+    /// <summary>The most requests that wait at a time.</summary>
+    public required int MaxQueueLength { get; init; }
+
+    /// <summary>How many instances may die under a request before it fails.</summary>
+    public int MaxRedeliveries { get; init; } = 2;
+
+    /// <summary>Makes the batch policy of an offering, named by its index.</summary>
+    public required Func<int, IBatchPolicy> CreatePolicy { get; init; }
+}

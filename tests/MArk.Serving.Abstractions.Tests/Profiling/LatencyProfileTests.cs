@@ -1,0 +1,90 @@
+namespace MArk.Serving.Tests.Profiling;
+
+public sealed class LatencyProfileTests
+{
+    private static TimeSpan Ms(double ms) => TimeSpan.FromMilliseconds(ms);
+
+    private static readonly LatencyProfile Profile = new(
+        [new(1, Ms(10), Ms(12)), new(4, Ms(16), Ms(20)), new(8, Ms(40), Ms(41))]);
+
+    [Fact]
+    public void InterpolatesBetweenMeasuredSizes()
+    {
+        Assert.Equal(Ms(12), Profile.Mean(2));
+        Assert.Equal(Ms(28), Profile.Mean(6));
+        Assert.Equal(Ms(80), Profile.Mean(16));
+    }
+
+    [Fact]
+    public void FindsTheSizeOfHighestThroughput()
+    {
+        // 1/10, 2/12, 3/14, 4/16 = 0.25 is best; 8/40 = 0.2.
+        Assert.Equal(4, Profile.BestBatchSize(8));
+        Assert.Equal(3, Profile.BestBatchSize(3));
+    }
+
+    [Theory]
+    [InlineData(11.9, 0)]
+    [InlineData(12, 1)]
+    [InlineData(20, 4)]
+    [InlineData(1000, 8)]
+    public void FindsTheLargestSizeThatFits(double ms, int size) => Assert.Equal(size, Profile.LargestWithin(Ms(ms), 100));
+
+    [Fact]
+    public void CapacityIsZeroWhereNotEvenOneRequestFits()
+    {
+        Assert.Equal(0, Profile.CapacityWithin(Ms(11), 8));
+        // 2 T_b within 40 ms allows a batch of 4 (20 ms): 4 / 16 ms.
+        Assert.Equal(250, Profile.CapacityWithin(Ms(40), 8), 6);
+    }
+
+    [Fact]
+    public void SurvivesJson()
+    {
+        var copy = LatencyProfile.FromJson(Profile.ToJson());
+        Assert.Equal(Profile.Points, copy.Points);
+    }
+
+    [Theory]
+    [InlineData("", "Not a latency profile")]
+    [InlineData("{}", "points")]
+    [InlineData("{\"points\":[]}", "at least one")]
+    [InlineData("{\"points\":[{\"batchSize\":0,\"meanMs\":1,\"highMs\":1}]}", "Batch size 0")]
+    [InlineData("{\"points\":[{\"batchSize\":1,\"meanMs\":-1,\"highMs\":1}]}", "-1 ms")]
+    [InlineData("{\"points\":[{\"batchSize\":1,\"meanMs\":2,\"highMs\":1}]}", "high percentile")]
+    [InlineData("{\"points\":[{\"batchSize\":2,\"meanMs\":1,\"highMs\":1},{\"batchSize\":2,\"meanMs\":1,\"highMs\":1}]}", "ascend")]
+    public void RefusesWhatIsNoProfile(string json, string says) =>
+        Assert.Contains(says, Assert.Throws<ProfileFormatException>(() => LatencyProfile.FromJson(json)).Message);
+
+    [Fact]
+    public void AMissingFileIsNamed() =>
+        Assert.Contains("no-such.json", Assert.Throws<ProfileFormatException>(() => LatencyProfile.Load("no-such.json")).Message);
+
+    [Fact]
+    public void LearnsAShiftOfLevelAndIgnoresOneOutlier()
+    {
+        var profile = Profile.Clone();
+        profile.Observe(4, Ms(16_000));
+        Assert.InRange(profile.Mean(4).TotalMilliseconds, 16, 17);
+        for (var i = 0; i < 200; i++)
+        {
+            profile.Observe(4, Ms(32));
+        }
+        Assert.InRange(profile.Mean(4).TotalMilliseconds, 31, 33);
+        Assert.True(profile.High(4) >= profile.Mean(4));
+        Assert.Equal(Ms(16), Profile.Mean(4));
+    }
+
+    [Fact]
+    public void AnUnmeasuredProfileLearnsFromItsFirstBatches()
+    {
+        var profile = LatencyProfile.Unmeasured(32);
+        Assert.False(profile.IsMeasured);
+        profile.Observe(1, Ms(5));
+        Assert.Equal(Ms(5), profile.Mean(1));
+        Assert.True(profile.IsMeasured);
+        profile.Observe(32, Ms(20));
+        Assert.Equal(Ms(20), profile.Mean(32));
+        Assert.Equal(32, profile.BestBatchSize(32));
+    }
+}

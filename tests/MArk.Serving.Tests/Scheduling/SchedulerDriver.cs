@@ -1,0 +1,308 @@
+using MArk.Serving.Scheduling;
+
+namespace MArk.Serving.Tests.Scheduling;
+
+/// <summary>How a request ended, as its caller would see it.</summary>
+internal enum Ending { None, Result, Failed, Rejected, Cancelled, Spilled }
+
+/// <summary>A request as the world outside the scheduler knows it.</summary>
+internal sealed class Caller(int number, RequestTerms terms, bool poison)
+{
+    public int Number { get; } = number;
+    public RequestTerms Terms { get; } = terms;
+    public bool IsPoison { get; } = poison;
+    public RequestId Id { get; set; }
+    public Ending Ending { get; set; }
+    public RejectionReason Reason { get; set; }
+    public bool IsSpilled { get; set; }
+    public int Deliveries { get; set; }
+    public TimeSpan EndedAt { get; set; }
+}
+
+/// <summary>Drives a scheduler by hand, event by event, and checks after each that it kept its promises.</summary>
+internal sealed class SchedulerDriver
+{
+    private readonly Dictionary<int, Caller> _bySlot = [];
+    private readonly Dictionary<DispatchedBatch, Caller[]> _running = [];
+    private int _nextInstance;
+
+    public SchedulerDriver(IBatchPolicy? policy = null, int maxBatch = 4, int maxQueue = 16, double sloMs = 100)
+    {
+        MaxBatch = maxBatch;
+        MaxQueue = maxQueue;
+        Slo = TimeSpan.FromMilliseconds(sloMs);
+        Scheduler = new ModelScheduler(new SchedulerSettings
+        {
+            ModelName = "m",
+            Slo = Slo,
+            MaxBatchSize = maxBatch,
+            MaxQueueLength = maxQueue,
+            CreatePolicy = _ => policy ?? new MArk.Serving.Batching.SloAwareBatchPolicy(),
+        });
+    }
+
+    public int MaxBatch { get; }
+    public int MaxQueue { get; }
+    public TimeSpan Slo { get; }
+    public ModelScheduler Scheduler { get; }
+    public TimeSpan Now { get; private set; }
+    public List<Caller> Callers { get; } = [];
+    public List<Caller> Spilled { get; } = [];
+    public List<int> Instances { get; } = [];
+    public List<string> Log { get; } = [];
+    public List<ServingException> Faults { get; } = [];
+    public bool Drained { get; private set; }
+    public TimeSpan? WakeAt { get; private set; }
+    public IReadOnlyCollection<DispatchedBatch> Running => _running.Keys;
+    public bool Stopping { get; private set; }
+
+    public static TimeSpan Ms(double ms) => TimeSpan.FromMilliseconds(ms);
+
+    public void Advance(double ms)
+    {
+        var to = Now + Ms(ms);
+        while (WakeAt is { } at && at <= to)
+        {
+            Now = at > Now ? at : Now;
+            WakeAt = null;
+            Scheduler.OnWakeUp(Now);
+            Take();
+        }
+        Now = to;
+    }
+
+    public Caller Arrive(double? timeoutMs = null, WhenUnreachable mode = WhenUnreachable.ServeLate, int group = 0, RequestPriority priority = RequestPriority.Normal, bool poison = false)
+    {
+        var terms = new RequestTerms(Now + (timeoutMs is { } t ? Ms(t) : Slo), group, priority, mode, timeoutMs is not null);
+        var caller = new Caller(Callers.Count, terms, poison);
+        Callers.Add(caller);
+        caller.Id = Scheduler.OnArrival(Now, terms);
+        // As the engine does: the slot is the caller's before the commands of its arrival are read.
+        Assert.False(_bySlot.TryGetValue(caller.Id.Slot, out var other) && other.Ending == Ending.None, "a slot was given away twice");
+        _bySlot[caller.Id.Slot] = caller;
+        Take();
+        return caller;
+    }
+
+    public void Cancel(Caller caller)
+    {
+        var held = Scheduler.OnCancelled(Now, caller.Id);
+        Assert.Equal(caller.Ending == Ending.None, held);
+        if (held)
+        {
+            End(caller, Ending.Cancelled);
+            Log.Add($"cancelled {caller.Number}");
+        }
+        Take();
+    }
+
+    public void SlotFree(DispatchedBatch batch)
+    {
+        Scheduler.OnSlotFree(Now, batch);
+        Take();
+    }
+
+    public int Ready(LatencyProfile? profile = null, int offering = 0, int slots = 1, int maxBatch = int.MaxValue)
+    {
+        var id = _nextInstance++;
+        Instances.Add(id);
+        Scheduler.OnInstanceReady(Now, id, offering, maxBatch, slots, profile ?? LatencyProfile.Linear(Ms(5), Ms(1), MaxBatch));
+        Take();
+        return id;
+    }
+
+    public void Drain(int instance)
+    {
+        Scheduler.OnInstanceDraining(Now, instance);
+        Take();
+    }
+
+    public void Busy(int instance, bool busy)
+    {
+        Scheduler.OnInstanceBusy(Now, instance, busy);
+        Take();
+    }
+
+    public void Lose(int instance, int answeredFirst = 0)
+    {
+        var batches = _running.Where(b => b.Key.Instance.Id == instance).ToDictionary();
+        foreach (var (batch, callers) in batches)
+        {
+            Answer(callers, answeredFirst);
+            _running.Remove(batch);
+        }
+        Instances.Remove(instance);
+        Scheduler.OnInstanceLost(Now, instance, (batch, index) => batches[batch][index].Ending != Ending.None);
+        Take();
+    }
+
+    /// <summary>Ends a batch: a batch that holds a poisonous request fails as a whole, as a runner without partial failure would.</summary>
+    public void Complete(DispatchedBatch batch, int answeredFirst = 0)
+    {
+        Assert.True(_running.Remove(batch, out var callers));
+        if (callers.Any(c => c.IsPoison))
+        {
+            Answer(callers, answeredFirst);
+            Scheduler.OnBatchFailed(Now, batch, (_, i) => callers[i].Ending != Ending.None);
+        }
+        else
+        {
+            Answer(callers, callers.Length);
+            Scheduler.OnBatchCompleted(Now, batch);
+        }
+        Take();
+    }
+
+    public void SpillDone(Caller caller, bool answered)
+    {
+        Assert.True(Spilled.Remove(caller));
+        caller.IsSpilled = false;
+        if (answered && caller.Ending == Ending.None)
+        {
+            End(caller, Ending.Spilled);
+        }
+        Scheduler.OnSpillCompleted(Now, caller.Id.Slot, answered);
+        Take();
+    }
+
+    public void Quote(double latencyMs, int concurrency)
+    {
+        Scheduler.OnQuote(Now, new SpilloverQuote
+        {
+            Warm = LatencyQuantiles.Constant(Ms(latencyMs)),
+            Cold = LatencyQuantiles.Constant(Ms(latencyMs)),
+            FreeConcurrency = concurrency,
+            ValidFor = TimeSpan.FromDays(1),
+        });
+        Take();
+    }
+
+    public void Expect(double? inMs)
+    {
+        Scheduler.OnCapacityExpected(Now, inMs is { } ms ? Now + Ms(ms) : TimeSpan.MaxValue);
+        Take();
+    }
+
+    public void Stop()
+    {
+        Stopping = true;
+        Scheduler.OnStopping(Now);
+        Take();
+    }
+
+    public void DrainDeadline()
+    {
+        Scheduler.OnDrainDeadline(Now);
+        Take();
+    }
+
+    /// <summary>Lets everything under way finish.</summary>
+    public void Finish(int steps = 10_000)
+    {
+        for (var i = 0; i < steps && (_running.Count > 0 || Spilled.Count > 0); i++)
+        {
+            Advance(1);
+            if (_running.Count > 0)
+            {
+                Complete(Running.OrderBy(b => b.DispatchedAt).ThenBy(b => b.Instance.Id).First());
+            }
+            if (Spilled.Count > 0)
+            {
+                SpillDone(Spilled[0], answered: true);
+            }
+        }
+    }
+
+    private void Answer(Caller[] callers, int count)
+    {
+        foreach (var caller in callers.Take(count).Where(c => c.Ending == Ending.None && !c.IsPoison))
+        {
+            End(caller, Ending.Result);
+        }
+    }
+
+    private void End(Caller caller, Ending ending)
+    {
+        Assert.Equal(Ending.None, caller.Ending);
+        caller.Ending = ending;
+        caller.EndedAt = Now;
+    }
+
+    private Caller Release(int slot)
+    {
+        Assert.True(_bySlot.Remove(slot, out var caller), $"slot {slot} names nobody");
+        return caller!;
+    }
+
+    private void Take()
+    {
+        var commands = Scheduler.Commands.ToArray();
+        Scheduler.ClearCommands();
+        foreach (var command in commands)
+        {
+            switch (command.Kind)
+            {
+                case SchedulerCommandKind.Dispatch:
+                    TakeBatch(command.Batch!);
+                    break;
+                case SchedulerCommandKind.Spill:
+                    var spilled = _bySlot[command.Slot];
+                    Assert.Equal(Ending.None, spilled.Ending);
+                    Assert.False(spilled.IsSpilled);
+                    spilled.IsSpilled = true;
+                    Spilled.Add(spilled);
+                    Log.Add($"{Now.TotalMilliseconds:0.###} spill {spilled.Number}");
+                    break;
+                case SchedulerCommandKind.Reject:
+                    var rejected = Release(command.Slot);
+                    rejected.Reason = command.Reason;
+                    Assert.NotEqual(RejectionReason.None, command.Reason);
+                    End(rejected, Ending.Rejected);
+                    Log.Add($"{Now.TotalMilliseconds:0.###} reject {rejected.Number} {command.Reason}");
+                    break;
+                case SchedulerCommandKind.Fail:
+                    var failed = Release(command.Slot);
+                    End(failed, Ending.Failed);
+                    Log.Add($"{Now.TotalMilliseconds:0.###} fail {failed.Number}");
+                    break;
+                case SchedulerCommandKind.WakeAt:
+                    Assert.True(command.At > Now, $"asked at {Now} to be woken at {command.At}");
+                    WakeAt = command.At;
+                    break;
+                case SchedulerCommandKind.InstanceDrained:
+                    Assert.DoesNotContain(Running, b => b.Instance == command.Instance);
+                    Instances.Remove(command.Instance!.Id);
+                    Log.Add($"{Now.TotalMilliseconds:0.###} drained instance {command.Instance!.Id}");
+                    break;
+                case SchedulerCommandKind.Fault:
+                    Faults.Add(command.Error!);
+                    break;
+                case SchedulerCommandKind.Drained:
+                    Assert.False(Drained, "said twice");
+                    Drained = true;
+                    break;
+                default:
+                    break;
+            }
+        }
+        Assert.True(Scheduler.WaitingCount >= 0 && Scheduler.RequestCount >= Scheduler.WaitingCount);
+    }
+
+    private void TakeBatch(DispatchedBatch batch)
+    {
+        var callers = batch.Slots.ToArray().Select(s => _bySlot[s]).ToArray();
+        Assert.True(_running.TryAdd(batch, callers), "a batch that runs was dispatched again");
+        Assert.InRange(batch.Count, 1, Math.Min(MaxBatch, batch.Instance.MaxBatchSize));
+        Assert.Contains(batch.Instance.Id, Instances);
+        Assert.True(Running.Count(b => b.Instance == batch.Instance && !b.SlotFreed) <= batch.Instance.Slots, "more batches than slots");
+        Assert.Equal(callers.Length, callers.Distinct().Count());
+        Assert.Single(callers.Select(c => c.Terms.Group).Distinct());
+        foreach (var caller in callers)
+        {
+            Assert.Equal(Ending.None, caller.Ending);   // not cancelled, not answered
+            Assert.False(caller.IsSpilled);
+            caller.Deliveries++;
+        }
+        Log.Add($"{Now.TotalMilliseconds:0.###} dispatch {batch.Instance.Id} [{string.Join(' ', callers.Select(c => c.Number))}] {batch.Reason}");
+    }
+}
