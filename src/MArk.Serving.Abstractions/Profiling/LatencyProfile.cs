@@ -258,26 +258,41 @@ public sealed class LatencyProfile
     private void Fill(long[] table, double[] points)
     {
         var previous = 0L;
-        for (int b = 1, upper = 0; b <= MaxBatchSize; b++)
+        int below = -1, above = NextMeasured(points, 0);
+        for (var b = 1; b <= MaxBatchSize; b++)
         {
-            if (b > _sizes[upper])
+            while (above < points.Length && _sizes[above] <= b)
             {
-                upper++;
+                below = above;
+                above = NextMeasured(points, above + 1);
             }
             double value;
-            if (_sizes[upper] == b || upper == 0 || points[upper - 1] == 0 || points[upper] == 0)
+            if (below < 0)
             {
-                // An unmeasured larger size counts as no slower than what is known, so that it is tried and measured.
-                value = upper == 0 && _sizes[0] > b ? points[0] * b / _sizes[0] : points[upper];
+                // A size below all that is measured costs in proportion, one above all no more than the last: so that it is tried.
+                value = above < points.Length ? points[above] * b / _sizes[above] : 0;
+            }
+            else if (above == points.Length)
+            {
+                value = points[below];
             }
             else
             {
-                var share = (double)(b - _sizes[upper - 1]) / (_sizes[upper] - _sizes[upper - 1]);
-                value = points[upper - 1] + share * (points[upper] - points[upper - 1]);
+                var share = (double)(b - _sizes[below]) / (_sizes[above] - _sizes[below]);
+                value = points[below] + share * (points[above] - points[below]);
             }
             previous = Math.Max(previous, (long)Math.Round(value));
             table[b] = previous;
         }
+    }
+
+    private static int NextMeasured(double[] points, int from)
+    {
+        while (from < points.Length && points[from] == 0)
+        {
+            from++;
+        }
+        return from;
     }
 
     private long Lookup(long[] table, int batchSize)
