@@ -37,7 +37,7 @@ public interface IModelClient<TIn, TOut>
     /// <exception cref="InferenceRejectedException">The item was not run.</exception>
     /// <exception cref="InferenceFailedException">The item was run and failed.</exception>
     /// <exception cref="OperationCanceledException"><paramref name="cancellationToken"/> was cancelled.</exception>
-    ValueTask<TOut> InferAsync(TIn input, TOut destination, InferenceOptions options = default, CancellationToken cancellationToken = default);
+    ValueTask<TOut> InferIntoAsync(TIn input, TOut destination, InferenceOptions options = default, CancellationToken cancellationToken = default);
 
     /// <summary>Runs the model on one item and says how it went, without an exception for any outcome the engine knows.</summary>
     /// <param name="input">One item.</param>
@@ -52,5 +52,5 @@ public interface IModelClient<TIn, TOut>
     /// <param name="options">Deadline, priority and key.</param>
     /// <param name="cancellationToken">Ends the wait at once, with <see cref="InferenceStatus.Cancelled"/>.</param>
     /// <returns>The answer or the reason there is none; await once.</returns>
-    ValueTask<InferenceResult<TOut>> TryInferAsync(TIn input, TOut destination, InferenceOptions options = default, CancellationToken cancellationToken = default);
+    ValueTask<InferenceResult<TOut>> TryInferIntoAsync(TIn input, TOut destination, InferenceOptions options = default, CancellationToken cancellationToken = default);
 }

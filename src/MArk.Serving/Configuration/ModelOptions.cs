@@ -1,0 +1,23 @@
+namespace MArk.Serving.Configuration;
+
+/// <summary>The settings of one model. Bound from the configuration section <c>MArk:Models:{name}</c>, then set by the builder.</summary>
+public sealed class ModelOptions
+{
+    /// <summary>The latency objective: within this time of its arrival a request should be answered. More than 0, at most 1 day. Default 100 ms.</summary>
+    public TimeSpan Slo { get; set; } = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>The share of requests that should be answered within the objective: more than 0, less than 1. Default 0.99.</summary>
+    public double ServiceLevel { get; set; } = 0.99;
+
+    /// <summary>The largest batch: 1 to 65536. Default 32.</summary>
+    public int MaxBatchSize { get; set; } = 32;
+
+    /// <summary>The most requests that wait at a time: 1 to 10 million. Default 10000.</summary>
+    public int MaxQueueLength { get; set; } = 10_000;
+
+    /// <summary>How many instances may die under a request before it fails: 0 to 100. Default 2.</summary>
+    public int MaxRedeliveries { get; set; } = 2;
+
+    /// <summary>How long a stopping model may take to finish what it accepted: 0 to 1 day. Default 30 s.</summary>
+    public TimeSpan DrainTimeout { get; set; } = TimeSpan.FromSeconds(30);
+}

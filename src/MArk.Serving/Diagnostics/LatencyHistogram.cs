@@ -1,0 +1,66 @@
+using System.Numerics;
+
+namespace MArk.Serving.Diagnostics;
+
+/// <summary>Latencies in buckets of 1/32 of a power of two of microseconds: quantiles within 3 %, in fixed memory. Not thread-safe.</summary>
+internal sealed class LatencyHistogram
+{
+    private const int SubBits = 5;
+    private readonly long[] _counts = new long[64 << SubBits];
+
+    public long Count { get; private set; }
+
+    public void Add(TimeSpan latency)
+    {
+        _counts[Bucket(Math.Max(0, latency.Ticks / TimeSpan.TicksPerMicrosecond))]++;
+        Count++;
+    }
+
+    public void Clear()
+    {
+        Array.Clear(_counts);
+        Count = 0;
+    }
+
+    public void CopyTo(LatencyHistogram other)
+    {
+        _counts.CopyTo(other._counts, 0);
+        other.Count = Count;
+    }
+
+    /// <summary>The latency that a share of all stays at or below; zero if there is none.</summary>
+    public TimeSpan Quantile(double share)
+    {
+        var rank = (long)Math.Ceiling(share * Count);
+        var seen = 0L;
+        for (var i = 0; i < _counts.Length && Count > 0; i++)
+        {
+            seen += _counts[i];
+            if (seen >= Math.Max(1, rank))
+            {
+                return TimeSpan.FromMicroseconds(UpperEnd(i));
+            }
+        }
+        return TimeSpan.Zero;
+    }
+
+    private static int Bucket(long microseconds)
+    {
+        if (microseconds < 1 << SubBits)
+        {
+            return (int)microseconds;
+        }
+        var shift = BitOperations.Log2((ulong)microseconds) - SubBits;
+        return ((shift + 1) << SubBits) + (int)((microseconds >> shift) - (1 << SubBits));
+    }
+
+    private static double UpperEnd(int bucket)
+    {
+        if (bucket < 1 << SubBits)
+        {
+            return bucket;
+        }
+        var shift = (bucket >> SubBits) - 1;
+        return (double)(((bucket & ((1 << SubBits) - 1)) + (1 << SubBits) + 1L) << shift) - 1;
+    }
+}

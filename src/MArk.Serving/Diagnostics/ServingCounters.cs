@@ -1,0 +1,57 @@
+using MArk.Serving.Engine;
+using MArk.Serving.Scheduling;
+
+namespace MArk.Serving.Diagnostics;
+
+/// <summary>What a model has done so far. Changed and read under the engine's lock.</summary>
+internal sealed class ServingCounters
+{
+    public long Offered;
+    public long Succeeded;
+    public long InTime;
+    public long Failed;
+    public long Rejected;
+    public long Cancelled;
+    public long Spilled;
+    public decimal SpillDollars;
+    public long Batches;
+    public long BatchedRequests;
+    public long FailedBatches;
+
+    public LatencyHistogram Latency { get; } = new();
+
+    public void Count<TIn, TOut>(BatchWork<TIn, TOut> work, DispatchedBatch batch)
+    {
+        Batches++;
+        BatchedRequests += batch.Count;
+        for (var i = 0; i < work.Count; i++)
+        {
+            CountAnswer(work, i);
+        }
+    }
+
+    public void CountSpilled<TIn, TOut>(BatchWork<TIn, TOut> work, decimal price)
+    {
+        Spilled++;
+        SpillDollars += price;
+        CountAnswer(work, 0);
+    }
+
+    private void CountAnswer<TIn, TOut>(BatchWork<TIn, TOut> work, int index)
+    {
+        if (work.IsAnsweredBadly(index))
+        {
+            Failed++;
+        }
+        if (!work.IsAnsweredWell(index))
+        {
+            return;
+        }
+        Succeeded++;
+        Latency.Add(work.Latency(index));
+        if (work.InTime(index))
+        {
+            InTime++;
+        }
+    }
+}

@@ -1,0 +1,115 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Threading.Channels;
+
+namespace MArk.Serving.Engine;
+
+/// <summary>An instance that serves: takes batches from its channel and runs them, as many at a time as it has slots.</summary>
+internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
+{
+    private readonly ModelEngine<TIn, TOut> _engine;
+    private readonly IBatchRunner<TIn, TOut> _runner;
+    private readonly Channel<BatchWork<TIn, TOut>> _work;
+    private readonly CancellationTokenSource _stop = new();
+    private Task _loops = Task.CompletedTask;
+
+    public InstanceWorker(ModelEngine<TIn, TOut> engine, int id, IBatchRunner<TIn, TOut> runner)
+    {
+        _engine = engine;
+        Id = id;
+        _runner = runner;
+        _work = Channel.CreateUnbounded<BatchWork<TIn, TOut>>(new UnboundedChannelOptions { SingleReader = runner.Slots == 1, AllowSynchronousContinuations = false });
+    }
+
+    public int Id { get; }
+
+    public int Slots => _runner.Slots;
+
+    public int MaxBatchSize => _runner.MaxBatchSize;
+
+    public void Start() => _loops = Task.WhenAll(Enumerable.Range(0, _runner.Slots).Select(_ => _runner.BlocksThread
+        ? Task.Factory.StartNew(LoopOnOwnThread, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default)
+        : Task.Run(LoopAsync)));
+
+    public void Enqueue(BatchWork<TIn, TOut> work) => _work.Writer.TryWrite(work);
+
+    /// <summary>Runs what is queued and ends.</summary>
+    public async Task StopAsync(bool hard)
+    {
+        _work.Writer.TryComplete();
+        if (hard)
+        {
+            await _stop.CancelAsync().ConfigureAwait(false);
+        }
+        await _loops.ConfigureAwait(false);
+        await DisposeAsync().ConfigureAwait(false);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _runner.DisposeAsync().ConfigureAwait(false);
+        _stop.Dispose();
+    }
+
+    private async Task LoopAsync()
+    {
+        while (await _work.Reader.WaitToReadAsync().ConfigureAwait(false))
+        {
+            while (_work.Reader.TryRead(out var work))
+            {
+                try
+                {
+                    await _runner.RunAsync(work.Inputs, work, _stop.Token).ConfigureAwait(false);
+                }
+                catch (Exception e)
+                {
+                    _engine.OnBatchFailed(work, e);
+                    continue;
+                }
+                _engine.OnBatchCompleted(work);
+            }
+        }
+    }
+
+    /// <summary>For a runner that computes on the calling thread: it must not hold a thread of the pool, which its callers' continuations need.</summary>
+    [SuppressMessage("Reliability", "CA2012", Justification = "The thread is the runner's own, and each ValueTask is consumed once.")]
+    private void LoopOnOwnThread()
+    {
+        using var wake = new ManualResetEventSlim();
+        Action set = wake.Set;
+        while (true)
+        {
+            var wait = _work.Reader.WaitToReadAsync().GetAwaiter();
+            if (!wait.IsCompleted)
+            {
+                wake.Reset();
+                wait.UnsafeOnCompleted(set);
+                wake.Wait();
+            }
+            if (!wait.GetResult())
+            {
+                return;
+            }
+            while (_work.Reader.TryRead(out var work))
+            {
+                try
+                {
+                    var run = _runner.RunAsync(work.Inputs, work, _stop.Token);
+                    if (run.IsCompleted)
+                    {
+                        run.GetAwaiter().GetResult();
+                    }
+                    else
+                    {
+                        run.AsTask().GetAwaiter().GetResult();
+                    }
+                }
+                catch (Exception e)
+                {
+                    _engine.OnBatchFailed(work, e);
+                    continue;
+                }
+                _engine.OnBatchCompleted(work);
+            }
+        }
+    }
+}

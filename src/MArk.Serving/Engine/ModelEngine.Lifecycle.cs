@@ -1,0 +1,171 @@
+namespace MArk.Serving.Engine;
+
+// Start, stop, instances and spillover.
+internal sealed partial class ModelEngine<TIn, TOut>
+{
+    private readonly CancellationTokenSource _hardStop = new();
+    private readonly SemaphoreSlim _lifecycle = new(1);
+
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        await _lifecycle.WaitAsync(cancellationToken).ConfigureAwait(false);
+        try
+        {
+            if (_started || _ended)
+            {
+                return;
+            }
+            await _parts.RunnerFactory.InitializeAsync(cancellationToken).ConfigureAwait(false);
+            for (var i = 0; i < _parts.FixedInstances; i++)
+            {
+                await AddInstanceAsync(
+                    new InstanceDescriptor { Id = $"local-{i}", LaunchId = $"local-{i}", OfferingName = "local", State = InstanceState.Running, Threads = 1 },
+                    offering: 0, cancellationToken).ConfigureAwait(false);
+            }
+            RefreshQuote();
+            _started = true;
+        }
+        finally
+        {
+            _lifecycle.Release();
+        }
+    }
+
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        await _lifecycle.WaitAsync(CancellationToken.None).ConfigureAwait(false);
+        try
+        {
+            if (_ended)
+            {
+                return;
+            }
+            Tell(now => _scheduler.OnStopping(now));
+            await DrainAsync(cancellationToken).ConfigureAwait(false);
+            _ended = true;
+            InstanceWorker<TIn, TOut>[] workers;
+            lock (_gate)
+            {
+                workers = [.. _workers.Values];
+                _workers.Clear();
+            }
+            await Task.WhenAll(workers.Select(worker => worker.StopAsync(hard: true))).ConfigureAwait(false);
+            await _timer.DisposeAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            _lifecycle.Release();
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await StopAsync(new CancellationToken(canceled: true)).ConfigureAwait(false);
+        _hardStop.Dispose();
+    }
+
+    /// <summary>Waits until all that was accepted has ended; at the drain deadline refuses what waits and gives up what runs.</summary>
+    private async Task DrainAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await _drained.Task.WaitAsync(_parts.Options.DrainTimeout, _time, cancellationToken).ConfigureAwait(false);
+            return;
+        }
+        catch (Exception e) when (e is TimeoutException or OperationCanceledException)
+        {
+            // The drain is over its time: what follows ends the rest.
+            Tell(now => _scheduler.OnDrainDeadline(now));
+        }
+        await _hardStop.CancelAsync().ConfigureAwait(false);
+        InferenceOperation<TIn, TOut>[] left;
+        lock (_gate)
+        {
+            left = [.. _bySlot.OfType<InferenceOperation<TIn, TOut>>()];
+            Array.Clear(_bySlot);
+        }
+        foreach (var operation in left)
+        {
+            operation.TryEnd(InferenceResult<TOut>.Failure(new InferenceRejectedException(ModelName, RejectionReason.Draining)));
+        }
+    }
+
+    private async Task AddInstanceAsync(InstanceDescriptor descriptor, int offering, CancellationToken cancellationToken)
+    {
+        var runner = await _parts.RunnerFactory.ConnectAsync(descriptor, cancellationToken).ConfigureAwait(false);
+        var worker = new InstanceWorker<TIn, TOut>(this, Interlocked.Increment(ref _nextInstance), runner);
+        worker.Start();
+        Tell(now =>
+        {
+            _workers.Add(worker.Id, worker);
+            _scheduler.OnInstanceReady(
+                now, worker.Id, offering, worker.MaxBatchSize, worker.Slots,
+                LatencyProfile.Unmeasured(Math.Min(worker.MaxBatchSize, _parts.Options.MaxBatchSize)));
+        });
+    }
+
+    private void OnInstanceDrained(InstanceWorker<TIn, TOut> worker) => _ = ObserveAsync(worker.StopAsync(hard: false));
+
+    private async Task SpillAsync(InferenceOperation<TIn, TOut> operation)
+    {
+        var target = _parts.Spillover!;
+        var work = new BatchWork<TIn, TOut>(this);
+        work.Begin(null, 1);
+        work.Add(operation);
+        try
+        {
+            await target.InferAsync(work.Inputs, work, _hardStop.Token).ConfigureAwait(false);
+        }
+        catch (Exception e)
+        {
+            Report(e as ServingException ?? new ServingException($"The spillover target {target.GetType().Name} of model '{ModelName}' failed a request: {e.Message}", e));
+        }
+        work.Close();
+        var quote = target.GetQuote();
+        Tell(now =>
+        {
+            var answered = work.IsAnswered(0);
+            if (answered && _bySlot[operation.Id.Slot] == operation)
+            {
+                _bySlot[operation.Id.Slot] = null;
+            }
+            if (answered)
+            {
+                _counters.CountSpilled(work, quote.Price(1));
+            }
+            _scheduler.OnQuote(now, quote);
+            _scheduler.OnSpillCompleted(now, operation.Id.Slot, answered);
+        });
+    }
+
+    private void RefreshQuote()
+    {
+        if (_parts.Spillover?.GetQuote() is { } quote)
+        {
+            Tell(now => _scheduler.OnQuote(now, quote));
+        }
+    }
+
+    private void Tell(Action<TimeSpan> tell)
+    {
+        var effects = TakeEffects();
+        lock (_gate)
+        {
+            tell(Now);
+            Collect(effects, null);
+        }
+        Execute(effects);
+    }
+
+    private async Task ObserveAsync(Task task)
+    {
+        try
+        {
+            await task.ConfigureAwait(false);
+        }
+        catch (Exception e)
+        {
+            Report(new ServingException($"An instance of model '{ModelName}' did not stop cleanly: {e.Message}", e));
+        }
+    }
+}

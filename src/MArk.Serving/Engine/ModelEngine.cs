@@ -1,0 +1,424 @@
+using System.Collections.Concurrent;
+using MArk.Serving.Diagnostics;
+using MArk.Serving.Scheduling;
+
+namespace MArk.Serving.Engine;
+
+/// <summary>
+/// Carries out the scheduler's commands for one model with real threads and real time. The lock is held while the scheduler decides
+/// and never while a command is carried out or user code runs.
+/// </summary>
+internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, IModelRuntime, IAsyncDisposable
+{
+    private const int MaxPooled = 4096;
+
+    [ThreadStatic]
+    private static List<Effect<TIn, TOut>>? t_effects;
+
+    private readonly EngineParts<TIn, TOut> _parts;
+    private readonly TimeProvider _time;
+    private readonly long _origin;
+    private readonly Lock _gate = new();
+    private readonly Lock _timerGate = new();
+    private readonly ModelScheduler _scheduler;
+    private readonly ITimer _timer;
+    private readonly ConcurrentQueue<InferenceOperation<TIn, TOut>> _pool = new();
+    private readonly Stack<BatchWork<TIn, TOut>> _spareWork = new();
+    private readonly Dictionary<int, InstanceWorker<TIn, TOut>> _workers = [];
+    private readonly Dictionary<(long Shape, string? Key), int> _groups = [];
+    private readonly TaskCompletionSource _drained = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly ServingCounters _counters = new();
+    private InferenceOperation<TIn, TOut>?[] _bySlot = new InferenceOperation<TIn, TOut>?[64];
+    private TimeSpan _wakeAt = TimeSpan.MaxValue;
+    private volatile bool _started;
+    private volatile bool _ended;
+    private int _nextInstance;
+
+    public ModelEngine(EngineParts<TIn, TOut> parts)
+    {
+        _parts = parts;
+        _time = parts.Time;
+        _origin = _time.GetTimestamp();
+        RunnerName = parts.RunnerFactory.GetType().Name;
+        _scheduler = new ModelScheduler(new SchedulerSettings
+        {
+            ModelName = parts.ModelName,
+            Slo = parts.Options.Slo,
+            MaxBatchSize = parts.Options.MaxBatchSize,
+            MaxQueueLength = parts.Options.MaxQueueLength,
+            MaxRedeliveries = parts.Options.MaxRedeliveries,
+            CreatePolicy = offering => parts.CreatePolicy(new BatchPolicySettings(
+                parts.ModelName, $"offering {offering}", parts.Options.Slo, parts.Options.MaxBatchSize)),
+        });
+        _timer = _time.CreateTimer(static state => ((ModelEngine<TIn, TOut>)state!).OnTimer(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+    }
+
+    public string ModelName => _parts.ModelName;
+
+    public string RunnerName { get; }
+
+    /// <summary>Scheduling time: since the engine was made, monotonic.</summary>
+    public TimeSpan Now => _time.GetElapsedTime(_origin);
+
+    public ValueTask<TOut> InferAsync(TIn input, InferenceOptions options = default, CancellationToken cancellationToken = default) =>
+        InferAsync(input, default, hasDestination: false, options, cancellationToken);
+
+    public ValueTask<TOut> InferIntoAsync(TIn input, TOut destination, InferenceOptions options = default, CancellationToken cancellationToken = default) =>
+        InferAsync(input, destination, hasDestination: true, options, cancellationToken);
+
+    public ValueTask<InferenceResult<TOut>> TryInferAsync(TIn input, InferenceOptions options = default, CancellationToken cancellationToken = default) =>
+        TryInferAsync(input, default, hasDestination: false, options, cancellationToken);
+
+    public ValueTask<InferenceResult<TOut>> TryInferIntoAsync(TIn input, TOut destination, InferenceOptions options = default, CancellationToken cancellationToken = default) =>
+        TryInferAsync(input, destination, hasDestination: true, options, cancellationToken);
+
+    private ValueTask<TOut> InferAsync(TIn input, TOut? destination, bool hasDestination, in InferenceOptions options, CancellationToken cancellationToken)
+    {
+        if (cancellationToken.IsCancellationRequested)
+        {
+            return ValueTask.FromCanceled<TOut>(cancellationToken);
+        }
+        if (TryBegin(input, destination, hasDestination, options, cancellationToken, out var operation, out var error))
+        {
+            return new ValueTask<TOut>(operation, operation.Version);
+        }
+        return ValueTask.FromException<TOut>(error!);
+    }
+
+    private ValueTask<InferenceResult<TOut>> TryInferAsync(TIn input, TOut? destination, bool hasDestination, in InferenceOptions options, CancellationToken cancellationToken)
+    {
+        if (cancellationToken.IsCancellationRequested)
+        {
+            return new ValueTask<InferenceResult<TOut>>(InferenceResult<TOut>.Cancellation());
+        }
+        if (TryBegin(input, destination, hasDestination, options, cancellationToken, out var operation, out var error))
+        {
+            return new ValueTask<InferenceResult<TOut>>(operation, operation.Version);
+        }
+        return new ValueTask<InferenceResult<TOut>>(InferenceResult<TOut>.Failure(error!));
+    }
+
+    private bool TryBegin(
+        TIn input, TOut? destination, bool hasDestination, in InferenceOptions options, CancellationToken cancellationToken,
+        out InferenceOperation<TIn, TOut> operation, out ServingException? error)
+    {
+        operation = null!;
+        if (!TryAdmit(input, options, out var traits, out error))
+        {
+            return false;
+        }
+        operation = !cancellationToken.CanBeCanceled && _pool.TryDequeue(out var pooled) ? pooled : new InferenceOperation<TIn, TOut>(this);
+        var effects = TakeEffects();
+        var version = operation.Version;
+        lock (_gate)
+        {
+            if (!_started || _ended)
+            {
+                Give(effects);
+                error = new InferenceRejectedException(ModelName, RejectionReason.Draining);
+                return false;
+            }
+            var now = Now;
+            var timeout = options.Timeout ?? _parts.Options.Slo;
+            var deadline = timeout > TimeSpan.MaxValue - now ? TimeSpan.MaxValue : now + timeout;
+            operation.Begin(input, destination, hasDestination, now, deadline);
+            _counters.Offered++;
+            operation.Id = _scheduler.OnArrival(now, new RequestTerms(
+                deadline, GroupOf(traits.ShapeKey, options.Key), options.Priority, options.WhenUnreachable ?? DefaultMode(options), options.Timeout is not null));
+            Hold(operation);
+            Collect(effects, null);
+        }
+        System.Diagnostics.Debug.Assert(version == operation.Version);
+        if (cancellationToken.CanBeCanceled)
+        {
+            operation.CancelWith(cancellationToken);
+        }
+        Execute(effects);
+        return true;
+    }
+
+    private bool TryAdmit(TIn input, in InferenceOptions options, out RequestTraits traits, out ServingException? error)
+    {
+        traits = default;
+        if (options.Timeout is { } timeout && timeout <= TimeSpan.Zero)
+        {
+            error = new InvalidInputException("options.Timeout", $"it is {timeout}; a timeout must be more than zero.");
+            return false;
+        }
+        if (options.Priority is < RequestPriority.Low or > RequestPriority.High)
+        {
+            error = new InvalidInputException("options.Priority", $"it is {(int)options.Priority}; accepted: Low (-1), Normal (0), High (1).");
+            return false;
+        }
+        if (options.WhenUnreachable is < WhenUnreachable.Spill or > WhenUnreachable.Reject)
+        {
+            error = new InvalidInputException("options.WhenUnreachable", $"it is {(int)options.WhenUnreachable}; accepted: Spill (0), ServeLate (1), Reject (2).");
+            return false;
+        }
+        try
+        {
+            traits = _parts.RunnerFactory.Admit(input);
+            error = null;
+            return true;
+        }
+        catch (ServingException e)
+        {
+            error = e;
+            return false;
+        }
+    }
+
+    private WhenUnreachable DefaultMode(in InferenceOptions options) =>
+        _parts.Spillover is not null ? WhenUnreachable.Spill
+        : options.Timeout is not null ? WhenUnreachable.Reject
+        : WhenUnreachable.ServeLate;
+
+    private int GroupOf(long shape, string? key)
+    {
+        if (shape == 0 && key is null)
+        {
+            return 0;
+        }
+        if (!_groups.TryGetValue((shape, key), out var group))
+        {
+            _groups.Add((shape, key), group = _groups.Count + 1);
+        }
+        return group;
+    }
+
+    private void Hold(InferenceOperation<TIn, TOut> operation)
+    {
+        var slot = operation.Id.Slot;
+        if (slot >= _bySlot.Length)
+        {
+            Array.Resize(ref _bySlot, Math.Max(slot + 1, _bySlot.Length * 2));
+        }
+        _bySlot[slot] = operation;
+    }
+
+    /// <summary>A caller's token fired, and the call has ended: its request leaves the queue, or runs on unheard.</summary>
+    public void OnCancelled(InferenceOperation<TIn, TOut> operation)
+    {
+        var effects = TakeEffects();
+        lock (_gate)
+        {
+            if (_scheduler.OnCancelled(Now, operation.Id))
+            {
+                _counters.Cancelled++;
+                if (_bySlot[operation.Id.Slot] == operation)
+                {
+                    _bySlot[operation.Id.Slot] = null;
+                }
+            }
+            Collect(effects, null);
+        }
+        Execute(effects);
+    }
+
+    public void OnBatchCompleted(BatchWork<TIn, TOut> work)
+    {
+        work.FailUnanswered();
+        var effects = TakeEffects();
+        lock (_gate)
+        {
+            if (work.Dispatched is { } dispatched && dispatched.Tag == work)
+            {
+                Release(dispatched);
+                _counters.Count(work, dispatched);
+                _scheduler.OnBatchCompleted(Now, dispatched);
+                Collect(effects, null);
+                work.Clear();
+                _spareWork.Push(work);
+            }
+        }
+        Execute(effects);
+    }
+
+    public void OnBatchFailed(BatchWork<TIn, TOut> work, Exception error)
+    {
+        work.Close();
+        var effects = TakeEffects();
+        lock (_gate)
+        {
+            if (work.Dispatched is { } dispatched && dispatched.Tag == work)
+            {
+                _counters.Count(work, dispatched);
+                _counters.FailedBatches++;
+                _scheduler.OnBatchFailed(Now, dispatched, (_, index) => work.IsAnswered(index));
+                Collect(effects, error);
+            }
+        }
+        Execute(effects);
+    }
+
+    /// <summary>Puts an operation whose caller has its answer back to use.</summary>
+    public void Recycle(InferenceOperation<TIn, TOut> operation)
+    {
+        if (_pool.Count < MaxPooled)
+        {
+            _pool.Enqueue(operation);
+        }
+    }
+
+    public void Report(ServingException error) => _parts.Report(error);
+
+    private void OnTimer()
+    {
+        var effects = TakeEffects();
+        lock (_gate)
+        {
+            _wakeAt = TimeSpan.MaxValue;
+            _scheduler.OnWakeUp(Now);
+            Collect(effects, null);
+        }
+        Execute(effects);
+    }
+
+    private void Release(DispatchedBatch batch)
+    {
+        foreach (var slot in batch.Slots)
+        {
+            _bySlot[slot] = null;
+        }
+    }
+
+    /// <summary>Turns commands, which name slots, into effects, which hold what the slots stand for; under the lock.</summary>
+    private void Collect(List<Effect<TIn, TOut>> effects, Exception? failure)
+    {
+        foreach (var command in _scheduler.Commands)
+        {
+            switch (command.Kind)
+            {
+                case SchedulerCommandKind.Dispatch:
+                    effects.Add(new(command.Kind, null, Gather(command.Batch!), _workers[command.Batch!.Instance.Id]));
+                    break;
+                case SchedulerCommandKind.Spill:
+                    effects.Add(new(command.Kind, _bySlot[command.Slot], null, null));
+                    break;
+                case SchedulerCommandKind.Reject:
+                    _counters.Rejected++;
+                    effects.Add(new(command.Kind, TakeSlot(command.Slot), null, null) { Reason = command.Reason, RetryAfter = command.RetryAfter });
+                    break;
+                case SchedulerCommandKind.Fail:
+                    _counters.Failed++;
+                    effects.Add(new(command.Kind, TakeSlot(command.Slot), null, null) { Error = Failure(failure) });
+                    break;
+                case SchedulerCommandKind.WakeAt:
+                    _wakeAt = command.At;
+                    effects.Add(new(command.Kind, null, null, null));
+                    break;
+                case SchedulerCommandKind.Fault:
+                    effects.Add(new(command.Kind, null, null, null) { Error = command.Error });
+                    break;
+                case SchedulerCommandKind.InstanceDrained:
+                    if (_workers.Remove(command.Instance!.Id, out var drained))
+                    {
+                        effects.Add(new(command.Kind, null, null, drained));
+                    }
+                    break;
+                default:
+                    effects.Add(new(command.Kind, null, null, null));
+                    break;
+            }
+        }
+        _scheduler.ClearCommands();
+    }
+
+    private ServingException Failure(Exception? failure) => failure switch
+    {
+        ServingException known => known,
+        null => new InferenceFailedException(ModelName, $"more than {_parts.Options.MaxRedeliveries} instances were lost while it ran."),
+        _ => new InferenceFailedException(ModelName, failure.Message, failure),
+    };
+
+    private InferenceOperation<TIn, TOut>? TakeSlot(int slot)
+    {
+        var operation = _bySlot[slot];
+        _bySlot[slot] = null;
+        return operation;
+    }
+
+    private BatchWork<TIn, TOut> Gather(DispatchedBatch batch)
+    {
+        var work = _spareWork.TryPop(out var spare) ? spare : new BatchWork<TIn, TOut>(this);
+        work.Begin(batch, batch.Count);
+        foreach (var slot in batch.Slots)
+        {
+            work.Add(_bySlot[slot]!);
+        }
+        batch.Tag = work;
+        return work;
+    }
+
+    private void Execute(List<Effect<TIn, TOut>> effects)
+    {
+        foreach (var effect in effects)
+        {
+            switch (effect.Kind)
+            {
+                case SchedulerCommandKind.Dispatch:
+                    effect.Worker!.Enqueue(effect.Work!);
+                    break;
+                case SchedulerCommandKind.Spill:
+                    _ = SpillAsync(effect.Operation!);
+                    break;
+                case SchedulerCommandKind.Reject:
+                    effect.Operation?.TryEnd(InferenceResult<TOut>.Failure(new InferenceRejectedException(ModelName, effect.Reason, effect.RetryAfter)));
+                    break;
+                case SchedulerCommandKind.Fail:
+                    effect.Operation?.TryEnd(InferenceResult<TOut>.Failure(effect.Error!));
+                    break;
+                case SchedulerCommandKind.WakeAt:
+                    ArmTimer();
+                    break;
+                case SchedulerCommandKind.Fault:
+                    Report(effect.Error!);
+                    break;
+                case SchedulerCommandKind.InstanceDrained:
+                    OnInstanceDrained(effect.Worker!);
+                    break;
+                case SchedulerCommandKind.RefreshQuote:
+                    RefreshQuote();
+                    break;
+                case SchedulerCommandKind.Drained:
+                    _drained.TrySetResult();
+                    break;
+                default:
+                    break;
+            }
+        }
+        Give(effects);
+    }
+
+    /// <summary>Whoever comes last arms the timer for the newest instant, in whatever order the effects of two events are carried out.</summary>
+    private void ArmTimer()
+    {
+        lock (_timerGate)
+        {
+            TimeSpan at;
+            lock (_gate)
+            {
+                at = _wakeAt;
+            }
+            if (at != TimeSpan.MaxValue && !_ended)
+            {
+                var due = at - Now;
+                _timer.Change(due > TimeSpan.Zero ? due : TimeSpan.Zero, Timeout.InfiniteTimeSpan);
+            }
+        }
+    }
+
+    // A list a thread; a nested use, which a caller's synchronous code could bring about, gets one of its own.
+    private static List<Effect<TIn, TOut>> TakeEffects()
+    {
+        var effects = t_effects ?? [];
+        t_effects = null;
+        return effects;
+    }
+
+    private static void Give(List<Effect<TIn, TOut>> effects)
+    {
+        effects.Clear();
+        t_effects = effects;
+    }
+}

@@ -1,0 +1,296 @@
+using MArk.Serving.Batching;
+using Microsoft.Extensions.Options;
+
+namespace MArk.Serving.Tests.Engine;
+
+public sealed class ModelEngineTests
+{
+    private static readonly InferenceOptions Patient = new() { Timeout = TimeSpan.FromMinutes(10), WhenUnreachable = WhenUnreachable.ServeLate };
+
+    private static ValueTask Double(RequestBatch<int> batch, IBatchSink<int> sink, CancellationToken cancellationToken)
+    {
+        for (var i = 0; i < batch.Count; i++)
+        {
+            sink.SetResult(i, 2 * batch[i]);
+        }
+        return ValueTask.CompletedTask;
+    }
+
+    [Fact]
+    public async Task EveryCallerGetsTheAnswerToItsOwnInput()
+    {
+        await using var host = await ServingHost.StartAsync(m => m.UseBatchFunction(Double, concurrency: 2).WithSlo(TimeSpan.FromMinutes(1)));
+        var answers = await Task.WhenAll(Enumerable.Range(0, 2000).Select(async i => await host.Client.InferAsync(i)));
+        Assert.Equal(Enumerable.Range(0, 2000).Select(i => 2 * i), answers);
+        Assert.Empty(host.Log.Errors);
+    }
+
+    [Fact]
+    public async Task WhatArrivesWhileABatchRunsLeavesTogether()
+    {
+        var doubler = new GatedDoubler();
+        await using var host = await ServingHost.StartAsync(m => m.UseBatchFunction(doubler.RunAsync).WithOptions(o => o.MaxBatchSize = 8));
+        var first = host.Client.InferAsync(0, Patient).AsTask();
+        await doubler.Entered.WaitAsync();
+        var rest = Enumerable.Range(1, 20).Select(i => host.Client.InferAsync(i, Patient).AsTask()).ToArray();
+        doubler.Open();
+        await Task.WhenAll([first, .. rest]);
+        Assert.Equal([1, 8, 8, 4], doubler.Batches.Select(b => b.Length));
+    }
+
+    [Fact]
+    public async Task OneBadRequestFailsAloneAndItsBatchMatesDoNot()
+    {
+        var doubler = new GatedDoubler();
+        await using var host = await ServingHost.StartAsync(m => m.UseBatchFunction(async (batch, sink, ct) =>
+        {
+            if (batch.Inputs.Contains(13))
+            {
+                throw new FormatException("thirteen");
+            }
+            await doubler.RunAsync(batch, sink, ct);
+        }));
+        var first = host.Client.InferAsync(0, Patient).AsTask();
+        await doubler.Entered.WaitAsync();
+        var calls = Enumerable.Range(1, 20).Select(i => host.Client.TryInferAsync(i, Patient).AsTask()).ToArray();
+        doubler.Open();
+        var results = await Task.WhenAll(calls);
+        await first;
+        foreach (var (result, input) in results.Zip(Enumerable.Range(1, 20)))
+        {
+            Assert.Equal(input != 13, result.Succeeded);
+        }
+        Assert.IsType<FormatException>(Assert.IsType<InferenceFailedException>(results[12].Error).InnerException);
+    }
+
+    [Fact]
+    public async Task ARunnerThatForgetsAnIndexFailsThatRequestAlone()
+    {
+        await using var host = await ServingHost.StartAsync(m => m.UseBatchFunction((batch, sink, _) =>
+        {
+            for (var i = 0; i < batch.Count; i++)
+            {
+                if (batch[i] != 7)
+                {
+                    sink.SetResult(i, batch[i]);
+                }
+            }
+            return ValueTask.CompletedTask;
+        }));
+        var error = await Assert.ThrowsAsync<ContractViolationException>(async () => await host.Client.InferAsync(7, Patient));
+        Assert.Contains("without an answer to request 0", error.Message);
+        Assert.Equal(8, await host.Client.InferAsync(8, Patient));
+    }
+
+    [Fact]
+    public async Task ARunnerThatAnswersTwiceIsReportedAndTheFirstAnswerStands()
+    {
+        await using var host = await ServingHost.StartAsync(m => m.UseBatchFunction((batch, sink, _) =>
+        {
+            sink.SetResult(0, 1);
+            sink.SetResult(0, 2);
+            sink.SetError(0, new InvalidOperationException());
+            return ValueTask.CompletedTask;
+        }));
+        Assert.Equal(1, await host.Client.InferAsync(0, Patient));
+        await host.StopAsync();
+        Assert.Equal(2, host.Log.Errors.OfType<ContractViolationException>().Count());
+    }
+
+    [Fact]
+    public async Task AnIndexOutsideTheBatchIsRefused()
+    {
+        ArgumentOutOfRangeException? thrown = null;
+        await using var host = await ServingHost.StartAsync(m => m.UseBatchFunction((batch, sink, _) =>
+        {
+            thrown = Assert.Throws<ArgumentOutOfRangeException>(() => sink.SetResult(batch.Count, 0));
+            sink.SetResult(0, 5);
+            return ValueTask.CompletedTask;
+        }));
+        Assert.Equal(5, await host.Client.InferAsync(0, Patient));
+        Assert.Contains("accepted are 0 to 0", thrown!.Message);
+    }
+
+    [Fact]
+    public async Task ACancelledCallerReturnsAtOnceAndIsNeverRunIfItStillWaited()
+    {
+        var doubler = new GatedDoubler();
+        await using var host = await ServingHost.StartAsync(m => m.UseBatchFunction(doubler.RunAsync));
+        using var runs = new CancellationTokenSource();
+        using var waits = new CancellationTokenSource();
+        var running = host.Client.InferAsync(1, Patient, runs.Token).AsTask();
+        await doubler.Entered.WaitAsync();
+        var waiting = host.Client.TryInferAsync(2, Patient, waits.Token).AsTask();
+        var mate = host.Client.InferAsync(3, Patient).AsTask();
+        waits.Cancel();
+        runs.Cancel();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => running);
+        Assert.Equal(InferenceStatus.Cancelled, (await waiting).Status);
+        doubler.Open();
+        Assert.Equal(6, await mate);
+        Assert.Equal([[1], [3]], doubler.Batches);
+    }
+
+    [Fact]
+    public async Task ACallerGoneBeforeItAsksIsNotQueued()
+    {
+        await using var host = await ServingHost.StartAsync(m => m.UseBatchFunction(Double));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await host.Client.InferAsync(1, default, new CancellationToken(true)));
+    }
+
+    [Fact]
+    public async Task StoppingFinishesWhatWasAcceptedAndRefusesWhatIsNew()
+    {
+        var doubler = new GatedDoubler();
+        await using var host = await ServingHost.StartAsync(m => m.UseBatchFunction(doubler.RunAsync));
+        var accepted = Enumerable.Range(0, 10).Select(i => host.Client.InferAsync(i, Patient).AsTask()).ToArray();
+        await doubler.Entered.WaitAsync();
+        var stop = host.StopAsync();
+        InferenceResult<int> late;
+        do
+        {
+            late = await host.Client.TryInferAsync(99, new() { Timeout = TimeSpan.FromTicks(1), WhenUnreachable = WhenUnreachable.Reject });
+            await Task.Yield();
+        }
+        while (late.RejectionReason != RejectionReason.Draining);
+        doubler.Open();
+        Assert.Equal(Enumerable.Range(0, 10).Select(i => 2 * i), await Task.WhenAll(accepted));
+        await stop;
+        var refused = await Assert.ThrowsAsync<InferenceRejectedException>(async () => await host.Client.InferAsync(1));
+        Assert.Equal(RejectionReason.Draining, refused.Reason);
+    }
+
+    [Fact]
+    public async Task AnInferStormDuringStopEndsEveryCaller()
+    {
+        await using var host = await ServingHost.StartAsync(m => m.UseBatchFunction(Double, concurrency: 2).WithSlo(TimeSpan.FromMinutes(1)));
+        var started = new CountdownEvent(4);
+        var storms = Enumerable.Range(0, 4).Select(_ => Task.Run(async () =>
+        {
+            var (served, refused) = (0, 0);
+            started.Signal();
+            while (refused < 100)
+            {
+                var results = await Task.WhenAll(Enumerable.Range(0, 50).Select(i => host.Client.TryInferAsync(i).AsTask()));
+                served += results.Count(r => r.Succeeded);
+                refused += results.Count(r => r.RejectionReason == RejectionReason.Draining);
+                Assert.All(results, r => Assert.True(r.Succeeded || r.RejectionReason == RejectionReason.Draining, $"{r.Status} {r.Error}"));
+            }
+            return served;
+        })).ToArray();
+        started.Wait();
+        await host.StopAsync();
+        await Task.WhenAll(storms);
+    }
+
+    [Fact]
+    public async Task AFullQueueRejectsWithATypedReason()
+    {
+        var doubler = new GatedDoubler();
+        await using var host = await ServingHost.StartAsync(m => m.UseBatchFunction(doubler.RunAsync).WithOptions(o => o.MaxQueueLength = 2));
+        var running = host.Client.InferAsync(0, Patient).AsTask();
+        await doubler.Entered.WaitAsync();
+        var waiting = new[] { host.Client.InferAsync(1, Patient).AsTask(), host.Client.InferAsync(2, Patient).AsTask() };
+        var result = await host.Client.TryInferAsync(3, Patient);
+        Assert.Equal((InferenceStatus.Rejected, RejectionReason.QueueFull), (result.Status, result.RejectionReason));
+        Assert.Throws<InvalidOperationException>(() => result.Value);
+        doubler.Open();
+        await Task.WhenAll([running, .. waiting]);
+    }
+
+    [Fact]
+    public async Task DifferentKeysNeverShareABatch()
+    {
+        var doubler = new GatedDoubler();
+        await using var host = await ServingHost.StartAsync(m => m.UseBatchFunction(doubler.RunAsync));
+        var first = host.Client.InferAsync(0, Patient).AsTask();
+        await doubler.Entered.WaitAsync();
+        var calls = Enumerable.Range(1, 12).Select(i => host.Client.InferAsync(i, Patient with { Key = (i % 3).ToString() }).AsTask()).ToArray();
+        doubler.Open();
+        await Task.WhenAll([first, .. calls]);
+        Assert.All(doubler.Batches.Skip(1), batch => Assert.Single(batch.Select(i => i % 3).Distinct()));
+        Assert.Equal(4, doubler.Batches.Count);
+    }
+
+    [Fact]
+    public async Task APolicyThatAnswersNonsenseIsReportedAndNothingIsLost()
+    {
+        await using var host = await ServingHost.StartAsync(m => m.UseBatchFunction(Double).UseBatchPolicy(_ => new HugePolicy()));
+        var answers = await Task.WhenAll(Enumerable.Range(0, 50).Select(async i => await host.Client.InferAsync(i, Patient)));
+        Assert.Equal(Enumerable.Range(0, 50).Select(i => 2 * i), answers);
+        await host.StopAsync();
+        var error = Assert.IsType<ContractViolationException>(host.Log.Errors.First());
+        Assert.Contains("dispatch 1000000; accepted are 1 to", error.Message);
+        Assert.Equal(nameof(HugePolicy), error.PartName);
+    }
+
+    private sealed class HugePolicy : IBatchPolicy
+    {
+        public BatchDecision Decide(in BatchContext context) => BatchDecision.Dispatch(1_000_000);
+
+        public void Completed(in BatchFeedback feedback)
+        {
+            // Learns nothing.
+        }
+    }
+
+    [Fact]
+    public async Task WhatTheFleetCannotFinishInTimeIsSpilled()
+    {
+        var doubler = new GatedDoubler();
+        await using var host = await ServingHost.StartAsync(m => m
+            .UseBatchFunction(doubler.RunAsync).UseBatchPolicy(_ => new NoBatchingPolicy()).WithOptions(o => o.MaxQueueLength = 1)
+            .UseSpillover(_ => new ImmediateSpillover()));
+        var running = host.Client.TryInferAsync(1, new() { Timeout = TimeSpan.FromMinutes(5) }).AsTask();
+        await doubler.Entered.WaitAsync();
+        var waiting = host.Client.TryInferAsync(2, new() { Timeout = TimeSpan.FromMinutes(5) }).AsTask();
+        var spilled = await host.Client.TryInferAsync(3, new() { Timeout = TimeSpan.FromMinutes(5) });
+        Assert.True(spilled.Spilled);
+        Assert.Equal(-3, spilled.Value);
+        doubler.Open();
+        Assert.False((await running).Spilled);
+        Assert.Equal(4, (await waiting).Value);
+    }
+
+    private sealed class ImmediateSpillover : ISpilloverTarget<int, int>
+    {
+        public SpilloverQuote GetQuote() => new()
+        {
+            Warm = LatencyQuantiles.Constant(TimeSpan.FromMilliseconds(1)),
+            Cold = LatencyQuantiles.Constant(TimeSpan.FromMilliseconds(1)),
+            FreeConcurrency = 100,
+            ValidFor = TimeSpan.FromMinutes(1),
+        };
+
+        public ValueTask InferAsync(RequestBatch<int> batch, IBatchSink<int> sink, CancellationToken cancellationToken)
+        {
+            sink.SetResult(0, -batch[0]);
+            return ValueTask.CompletedTask;
+        }
+    }
+
+    [Theory]
+    [InlineData("Slo", "00:00:00", "MArk:Models:m:Slo is 00:00:00; accepted: more than 00:00:00, at most 1.00:00:00.")]
+    [InlineData("ServiceLevel", "1", "MArk:Models:m:ServiceLevel is 1; accepted: more than 0, less than 1.")]
+    [InlineData("MaxBatchSize", "0", "MArk:Models:m:MaxBatchSize is 0; accepted: 1 to 65536.")]
+    [InlineData("MaxQueueLength", "-1", "MArk:Models:m:MaxQueueLength is -1; accepted: 1 to 10000000.")]
+    public async Task ABadSettingFailsTheStartAndIsNamed(string key, string value, string message)
+    {
+        var error = await Assert.ThrowsAsync<OptionsValidationException>(() => ServingHost.StartAsync(
+            m => m.UseBatchFunction(Double), new() { [$"MArk:Models:m:{key}"] = value }));
+        Assert.Contains(message, error.Message);
+    }
+
+    [Fact]
+    public async Task ATimeoutOfNothingIsRefused()
+    {
+        await using var host = await ServingHost.StartAsync(m => m.UseBatchFunction(Double));
+        var result = await host.Client.TryInferAsync(1, new() { Timeout = TimeSpan.Zero });
+        Assert.Equal(InferenceStatus.Invalid, result.Status);
+        Assert.Contains("options.Timeout", result.Error!.Message);
+    }
+
+    [Fact]
+    public async Task AModelWithNothingToRunItIsRefused() =>
+        Assert.Contains("UseBatchFunction", (await Assert.ThrowsAsync<ArgumentException>(() => ServingHost.StartAsync(_ => { }))).Message);
+}

@@ -1,0 +1,99 @@
+using System.Collections.Concurrent;
+using MArk.Serving.DependencyInjection;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace MArk.Serving.Tests.Engine;
+
+/// <summary>A host with one model "m", and what its engine logged.</summary>
+internal sealed class ServingHost : IAsyncDisposable
+{
+    private readonly IHost _host;
+
+    private ServingHost(IHost host, Journal log)
+    {
+        _host = host;
+        Log = log;
+    }
+
+    public Journal Log { get; }
+
+    public IModelClient<int, int> Client => _host.Services.GetRequiredKeyedService<IModelClient<int, int>>("m");
+
+    public static async Task<ServingHost> StartAsync(
+        Action<ModelBuilder<int, int>> configure, Dictionary<string, string?>? settings = null, bool start = true)
+    {
+        var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings());
+        var log = new Journal();
+        builder.Logging.AddProvider(log);
+        builder.Configuration.AddInMemoryCollection(settings);
+        builder.Services.AddMArkServing().AddModel("m", configure);
+        var host = new ServingHost(builder.Build(), log);
+        if (start)
+        {
+            await host._host.StartAsync();
+        }
+        return host;
+    }
+
+    public Task StopAsync() => _host.StopAsync();
+
+    public async ValueTask DisposeAsync()
+    {
+        await _host.StopAsync();
+        if (_host is IAsyncDisposable disposable)
+        {
+            await disposable.DisposeAsync();
+        }
+    }
+
+    /// <summary>Keeps the errors that were logged.</summary>
+    internal sealed class Journal : ILoggerProvider, ILogger
+    {
+        public ConcurrentQueue<Exception> Errors { get; } = new();
+
+        public ILogger CreateLogger(string categoryName) => this;
+
+        public IDisposable? BeginScope<TState>(TState state) where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        {
+            if (exception is not null)
+            {
+                Errors.Enqueue(exception);
+            }
+        }
+
+        public void Dispose()
+        {
+            // Nothing is held.
+        }
+    }
+}
+
+/// <summary>A batch function whose batches wait until the test lets them go.</summary>
+internal sealed class GatedDoubler
+{
+    private readonly SemaphoreSlim _gate = new(0);
+
+    public ConcurrentQueue<int[]> Batches { get; } = new();
+
+    public SemaphoreSlim Entered { get; } = new(0);
+
+    public void Open(int batches = 1_000_000) => _gate.Release(batches);
+
+    public async ValueTask RunAsync(RequestBatch<int> batch, IBatchSink<int> sink, CancellationToken cancellationToken)
+    {
+        Batches.Enqueue(batch.Inputs.ToArray());
+        Entered.Release();
+        await _gate.WaitAsync(cancellationToken);
+        for (var i = 0; i < batch.Count; i++)
+        {
+            sink.SetResult(i, 2 * batch[i]);
+        }
+    }
+}
