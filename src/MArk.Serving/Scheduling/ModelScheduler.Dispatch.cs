@@ -8,23 +8,37 @@ internal sealed partial class ModelScheduler
 
     private void Dispatch(TimeSpan now)
     {
-        var hold = TimeSpan.MaxValue;
-        if (WaitingCount > 0)
+        if (WaitingCount == 0 || (_strictCount == 0 && !AnyAccepts()))
         {
-            if (_inTimeCount > 0)
+            // Nobody can take anything, and nobody has to be told in time that nobody will.
+            return;
+        }
+        var hold = TimeSpan.MaxValue;
+        if (_inTimeCount > 0)
+        {
+            JudgeHeads(now);
+        }
+        var holding = -1;       // the offering whose policy holds: its other instances would be told the same
+        for (var i = 0; i < _instances.Count && WaitingCount > 0; i++)
+        {
+            var instance = _instances[i];
+            while (instance.Accepts && TryDispatchTo(now, instance, ref holding, ref hold))
             {
-                JudgeHeads(now);
-            }
-            var holding = -1;       // the offering whose policy holds: its other instances would be told the same
-            for (var i = 0; i < _instances.Count && WaitingCount > 0; i++)
-            {
-                var instance = _instances[i];
-                while (instance.Accepts && TryDispatchTo(now, instance, ref holding, ref hold))
-                {
-                }
             }
         }
         Arm(now, hold);
+    }
+
+    private bool AnyAccepts()
+    {
+        foreach (var instance in _instances)
+        {
+            if (instance.Accepts)
+            {
+                return true;
+            }
+        }
+        return false;
     }
 
     private bool TryDispatchTo(TimeSpan now, SchedulerInstance instance, ref int holding, ref TimeSpan hold)

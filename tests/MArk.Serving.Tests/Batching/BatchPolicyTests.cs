@@ -1,0 +1,99 @@
+using MArk.Serving.Batching;
+
+namespace MArk.Serving.Tests.Batching;
+
+/// <summary>The README's example of a policy of one's own.</summary>
+public sealed class HalfFullPolicy : IBatchPolicy
+{
+    public BatchDecision Decide(in BatchContext context) =>
+        2 * context.QueueLength >= context.MaxBatchSize ? BatchDecision.Dispatch(context.Deadlines.Length)
+        : context.EarliestDeadline - context.Profile.High(context.Deadlines.Length) is var latest && latest > context.Now ? BatchDecision.WaitUntil(latest)
+        : BatchDecision.Dispatch(context.Deadlines.Length);
+
+    public void Completed(in BatchFeedback feedback) { }
+}
+
+public sealed class BatchPolicyTests
+{
+    private static TimeSpan Ms(double ms) => TimeSpan.FromMilliseconds(ms);
+
+    // T_b = 5 + b ms: T_1 = 6 ms, T_8 = 13 ms.
+    private static readonly LatencyProfile Profile = LatencyProfile.Linear(Ms(5), Ms(1), 8);
+
+    private static BatchDecision Decide(IBatchPolicy policy, int waiting, double deadlineMs, double rate = 0, double nowMs = 0, int idle = 0, LatencyProfile? profile = null) =>
+        policy.Decide(new BatchContext
+        {
+            Now = Ms(nowMs),
+            Deadlines = Enumerable.Repeat(Ms(deadlineMs), Math.Min(waiting, 8)).ToArray(),
+            QueueLength = waiting,
+            EarliestDeadline = Ms(deadlineMs),
+            HeadArrival = TimeSpan.Zero,
+            MaxBatchSize = 8,
+            Profile = profile ?? Profile,
+            FreeSlots = 1,
+            ArrivalRate = rate,
+            ReadyInstances = 1 + idle,
+            OtherIdleInstances = idle,
+            NextInstanceFreeAt = null,
+        });
+
+    [Fact]
+    public void SloAwareSendsAtOnceWhenLoadIsLow() =>
+        Assert.Equal(BatchDecision.Dispatch(1), Decide(new SloAwareBatchPolicy(), 1, 100, rate: 10));
+
+    [Fact]
+    public void SloAwareSendsAFullBatch() => Assert.Equal(BatchDecision.Dispatch(8), Decide(new SloAwareBatchPolicy(), 20, 100, rate: 5000));
+
+    [Fact]
+    public void SloAwareSendsNoMoreThanMeetsTheOldestDeadline() =>
+        // 10 ms remain: T_5 = 10 ms.
+        Assert.Equal(BatchDecision.Dispatch(5), Decide(new SloAwareBatchPolicy(), 8, 10, rate: 5000));
+
+    [Fact]
+    public void SloAwareHoldsWhereAFullerBatchPaysAndMeetsTheDeadline()
+    {
+        // One now: 1 / 6 ms = 167/s, below the 500/s that arrive. The second is expected in 2 ms: (2 + 7) / 2 < 6, and 9 <= 2 x 6.
+        var decision = Decide(new SloAwareBatchPolicy(), 1, 100, rate: 500);
+        Assert.Equal(BatchDecisionKind.WaitUntil, decision.Kind);
+        Assert.InRange(decision.Until.TotalMilliseconds, 2, 2.001);
+    }
+
+    [Fact]
+    public void SloAwareDoesNotHoldPastTheDeadline() =>
+        // The second is expected in 2 ms, and T_2 = 7 ms: 9 ms, but 8.9 remain.
+        Assert.Equal(BatchDecision.Dispatch(1), Decide(new SloAwareBatchPolicy(), 1, 8.9, rate: 500));
+
+    [Fact]
+    public void SloAwareDoesNotHoldWhileAnotherInstanceIsIdle() =>
+        Assert.Equal(BatchDecision.Dispatch(1), Decide(new SloAwareBatchPolicy(), 1, 100, rate: 500, idle: 1));
+
+    [Fact]
+    public void SloAwareDoesNotHoldWhereBatchingDoesNotPay() =>
+        Assert.Equal(BatchDecision.Dispatch(1), Decide(new SloAwareBatchPolicy(), 1, 1000, rate: 500, profile: LatencyProfile.Linear(TimeSpan.Zero, Ms(5), 8)));
+
+    [Fact]
+    public void FixedWindowWaitsForItsWindowWhateverTheDeadline()
+    {
+        var policy = new FixedWindowBatchPolicy(4, Ms(20));
+        Assert.Equal(BatchDecision.WaitUntil(Ms(20)), Decide(policy, 3, 5));
+        Assert.Equal(BatchDecision.Dispatch(4), Decide(policy, 4, 5));
+        Assert.Equal(BatchDecision.Dispatch(3), Decide(policy, 3, 5, nowMs: 20));
+    }
+
+    [Theory]
+    [InlineData(0, 1)]
+    [InlineData(1, -1)]
+    public void FixedWindowRefusesNonsense(int size, int delayMs) =>
+        Assert.Throws<ArgumentOutOfRangeException>(() => new FixedWindowBatchPolicy(size, Ms(delayMs)));
+
+    [Fact]
+    public void NoBatchingSendsOne() => Assert.Equal(BatchDecision.Dispatch(1), Decide(new NoBatchingPolicy(), 8, 100));
+
+    [Fact]
+    public void TheReadmesPolicyWaitsUntilHalfABatchOrTheDeadline()
+    {
+        Assert.Equal(BatchDecision.Dispatch(4), Decide(new HalfFullPolicy(), 4, 100));
+        Assert.Equal(BatchDecision.WaitUntil(Ms(100) - Profile.High(3)), Decide(new HalfFullPolicy(), 3, 100));
+        Assert.Equal(BatchDecision.Dispatch(3), Decide(new HalfFullPolicy(), 3, 5));
+    }
+}
