@@ -1,0 +1,76 @@
+namespace MArk.Serving.Profiling;
+
+/// <summary>Warms an instance up and measures how long it takes for batches of 1, 2, 4, ... up to the largest.</summary>
+internal static class BatchProfiler
+{
+    private const int WarmUpRuns = 3;
+    private const int MinRuns = 7;
+    private const int MaxRuns = 51;
+    private static readonly TimeSpan TimePerSize = TimeSpan.FromMilliseconds(30);
+
+    /// <summary>Runs batches of a sample. Each size gets at least seven measured runs, and more while they take little time.</summary>
+    public static async Task<LatencyProfile> MeasureAsync<TIn, TOut>(
+        IBatchRunner<TIn, TOut> runner, TIn sample, int maxBatchSize, TimeProvider time, CancellationToken cancellationToken)
+    {
+        var points = new List<LatencyPoint>();
+        var sink = new DiscardingSink<TOut>();
+        var inputs = new TIn[maxBatchSize];
+        Array.Fill(inputs, sample);
+        var durations = new List<TimeSpan>(MaxRuns);
+        foreach (var size in LatencyProfile.ProbeSizes(maxBatchSize))
+        {
+            var batch = new RequestBatch<TIn>(inputs.AsMemory(0, size));
+            durations.Clear();
+            var begun = time.GetTimestamp();
+            for (var run = 0; run < WarmUpRuns + MaxRuns; run++)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                var start = time.GetTimestamp();
+                await runner.RunAsync(batch, sink, cancellationToken).ConfigureAwait(false);
+                if (sink.Error is { } error)
+                {
+                    throw new ServingException($"The model failed its warm-up at batch size {size}: {error.Message}", error);
+                }
+                if (run >= WarmUpRuns)
+                {
+                    durations.Add(time.GetElapsedTime(start));
+                }
+                if (durations.Count >= MinRuns && time.GetElapsedTime(begun) > TimePerSize)
+                {
+                    break;
+                }
+            }
+            points.Add(Summarize(size, durations));
+        }
+        return new LatencyProfile(points);
+    }
+
+    /// <summary>The median stands for the mean: what else ran on the machine meanwhile is not the model's.</summary>
+    private static LatencyPoint Summarize(int size, List<TimeSpan> durations)
+    {
+        durations.Sort();
+        var median = Max(durations[durations.Count / 2], new TimeSpan(1));
+        var high = durations[(int)Math.Ceiling(LatencyProfile.HighQuantile * durations.Count) - 1];
+        return new LatencyPoint(size, median, Max(high, median));
+    }
+
+    private static TimeSpan Max(TimeSpan a, TimeSpan b) => a > b ? a : b;
+
+    private sealed class DiscardingSink<T> : IBatchSink<T>
+    {
+        public Exception? Error { get; private set; }
+
+        public void SetResult(int index, T result)
+        {
+            // A warm-up's answers are nobody's.
+        }
+
+        public void SetError(int index, Exception error) => Error = error;
+
+        public bool TryGetDestination(int index, out T destination)
+        {
+            destination = default!;
+            return false;
+        }
+    }
+}
