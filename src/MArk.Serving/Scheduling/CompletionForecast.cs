@@ -36,8 +36,11 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
         return free + ahead / _roundSize * _roundTime + _lastBatch <= instant;
     }
 
-    /// <summary>When a request with some others ahead of it is expected to be done, and when its batch starts; never, if no instance serves.</summary>
-    public TimeSpan Finish(TimeSpan now, int ahead, out TimeSpan start)
+    /// <summary>
+    /// When a request with some others ahead of it is expected to be done, and when its batch starts; never, if no instance serves.
+    /// Its batch holds those ahead of it in the same pull, and those that are expected to arrive until it starts.
+    /// </summary>
+    public TimeSpan Finish(TimeSpan now, int ahead, double arrivalRate, out TimeSpan start)
     {
         // A pull that should have begun and did not shifts all that follow it.
         if (!_pullsValid || (_pulls.Count > 0 && _pulls[0].Start < now))
@@ -61,7 +64,8 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
         var pull = _pulls[index];
         start = pull.Start;
         var position = ahead - (index == 0 ? 0 : _pulls[index - 1].Through) + 1;
-        return start + pull.Instance.Profile.High(Math.Min(position, pull.Instance.Profile.MaxBatchSize));
+        var joining = arrivalRate * (start - now).TotalSeconds;
+        return start + pull.Instance.Profile.High((int)Math.Min(position + joining, Math.Max(position, FullBatch(pull.Instance))));
     }
 
     private int FullBatch(SchedulerInstance instance) =>

@@ -45,7 +45,7 @@ internal sealed partial class ModelScheduler
         {
             return true;
         }
-        var finish = _forecast.Finish(now, ahead, out _);
+        var finish = _forecast.Finish(now, ahead, _arrivalRate.Rate(now), out _);
         return (finish == TimeSpan.MaxValue ? ExpectedWithoutInstance(now) : finish) <= deadline;
     }
 
@@ -77,7 +77,7 @@ internal sealed partial class ModelScheduler
         }
         if (mode == WhenUnreachable.Reject || (mode == WhenUnreachable.Spill && request.Terms.OwnDeadline))
         {
-            var none = _forecast.Finish(now, 0, out _) == TimeSpan.MaxValue && _capacityExpectedAt == TimeSpan.MaxValue;
+            var none = _forecast.Finish(now, 0, 0, out _) == TimeSpan.MaxValue && _capacityExpectedAt == TimeSpan.MaxValue;
             Reject(slot, none ? RejectionReason.NoCapacity : RejectionReason.DeadlineUnreachable, RetryAfter(now));
         }
         else if (bounded && !HasRoom(now))
@@ -144,7 +144,7 @@ internal sealed partial class ModelScheduler
 
     private TimeSpan? RetryAfter(TimeSpan now)
     {
-        var finish = _forecast.Finish(now, WaitingCount, out var start);
+        var finish = _forecast.Finish(now, WaitingCount, 0, out var start);
         if (finish == TimeSpan.MaxValue)
         {
             return _capacityExpectedAt == TimeSpan.MaxValue ? null : ExpectedWithoutInstance(now) - now;

@@ -116,6 +116,7 @@ internal sealed partial class ModelScheduler
     private bool TryDispatchGroup(TimeSpan now, SchedulerInstance instance, RequestGroup group, TimeSpan soonest, ref TimeSpan hold)
     {
         var limit = instance.MaxBatchSize;
+        GiveUpCrowdedHeads(now, instance, group, ref soonest);
         var waiting = 0;
         var earliest = TimeSpan.MaxValue;
         var head = -1;
@@ -162,6 +163,67 @@ internal sealed partial class ModelScheduler
         _heldUntil = TimeSpan.MaxValue;
         DispatchCandidates(now, instance, group, soonest, decision.Count, reason);
         return true;
+    }
+
+    /// <summary>
+    /// Under overload the heads' deadlines are near, allow only small batches, and so keep the instance too slow for the requests behind
+    /// them, which become tight in turn. Heads that force a batch too small to keep up with this instance's share of the arrivals
+    /// are given up, if without them a batch of a higher throughput leaves (Nexus, SOSP 2019, calls it early drop).
+    /// </summary>
+    private void GiveUpCrowdedHeads(TimeSpan now, SchedulerInstance instance, RequestGroup group, ref TimeSpan soonest)
+    {
+        var waiting = 0;
+        var earliest = TimeSpan.MaxValue;
+        for (var c = 0; c < RequestGroup.Classes; c++)
+        {
+            var queue = group.Class(c);
+            var skip = queue.CountBefore(soonest);
+            if (skip < queue.Count)
+            {
+                waiting += queue.Count - skip;
+                earliest = queue.Deadlines[skip] < earliest ? queue.Deadlines[skip] : earliest;
+            }
+        }
+        var profile = instance.Profile;
+        var most = Math.Min(waiting, instance.MaxBatchSize);
+        var fitting = Math.Max(1, profile.LargestWithin(earliest - now, most));
+        if (_stopping || fitting >= most || !profile.IsMeasured)
+        {
+            return;
+        }
+        var share = _arrivalRate.Rate(now) / _instances.Count;
+        if (profile.Throughput(fitting) >= share)
+        {
+            return;
+        }
+        var target = fitting;
+        while (target < most && profile.Throughput(target) < share)
+        {
+            target++;
+        }
+        var bar = now + profile.High(target);
+        var tight = 0;
+        for (var c = 0; c < RequestGroup.Classes; c++)
+        {
+            tight += group.Class(c).CountBefore(bar) - group.Class(c).CountBefore(soonest);
+        }
+        var kept = Math.Min(target, waiting - tight);
+        if (kept < 1 || profile.Throughput(kept) <= profile.Throughput(fitting))
+        {
+            return;
+        }
+        for (var c = 0; c < RequestGroup.Classes; c++)
+        {
+            var queue = group.Class(c);
+            var skip = queue.CountBefore(soonest);
+            while (queue.CountBefore(bar) > skip)
+            {
+                var slot = queue.Slots[skip];
+                Dequeue(slot);
+                HandleUnreachable(now, slot);
+            }
+        }
+        soonest = bar;
     }
 
     private BatchDecision Decide(IBatchPolicy policy, in BatchContext context)

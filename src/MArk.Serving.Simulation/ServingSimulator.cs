@@ -1,0 +1,233 @@
+using MArk.Serving.Diagnostics;
+using MArk.Serving.Scheduling;
+
+namespace MArk.Serving.Simulation;
+
+/// <summary>
+/// Replays arrivals in virtual time on the very scheduler that the live engine runs. It models only the world: how long a batch takes, what
+/// spillover takes and costs, what instances cost. Every decision is the scheduler's.
+/// </summary>
+public sealed class ServingSimulator
+{
+    private readonly SimulationSettings _settings;
+    private readonly EventQueue<WorldEvent> _events = new();
+    private readonly ModelScheduler _scheduler;
+    private readonly Random _random;
+    private readonly LatencyHistogram _latencies = new();
+    private Flight[] _flights = new Flight[64];
+    private TimeSpan _now;
+    private TimeSpan _wakeAt = TimeSpan.MaxValue;
+    private int _spillsUnderWay;
+    private long _requests;
+    private long _inTime;
+    private long _rejected;
+    private long _spilled;
+    private long _batches;
+    private long _batched;
+
+    private ServingSimulator(SimulationSettings settings)
+    {
+        _settings = settings;
+        _random = new Random(settings.Seed);
+        _scheduler = new ModelScheduler(new SchedulerSettings
+        {
+            ModelName = "simulated",
+            Slo = settings.Slo,
+            MaxBatchSize = settings.MaxBatchSize,
+            MaxQueueLength = settings.MaxQueueLength,
+            CreatePolicy = offering => settings.CreatePolicy(new BatchPolicySettings(
+                "simulated", settings.Fleet[offering].Offering.Name, settings.Slo, settings.MaxBatchSize)),
+        });
+    }
+
+    /// <summary>Runs a simulation to its end: until every request has been answered or refused.</summary>
+    /// <param name="settings">The world.</param>
+    /// <param name="arrivals">When requests arrive, since the start; ascending.</param>
+    /// <returns>What it came to.</returns>
+    /// <exception cref="ArgumentException">A setting is outside its range, or arrivals go back in time; says which.</exception>
+    /// <exception cref="ContractViolationException">The batch policy answered outside its contract.</exception>
+    public static SimulationResult Run(SimulationSettings settings, IEnumerable<TimeSpan> arrivals)
+    {
+        ArgumentNullException.ThrowIfNull(settings);
+        ArgumentNullException.ThrowIfNull(arrivals);
+        if (settings.Fleet.Count == 0)
+        {
+            throw new ArgumentException("A simulated fleet needs at least one instance.", nameof(settings));
+        }
+        if (settings.Slo <= TimeSpan.Zero || settings.MaxBatchSize < 1 || settings.MaxQueueLength < 1 || settings.LatencyNoise is not (>= 0 and < 1))
+        {
+            throw new ArgumentException(FormattableString.Invariant(
+                $"Slo is {settings.Slo}, MaxBatchSize {settings.MaxBatchSize}, MaxQueueLength {settings.MaxQueueLength}, LatencyNoise {settings.LatencyNoise}; accepted: more than 0, at least 1, at least 1, 0 to less than 1."), nameof(settings));
+        }
+        return new ServingSimulator(settings).Run(arrivals);
+    }
+
+    private SimulationResult Run(IEnumerable<TimeSpan> arrivals)
+    {
+        Quote();
+        // Instances of one offering share a policy, as in the engine.
+        var offerings = _settings.Fleet.Select(i => i.Offering.Name).ToList();
+        for (var i = 0; i < _settings.Fleet.Count; i++)
+        {
+            var profile = _settings.Fleet[i].Profile.Clone();
+            _scheduler.OnInstanceReady(_now, i, offerings.IndexOf(offerings[i]), profile.MaxBatchSize, 1, profile);
+        }
+        Carry();
+        var last = TimeSpan.Zero;
+        foreach (var arrival in arrivals)
+        {
+            if (arrival < last)
+            {
+                throw new ArgumentException($"Arrivals must ascend; {arrival} comes after {last}.", nameof(arrivals));
+            }
+            last = arrival;
+            PlayUntil(arrival);
+            _now = arrival;
+            Arrive();
+        }
+        PlayUntil(TimeSpan.MaxValue);
+        return Summarize();
+    }
+
+    private void PlayUntil(TimeSpan end)
+    {
+        while (_events.TryPeek(out var due) && due <= end && _events.TryTake(out due, out var what))
+        {
+            _now = due;
+            switch (what.Kind)
+            {
+                case WorldEventKind.WakeUp when due == _wakeAt:
+                    _wakeAt = TimeSpan.MaxValue;
+                    _scheduler.OnWakeUp(_now);
+                    break;
+                case WorldEventKind.BatchDone:
+                    foreach (var slot in what.Batch!.Slots)
+                    {
+                        Answer(slot);
+                    }
+                    _scheduler.OnBatchCompleted(_now, what.Batch);
+                    break;
+                case WorldEventKind.SpillDone:
+                    _spillsUnderWay--;
+                    _spilled++;
+                    Answer(what.Slot);
+                    Quote();
+                    _scheduler.OnSpillCompleted(_now, what.Slot, answered: true);
+                    break;
+                default:
+                    break;
+            }
+            Carry();
+        }
+    }
+
+    private void Arrive()
+    {
+        _requests++;
+        var deadline = _now + _settings.Slo;
+        var mode = _settings.Spillover is null ? WhenUnreachable.ServeLate : WhenUnreachable.Spill;
+        var id = _scheduler.OnArrival(_now, new RequestTerms(deadline, 0, RequestPriority.Normal, mode, OwnDeadline: false));
+        if (id.Slot >= _flights.Length)
+        {
+            Array.Resize(ref _flights, Math.Max(id.Slot + 1, _flights.Length * 2));
+        }
+        _flights[id.Slot] = new Flight(_now, deadline);
+        Carry();
+    }
+
+    /// <summary>Carries the scheduler's commands out: each becomes an event to come.</summary>
+    private void Carry()
+    {
+        foreach (var command in _scheduler.Commands)
+        {
+            switch (command.Kind)
+            {
+                case SchedulerCommandKind.Dispatch:
+                    _batches++;
+                    _batched += command.Batch!.Count;
+                    _events.Schedule(_now + BatchTime(command.Batch), new WorldEvent(WorldEventKind.BatchDone, command.Batch, 0));
+                    break;
+                case SchedulerCommandKind.Spill:
+                    _spillsUnderWay++;
+                    _events.Schedule(_now + _settings.Spillover!.Latency, new WorldEvent(WorldEventKind.SpillDone, null, command.Slot));
+                    break;
+                case SchedulerCommandKind.Reject or SchedulerCommandKind.Fail:
+                    _rejected++;
+                    break;
+                case SchedulerCommandKind.WakeAt:
+                    _wakeAt = command.At;
+                    _events.Schedule(command.At, new WorldEvent(WorldEventKind.WakeUp, null, 0));
+                    break;
+                case SchedulerCommandKind.Fault:
+                    throw command.Error!;
+                default:
+                    break;
+            }
+        }
+        _scheduler.ClearCommands();
+    }
+
+    private TimeSpan BatchTime(DispatchedBatch batch)
+    {
+        // The world's own profile: the instance's copy learns, the world does not change.
+        var mean = _settings.Fleet[batch.Instance.Id].Profile.Mean(batch.Count);
+        if (_settings.LatencyNoise == 0)
+        {
+            return mean;
+        }
+        // Box-Muller; a batch takes at least a tenth of its mean.
+        var normal = Math.Sqrt(-2 * Math.Log(1 - _random.NextDouble())) * Math.Cos(2 * Math.PI * _random.NextDouble());
+        return mean * Math.Max(0.1, 1 + _settings.LatencyNoise * normal);
+    }
+
+    private void Answer(int slot)
+    {
+        var flight = _flights[slot];
+        _latencies.Add(_now - flight.Arrival);
+        if (_now <= flight.Deadline)
+        {
+            _inTime++;
+        }
+    }
+
+    private void Quote()
+    {
+        if (_settings.Spillover is { } spillover)
+        {
+            _scheduler.OnQuote(_now, new SpilloverQuote
+            {
+                Warm = LatencyQuantiles.Constant(spillover.Latency),
+                Cold = LatencyQuantiles.Constant(spillover.Latency),
+                FreeConcurrency = spillover.MaxConcurrency - _spillsUnderWay,
+                PricePerRequest = spillover.PricePerRequest,
+                ValidFor = TimeSpan.MaxValue,
+            });
+        }
+    }
+
+    private SimulationResult Summarize() => new()
+    {
+        Requests = _requests,
+        InTime = _inTime,
+        Rejected = _rejected,
+        Spilled = _spilled,
+        Batches = _batches,
+        MeanBatch = _batches == 0 ? 0 : (double)_batched / _batches,
+        P50 = _latencies.Quantile(0.5),
+        P99 = _latencies.Quantile(0.99),
+        Duration = _now,
+        InstanceCost = _settings.Fleet.Sum(i => i.Offering.PricePerHour * (decimal)Math.Max(_now.TotalHours, i.Offering.MinimumBilling.TotalHours)),
+        SpilloverCost = _spilled * (_settings.Spillover?.PricePerRequest ?? 0),
+    };
+
+    private enum WorldEventKind
+    {
+        WakeUp,
+        BatchDone,
+        SpillDone,
+    }
+
+    private readonly record struct WorldEvent(WorldEventKind Kind, DispatchedBatch? Batch, int Slot);
+
+    private readonly record struct Flight(TimeSpan Arrival, TimeSpan Deadline);
+}

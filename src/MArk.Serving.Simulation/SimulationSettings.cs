@@ -1,0 +1,83 @@
+namespace MArk.Serving.Simulation;
+
+/// <summary>The world a simulation runs in.</summary>
+public sealed record SimulationSettings
+{
+    /// <summary>The model's latency objective; more than zero.</summary>
+    public required TimeSpan Slo { get; init; }
+
+    /// <summary>The largest batch; at least 1.</summary>
+    public int MaxBatchSize { get; init; } = 32;
+
+    /// <summary>The most requests that wait; at least 1.</summary>
+    public int MaxQueueLength { get; init; } = 10_000;
+
+    /// <summary>Sizes the batches.</summary>
+    public required Func<BatchPolicySettings, IBatchPolicy> CreatePolicy { get; init; }
+
+    /// <summary>The instances that serve from start to end; at least one.</summary>
+    public required IReadOnlyList<SimulatedInstance> Fleet { get; init; }
+
+    /// <summary>Where requests go that the fleet cannot finish in time; <see langword="null"/> for nowhere.</summary>
+    public SimulatedSpillover? Spillover { get; init; }
+
+    /// <summary>The relative standard deviation of a batch's time about its profile's mean; 0 for none.</summary>
+    public double LatencyNoise { get; init; }
+
+    /// <summary>Seeds all randomness: the same settings, arrivals and seed give the same result.</summary>
+    public int Seed { get; init; }
+}
+
+/// <summary>An instance of a simulated fleet.</summary>
+/// <param name="Offering">What it costs, and the shortest time it is billed for.</param>
+/// <param name="Profile">How long it takes for a batch of each size.</param>
+public sealed record SimulatedInstance(InstanceOffering Offering, LatencyProfile Profile);
+
+/// <summary>A simulated spillover target whose latency does not vary.</summary>
+/// <param name="Latency">How long a request takes.</param>
+/// <param name="PricePerRequest">What it costs, US dollars.</param>
+/// <param name="MaxConcurrency">The most requests at a time.</param>
+public sealed record SimulatedSpillover(TimeSpan Latency, decimal PricePerRequest, int MaxConcurrency);
+
+/// <summary>What a simulation came to.</summary>
+public sealed record SimulationResult
+{
+    /// <summary>Requests that arrived.</summary>
+    public required long Requests { get; init; }
+
+    /// <summary>Requests answered by their deadline.</summary>
+    public required long InTime { get; init; }
+
+    /// <summary>Requests that were refused.</summary>
+    public required long Rejected { get; init; }
+
+    /// <summary>Requests the spillover target answered.</summary>
+    public required long Spilled { get; init; }
+
+    /// <summary>Batches that ran on instances.</summary>
+    public required long Batches { get; init; }
+
+    /// <summary>The mean number of requests of a batch; 0 if none ran.</summary>
+    public required double MeanBatch { get; init; }
+
+    /// <summary>The median latency of answered requests.</summary>
+    public required TimeSpan P50 { get; init; }
+
+    /// <summary>The 99th percentile of the latency of answered requests.</summary>
+    public required TimeSpan P99 { get; init; }
+
+    /// <summary>From the start to the last event.</summary>
+    public required TimeSpan Duration { get; init; }
+
+    /// <summary>What the instances cost, US dollars, minimum billing paid.</summary>
+    public required decimal InstanceCost { get; init; }
+
+    /// <summary>What spilled requests cost, US dollars.</summary>
+    public required decimal SpilloverCost { get; init; }
+
+    /// <summary>Requests answered by their deadline, of all that arrived; 1 if none did.</summary>
+    public double SloAttainment => Requests == 0 ? 1 : (double)InTime / Requests;
+
+    /// <summary>What it all cost, US dollars.</summary>
+    public decimal TotalCost => InstanceCost + SpilloverCost;
+}

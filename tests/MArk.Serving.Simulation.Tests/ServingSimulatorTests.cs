@@ -1,0 +1,100 @@
+using MArk.Serving.Batching;
+
+namespace MArk.Serving.Simulation.Tests;
+
+public sealed class ServingSimulatorTests
+{
+    private static TimeSpan Ms(double ms) => TimeSpan.FromMilliseconds(ms);
+
+    private static readonly InstanceOffering Dollar = new() { Name = "d", PricePerHour = 3.6m };
+
+    // T_b = 5 + 0.5 b ms: 32 take 21 ms, 1524/s; one takes 5.5 ms, 182/s.
+    private static SimulationSettings Settings(int instances, bool batching = true, SimulatedSpillover? spillover = null, double noise = 0) => new()
+    {
+        Slo = Ms(50),
+        CreatePolicy = _ => batching ? new SloAwareBatchPolicy() : new NoBatchingPolicy(),
+        Fleet = [.. Enumerable.Repeat(new SimulatedInstance(Dollar, LatencyProfile.Linear(Ms(5), Ms(0.5), 32)), instances)],
+        Spillover = spillover,
+        LatencyNoise = noise,
+        Seed = 1,
+    };
+
+    private static IEnumerable<TimeSpan> Poisson(double rate, double seconds, int seed)
+    {
+        var random = new Random(seed);
+        for (var t = 0.0; (t += -Math.Log(1 - random.NextDouble()) / rate) < seconds;)
+        {
+            yield return TimeSpan.FromSeconds(t);
+        }
+    }
+
+    [Fact]
+    public void OneRequestTakesItsBatchTime()
+    {
+        var result = ServingSimulator.Run(Settings(1), [Ms(10)]);
+        Assert.Equal((1L, 1L, 1L), (result.Requests, result.InTime, result.Batches));
+        Assert.InRange(result.P50.TotalMilliseconds, 5.5, 5.5 * 1.03);
+        Assert.Equal(Ms(15.5), result.Duration);
+        Assert.Equal(3.6m * (decimal)Ms(15.5).TotalHours, result.TotalCost);
+    }
+
+    [Fact]
+    public void BatchingSustainsWhatOneAtATimeCannot()
+    {
+        var batched = ServingSimulator.Run(Settings(1), Poisson(1000, 20, 1));
+        var single = ServingSimulator.Run(Settings(1, batching: false), Poisson(1000, 20, 1));
+        Assert.True(batched.SloAttainment > 0.999, $"{batched.SloAttainment}");
+        Assert.InRange(batched.MeanBatch, 5, 32);
+        Assert.True(single.SloAttainment < 0.3, $"{single.SloAttainment}");
+    }
+
+    [Fact]
+    public void GoodputHoldsUnderTwiceTheCapacity()
+    {
+        // Capacity is 1524/s; the bouncer keeps late requests from taking it.
+        var result = ServingSimulator.Run(Settings(1), Poisson(3000, 10, 2));
+        Assert.True(result.InTime / 10.0 > 0.9 * 1524, $"{result.InTime / 10.0}/s in time");
+    }
+
+    [Fact]
+    public void SpilloverCoversABurst()
+    {
+        var burst = Poisson(500, 5, 3).Concat(Poisson(2500, 2, 4).Select(t => t + TimeSpan.FromSeconds(5)));
+        var result = ServingSimulator.Run(Settings(1, spillover: new(Ms(30), 0.001m, 1000)), burst);
+        Assert.True(result.SloAttainment > 0.995, $"{result.SloAttainment}");
+        Assert.InRange(result.Spilled, 500, 4000);
+        Assert.Equal(result.Spilled * 0.001m, result.SpilloverCost);
+    }
+
+    [Fact]
+    public void TheSameSeedGivesTheSameResult()
+    {
+        Assert.Equal(
+            ServingSimulator.Run(Settings(2, noise: 0.2), Poisson(1500, 5, 5)),
+            ServingSimulator.Run(Settings(2, noise: 0.2), Poisson(1500, 5, 5)));
+        Assert.NotEqual(
+            ServingSimulator.Run(Settings(2, noise: 0.2), Poisson(1500, 5, 5)).P99,
+            ServingSimulator.Run(Settings(2, noise: 0), Poisson(1500, 5, 5)).P99);
+    }
+
+    [Fact]
+    public void EveryRequestIsAccountedFor()
+    {
+        var result = ServingSimulator.Run(Settings(1) with { MaxQueueLength = 20 }, Poisson(5000, 2, 6));
+        Assert.True(result.Rejected > 0);
+        Assert.Equal(result.Requests, result.Rejected + (long)Math.Round(result.MeanBatch * result.Batches));
+    }
+
+    [Fact]
+    public void MinimumBillingIsPaid() =>
+        Assert.Equal(3.6m / 60, ServingSimulator.Run(
+            Settings(1) with { Fleet = [new(Dollar with { MinimumBilling = TimeSpan.FromMinutes(1) }, LatencyProfile.Linear(Ms(5), Ms(1), 4))] }, [Ms(1)]).TotalCost, 12);
+
+    [Fact]
+    public void BadInputIsNamed()
+    {
+        Assert.Contains("at least one instance", Assert.Throws<ArgumentException>(() => ServingSimulator.Run(Settings(0), [])).Message);
+        Assert.Contains("must ascend", Assert.Throws<ArgumentException>(() => ServingSimulator.Run(Settings(1), [Ms(2), Ms(1)])).Message);
+        Assert.Contains("MaxBatchSize 0", Assert.Throws<ArgumentException>(() => ServingSimulator.Run(Settings(1) with { MaxBatchSize = 0 }, [])).Message);
+    }
+}
