@@ -1,5 +1,6 @@
 using MArk.Serving;
 using MArk.Serving.DependencyInjection;
+using MArk.Serving.OnnxRuntime;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -15,16 +16,19 @@ builder.Services.AddMArkServing().AddModel<float, float>("double", m => m
         }
         return ValueTask.CompletedTask;
     })
-    .WithSlo(TimeSpan.FromSeconds(10)));
+    .WithSlo(TimeSpan.FromSeconds(10)))
+    .AddModel<float[], float[]>("digits", m => m.UseOnnx(Path.Combine(AppContext.BaseDirectory, "digits.onnx")).WithSlo(TimeSpan.FromSeconds(10)));
 using var host = builder.Build();
 await host.StartAsync();
 var client = host.Services.GetRequiredKeyedService<IModelClient<float, float>>("double");
 var answers = await Task.WhenAll(Enumerable.Range(0, 100).Select(async i => await client.InferAsync(i)));
+var digits = host.Services.GetRequiredKeyedService<IModelClient<float[], float[]>>("digits");
+var logits = await digits.InferAsync(new float[64]);
 await host.StopAsync();
-if (!answers.SequenceEqual(Enumerable.Range(0, 100).Select(i => 2f * i)))
+if (logits.Length != 10 || !answers.SequenceEqual(Enumerable.Range(0, 100).Select(i => 2f * i)))
 {
     Console.Error.WriteLine("wrong answers");
     return 1;
 }
-Console.WriteLine("PackageConsumer: 100 requests served");
+Console.WriteLine("PackageConsumer: 100 requests and a digit served");
 return 0;

@@ -49,6 +49,24 @@ public sealed class TensorValue
         return new TensorValue(elementType, data, dimensions);
     }
 
+    /// <summary>A value of zeros, or of empty strings.</summary>
+    /// <param name="elementType">The type of the elements.</param>
+    /// <param name="shape">The shape without a batch dimension.</param>
+    /// <returns>The value.</returns>
+    public static TensorValue Zeros(TensorElementType elementType, params ReadOnlySpan<long> shape)
+    {
+        long[] dimensions = shape.ToArray();
+        var length = Product(dimensions);
+        var spec = new TensorSpec("zeros", elementType, [.. dimensions]);
+        if (elementType == TensorElementType.String)
+        {
+            var strings = new string[length];
+            Array.Fill(strings, "");
+            return CopyOf(new TensorItem(spec, dimensions, strings));
+        }
+        return CopyOf(new TensorItem(spec, dimensions, new byte[length * TensorElementTypes.SizeOf(elementType)]));
+    }
+
     /// <summary>The elements as numbers.</summary>
     /// <typeparam name="T">The .NET type of the elements.</typeparam>
     /// <returns>The elements.</returns>

@@ -1,0 +1,90 @@
+using Microsoft.ML.OnnxRuntime;
+
+namespace MArk.Serving.OnnxRuntime;
+
+/// <summary>The memory of one tensor for a whole batch: pinned and reused, so that ONNX Runtime reads and writes it in place. Strings are kept as such.</summary>
+internal sealed class BatchBuffer(TensorSpec spec)
+{
+    private readonly int _elementSize = TensorElementTypes.SizeOf(spec.ElementType);
+    private byte[] _bytes = [];
+    private string[] _strings = [];
+
+    public TensorSpec Spec { get; } = spec;
+
+    public bool IsString => Spec.ElementType == TensorElementType.String;
+
+    /// <summary>One item's shape, without the batch.</summary>
+    public long[] ItemShape { get; private set; } = [];
+
+    public long ItemLength { get; private set; }
+
+    /// <summary>Makes room for a batch of items of a shape. Memory handed out before stays valid unless it has to grow.</summary>
+    public bool Reserve(ReadOnlySpan<long> itemShape, int batch)
+    {
+        if (!itemShape.SequenceEqual(ItemShape))
+        {
+            ItemShape = itemShape.ToArray();
+        }
+        ItemLength = 1;
+        foreach (var dimension in itemShape)
+        {
+            ItemLength = checked(ItemLength * dimension);
+        }
+        var elements = checked((int)(ItemLength * batch));
+        if (IsString ? _strings.Length >= elements : _bytes.Length >= elements * _elementSize)
+        {
+            return false;
+        }
+        if (IsString)
+        {
+            _strings = new string[elements];
+            Array.Fill(_strings, "");
+        }
+        else
+        {
+            _bytes = GC.AllocateArray<byte>(checked(elements * _elementSize), pinned: true);
+        }
+        return true;
+    }
+
+    public TensorItem Item(int index)
+    {
+        var length = (int)ItemLength;
+        return IsString
+            ? new TensorItem(Spec, ItemShape, _strings.AsSpan(index * length, length))
+            : new TensorItem(Spec, ItemShape, _bytes.AsSpan(index * length * _elementSize, length * _elementSize));
+    }
+
+    /// <summary>Blanks the rows of a fixed batch that no request fills.</summary>
+    public void Blank(int from, int to)
+    {
+        var length = (int)ItemLength;
+        if (IsString)
+        {
+            _strings.AsSpan(from * length, (to - from) * length).Fill("");
+        }
+        else
+        {
+            _bytes.AsSpan(from * length * _elementSize, (to - from) * length * _elementSize).Clear();
+        }
+    }
+
+    /// <summary>The first rows as ONNX Runtime sees them: over this memory, not a copy (strings are copied, as ONNX Runtime owns its own).</summary>
+    public OrtValue ToOrt(int batch)
+    {
+        long[] shape = [batch, .. ItemShape];
+        if (!IsString)
+        {
+            var size = (int)(batch * ItemLength) * _elementSize;
+            // Pinned: the address holds for the array's life. An empty tensor has no first element to take the address of.
+            var address = _bytes.Length == 0 ? IntPtr.Zero : System.Runtime.InteropServices.Marshal.UnsafeAddrOfPinnedArrayElement(_bytes, 0);
+            return OrtValue.CreateTensorValueWithData(OrtMemoryInfo.DefaultInstance, OnnxModel.ToOrt(Spec.ElementType), shape, address, size);
+        }
+        var value = OrtValue.CreateTensorWithEmptyStrings(OrtAllocator.DefaultInstance, shape);
+        for (var i = 0; i < batch * ItemLength; i++)
+        {
+            value.StringTensorSetElementAt(_strings[i].AsSpan(), i);
+        }
+        return value;
+    }
+}

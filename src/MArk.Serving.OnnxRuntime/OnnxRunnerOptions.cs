@@ -1,0 +1,27 @@
+namespace MArk.Serving.OnnxRuntime;
+
+/// <summary>What computes a model.</summary>
+public enum OnnxExecutionProvider
+{
+    /// <summary>The processor. The host references the package Microsoft.ML.OnnxRuntime.</summary>
+    Cpu = 0,
+
+    /// <summary>An NVIDIA GPU. The host references the package Microsoft.ML.OnnxRuntime.Gpu.</summary>
+    Cuda,
+}
+
+/// <summary>How an ONNX model is run.</summary>
+public sealed record OnnxRunnerOptions
+{
+    /// <summary>The model's file.</summary>
+    public required string Path { get; init; }
+
+    /// <summary>What computes it. Default: the processor.</summary>
+    public OnnxExecutionProvider ExecutionProvider { get; init; }
+
+    /// <summary>Which GPU, counted from 0; only with <see cref="OnnxExecutionProvider.Cuda"/>.</summary>
+    public int DeviceId { get; init; }
+
+    /// <summary>The threads of one instance; 0, the default, takes what the instance's machine grants (at least 1).</summary>
+    public int IntraOpThreads { get; init; }
+}
