@@ -1,0 +1,43 @@
+namespace MArk.Serving.Provisioning;
+
+/// <summary>What the driver is to do.</summary>
+internal enum FleetCommandKind : byte
+{
+    /// <summary>Ask the provider for <see cref="FleetCommand.Launch"/>.</summary>
+    Launch = 0,
+
+    /// <summary>Load the model on <see cref="FleetCommand.Instance"/>, warm it up, and give it to the scheduler.</summary>
+    Connect,
+
+    /// <summary>Let the scheduler finish what the instance has, and give it nothing new.</summary>
+    Drain,
+
+    /// <summary>End the machine.</summary>
+    Terminate,
+
+    /// <summary>Take the instance from the scheduler: it is gone.</summary>
+    Lose,
+
+    /// <summary>Call <c>OnWakeUp</c> at <see cref="FleetCommand.At"/>, instead of any instant named before.</summary>
+    WakeAt,
+
+    /// <summary>Report <see cref="FleetCommand.Error"/>.</summary>
+    Fault,
+}
+
+/// <summary>One command. Only the members its kind names are set.</summary>
+internal readonly record struct FleetCommand(FleetCommandKind Kind)
+{
+    public LaunchRequest? Launch { get; init; }
+
+    public InstanceDescriptor? Instance { get; init; }
+
+    public string? InstanceId { get; init; }
+
+    /// <summary>The offering's index, with <see cref="FleetCommandKind.Connect"/>.</summary>
+    public int Offering { get; init; }
+
+    public DateTimeOffset At { get; init; }
+
+    public ServingException? Error { get; init; }
+}

@@ -1,0 +1,32 @@
+namespace MArk.Serving.Provisioning;
+
+/// <summary>What a fleet is kept by.</summary>
+internal sealed record FleetSettings
+{
+    public required string Fleet { get; init; }
+
+    /// <summary>How often the fleet is planned, and how long a step of the plan is.</summary>
+    public TimeSpan Step { get; init; } = TimeSpan.FromMinutes(1);
+
+    /// <summary>How many steps are forecast.</summary>
+    public int Horizon { get; init; } = 60;
+
+    public int MinInstances { get; init; } = 1;
+
+    public int MaxInstances { get; init; } = 100;
+
+    /// <summary>How long fewer instances must have been wanted before one is let go (the paper's destroy cool-down).</summary>
+    public TimeSpan ScaleInCooldown { get; init; } = TimeSpan.FromMinutes(5);
+
+    public TimeSpan BackoffBase { get; init; } = TimeSpan.FromSeconds(5);
+
+    public TimeSpan BackoffMax { get; init; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>Seeds the jitter of retries.</summary>
+    public int Seed { get; init; }
+
+    /// <summary>Makes launch identifiers differ from those of an earlier run.</summary>
+    public string LaunchIdPrefix { get; init; } = "";
+
+    public double? SpilloverPricePerRequest { get; init; }
+}

@@ -1,0 +1,135 @@
+using CsCheck;
+using MArk.Serving.Provisioning;
+
+namespace MArk.Serving.Tests.Provisioning;
+
+/// <summary>The fleet's invariants, over random sequences of plans and of what providers do. A failure prints the seed and the shrunk sequence.</summary>
+public sealed class FleetPropertyTests
+{
+    internal readonly record struct Step(int Kind, int A, int B);
+
+    private static readonly Gen<(int Max, int Cap, Step[] Steps)> GenRun = Gen.Select(
+        Gen.Int[0, 6], Gen.Int[0, 3], Gen.Select(Gen.Int[0, 99], Gen.Int[0, 1000], Gen.Int[0, 1000], (k, a, b) => new Step(k, a, b)).Array[0, 150]);
+
+    private static FleetWorld Run(int max, int cap, Step[] steps, bool adopt = false)
+    {
+        InstanceOffering[] offerings =
+        [
+            new() { Name = "a", PricePerHour = 3.6m, MinimumBilling = TimeSpan.FromSeconds(60), LaunchDelay = TimeSpan.FromSeconds(30), MaxInstances = cap + 1 },
+            new() { Name = "b", PricePerHour = 1.8m, LaunchDelay = TimeSpan.FromSeconds(90) },
+        ];
+        var world = new FleetWorld(new FleetSettings { Fleet = "m", MaxInstances = max, Seed = 7, ScaleInCooldown = TimeSpan.FromSeconds(120) }, offerings);
+        foreach (var step in steps)
+        {
+            Play(world, step, adopt);
+            if (!adopt)
+            {
+                var named = world.Machines.Values.Select(m => m.LaunchId).ToHashSet();
+                var coming = world.Launching.Count(l => !named.Contains(l.LaunchId));
+                Assert.True(world.Machines.Count + coming <= max, $"{world.Machines.Count} machines and {coming} launches; the maximum is {max}");
+                Assert.True(world.Machines.Values.Count(m => m.OfferingName == "a") + world.Launching.Count(l => l.OfferingName == "a" && !named.Contains(l.LaunchId)) <= cap + 1);
+            }
+            if (!HasUnseen(world))
+            {
+                Assert.Equal(world.Bill(), world.Ledger.Summary(world.Now).InstanceCost);
+            }
+        }
+        return world;
+    }
+
+    // The controller cannot know of a machine whose launch call has not been answered yet.
+    private static bool HasUnseen(FleetWorld world) => world.Machines.Values.Any(m => world.Launching.Any(l => l.LaunchId == m.LaunchId));
+
+    private static void Play(FleetWorld world, Step step, bool adopt)
+    {
+        var running = world.Machines.Keys.Order().ToList();
+        switch (step.Kind)
+        {
+            case < 20:
+                world.Tick(step.A % 5, step.B % 5);
+                break;
+            case < 30:
+                world.Advance(step.A % 200 / 2.0);
+                break;
+            case < 48 when world.Launching.Count > 0:
+                world.Accept(world.Launching[step.A % world.Launching.Count]);
+                break;
+            case < 52 when world.Launching.Count > 0:
+                world.FailLaunch(world.Launching[step.A % world.Launching.Count], (LaunchFailure)(step.B % 4));
+                break;
+            case < 68 when running.Count > 0:
+                world.Change(running[step.A % running.Count], InstanceState.Running);
+                break;
+            case < 70 when running.Count > 0:
+                world.Change(running[step.A % running.Count], InstanceState.Interrupting);
+                break;
+            case < 73 when running.Count > 0:
+                world.Vanish(running[step.A % running.Count]);
+                break;
+            case < 85 when world.Connecting.Count > 0:
+                world.Connected(world.Connecting[step.A % world.Connecting.Count], well: step.B % 5 > 0);
+                break;
+            case < 90 when world.Draining.Count > 0:
+                world.Drained(world.Draining[step.A % world.Draining.Count]);
+                break;
+            case < 96 when world.Terminating.Count > 0:
+                world.Terminated(world.Terminating[step.A % world.Terminating.Count], well: step.B % 4 > 0);
+                break;
+            case < 98:
+                world.List();
+                break;
+            case 98 when adopt:
+                world.Add($"earlier-{step.A}-{step.B}-{world.Now.Ticks}", step.A % 2 == 0 ? "a" : "b");
+                world.List();
+                break;
+            default:
+                break;
+        }
+    }
+
+    [Fact]
+    public void NeverMoreThanTheMaximumNoLaunchTwiceAndTheLedgerAddsUp() => GenRun.Sample(run => Run(run.Max, run.Cap, run.Steps), iter: 3000);
+
+    [Fact]
+    public void NothingIsLeftAfterAStopWhateverHappenedBefore() => GenRun.Sample(run =>
+    {
+        var world = Run(run.Max, run.Cap, run.Steps, adopt: true);
+        world.Stop();
+        Assert.DoesNotContain(world.Machines.Keys, id => world.Serving.Contains(id));
+        for (var round = 0; round < 1000 && !world.Controller.IsStopped; round++)
+        {
+            if (world.Launching.Count > 0)
+            {
+                world.Accept(world.Launching[0]);
+            }
+            else if (world.Connecting.Count > 0)
+            {
+                world.Connected(world.Connecting[0], well: round % 2 == 0);
+            }
+            else if (world.Draining.Count > 0)
+            {
+                world.Drained(world.Draining[0]);
+            }
+            else if (world.Terminating.Count > 0)
+            {
+                world.Terminated(world.Terminating[0]);
+            }
+            else
+            {
+                world.Advance(300);
+            }
+        }
+        Assert.True(world.Controller.IsStopped);
+        Assert.Empty(world.Machines);
+        Assert.Equal(world.Bill(), world.Ledger.Summary(world.Now).InstanceCost);
+        Assert.Equal(world.Controller.Launched, world.Controller.Terminated);
+        var before = world.Journal.Count;
+        world.Tick(3, 3);
+        world.Advance(1000);
+        Assert.Equal(before, world.Journal.Count);
+    }, iter: 3000);
+
+    [Fact]
+    public void TheSameEventsGiveTheSameCommands() => GenRun.Sample(run =>
+        Assert.Equal(Run(run.Max, run.Cap, run.Steps, adopt: true).Journal, Run(run.Max, run.Cap, run.Steps, adopt: true).Journal), iter: 500);
+}
