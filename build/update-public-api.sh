@@ -9,7 +9,7 @@ for project in ${1:-src/*/}; do
     log=$(dotnet build "$project" --no-incremental -p:TreatWarningsAsErrors=false -v:q -nologo 2>&1 || true)
     gone=$(grep -F "$(basename "$project").csproj" <<<"$log" | grep -oP "RS0017: Symbol '\K.*(?=' is part of the declared API)" | sort -u || true)
     new=$(grep -F "$(basename "$project").csproj" <<<"$log" | grep -oP "RS0016: Symbol '\K.*(?=' is not part of the declared public API)" | sort -u || true)
-    { echo "#nullable enable"; { tail -n +2 "$file" | { [ -n "$gone" ] && grep -vxF "$gone" || cat; }; [ -n "$new" ] && echo "$new"; } | grep -v '^$' | LC_ALL=C sort -u; } > "$file.new"
+    { echo "#nullable enable"; { tail -n +2 "$file" | { [ -n "$gone" ] && grep -vxF "$gone" || cat; }; [ -z "$new" ] || echo "$new"; } | grep -v '^$' | LC_ALL=C sort -u; } > "$file.new"
     mv "$file.new" "$file"
   done
 done

@@ -5,6 +5,11 @@ namespace MArk.Serving;
 /// <typeparam name="TOut">A request's answer.</typeparam>
 public interface ISpilloverTarget<TIn, TOut>
 {
+    /// <summary>Makes the target ready, once, at start; a first quote must be possible afterwards.</summary>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <returns>When it is ready.</returns>
+    ValueTask InitializeAsync(CancellationToken cancellationToken) => ValueTask.CompletedTask;
+
     /// <summary>What the target would do for one more request now: a snapshot, without I/O. Called from any thread.</summary>
     /// <returns>Latency, price and free concurrency.</returns>
     SpilloverQuote GetQuote();

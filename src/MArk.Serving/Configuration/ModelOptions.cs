@@ -1,3 +1,5 @@
+using MArk.Serving.Provisioning;
+
 namespace MArk.Serving.Configuration;
 
 /// <summary>The settings of one model. Bound from the configuration section <c>MArk:Models:{name}</c>, then set by the builder.</summary>
@@ -20,4 +22,7 @@ public sealed class ModelOptions
 
     /// <summary>How long a stopping model may take to finish what it accepted: 0 to 1 day. Default 30 s.</summary>
     public TimeSpan DrainTimeout { get; set; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>The fleet's settings, where instances come from a provider.</summary>
+    public FleetOptions Fleet { get; set; } = new();
 }

@@ -5,6 +5,8 @@ namespace MArk.Serving.Configuration;
 /// <summary>Checks a model's settings at start; each message names the key and what is accepted.</summary>
 internal sealed class ModelOptionsValidator(string modelName) : IValidateOptions<ModelOptions>
 {
+    private static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(10);
+
     public ValidateOptionsResult Validate(string? name, ModelOptions options)
     {
         if (name != modelName)
@@ -18,7 +20,19 @@ internal sealed class ModelOptionsValidator(string modelName) : IValidateOptions
         Check(options.MaxQueueLength is >= 1 and <= 10_000_000, nameof(options.MaxQueueLength), options.MaxQueueLength, "1 to 10000000");
         Check(options.MaxRedeliveries is >= 0 and <= 100, nameof(options.MaxRedeliveries), options.MaxRedeliveries, "0 to 100");
         Check(options.DrainTimeout >= TimeSpan.Zero && options.DrainTimeout <= TimeSpan.FromDays(1), nameof(options.DrainTimeout), options.DrainTimeout, "00:00:00 to 1.00:00:00");
+        var fleet = options.Fleet;
+        CheckFleet(fleet.MaxInstances is >= 1 and <= 10_000, nameof(fleet.MaxInstances), fleet.MaxInstances, "1 to 10000");
+        CheckFleet(fleet.MinInstances >= 0 && fleet.MinInstances <= fleet.MaxInstances, nameof(fleet.MinInstances), fleet.MinInstances, $"0 to MaxInstances, {fleet.MaxInstances}");
+        CheckFleet(fleet.SampleInterval >= Tick && fleet.SampleInterval <= TimeSpan.FromHours(1), nameof(fleet.SampleInterval), fleet.SampleInterval, "00:00:00.010 to 01:00:00");
+        CheckFleet(
+            fleet.PlanInterval >= fleet.SampleInterval && fleet.PlanInterval <= TimeSpan.FromDays(1), nameof(fleet.PlanInterval), fleet.PlanInterval,
+            $"SampleInterval, {fleet.SampleInterval}, to 1.00:00:00");
+        CheckFleet(fleet.Horizon is >= 1 and <= 10_080, nameof(fleet.Horizon), fleet.Horizon, "1 to 10080");
+        CheckFleet(fleet.ScaleInCooldown >= TimeSpan.Zero && fleet.ScaleInCooldown <= TimeSpan.FromDays(7), nameof(fleet.ScaleInCooldown), fleet.ScaleInCooldown, "00:00:00 to 7.00:00:00");
+        CheckFleet(fleet.StartTimeout >= TimeSpan.Zero && fleet.StartTimeout <= TimeSpan.FromDays(1), nameof(fleet.StartTimeout), fleet.StartTimeout, "00:00:00 to 1.00:00:00");
         return failures.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);
+
+        void CheckFleet<T>(bool holds, string key, T value, string accepted) => Check(holds, $"Fleet:{key}", value, accepted);
 
         void Check<T>(bool holds, string key, T value, string accepted)
         {

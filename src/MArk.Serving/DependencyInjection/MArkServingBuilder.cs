@@ -1,6 +1,11 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Diagnostics.Metrics;
 using MArk.Serving.Configuration;
+using MArk.Serving.Diagnostics;
 using MArk.Serving.Engine;
+using MArk.Serving.Prediction;
+using MArk.Serving.Provisioning;
+using MArk.Serving.Spillover;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -38,7 +43,7 @@ public sealed class MArkServingBuilder
     public IServiceCollection Services { get; }
 
     /// <summary>
-    /// Adds a model. Its client is the keyed service <see cref="IModelClient{TIn, TOut}"/> under the model's name; it runs from the host's start to
+    /// Adds a model. Its client is the keyed service <see cref="IModelClient{TIn, TOut}"/> under the model's name, and <see cref="IModelMonitor"/> tells what it does; it runs from the host's start to
     /// its stop. Settings come from the configuration section <c>MArk:Models:{name}</c>, then from <paramref name="configure"/>, and are checked at start.
     /// </summary>
     /// <typeparam name="TIn">A request's input.</typeparam>
@@ -67,6 +72,8 @@ public sealed class MArkServingBuilder
         Services.AddSingleton<IValidateOptions<ModelOptions>>(new ModelOptionsValidator(name));
         Services.AddKeyedSingleton(name, (provider, _) => model.Build(provider));
         Services.AddKeyedSingleton<IModelClient<TIn, TOut>>(name, (provider, key) => provider.GetRequiredKeyedService<ModelEngine<TIn, TOut>>(key));
+        Services.AddKeyedSingleton<IModelMonitor>(name, (provider, key) => new ModelMonitor(
+            provider.GetRequiredKeyedService<ModelEngine<TIn, TOut>>(key), provider.GetRequiredService<TimeProvider>()));
         Services.AddSingleton<IModelRuntime>(provider => provider.GetRequiredKeyedService<ModelEngine<TIn, TOut>>(name));
         return this;
     }
@@ -81,7 +88,12 @@ public sealed class MArkServingBuilder
 public sealed class ModelBuilder<TIn, TOut>
 {
     private Func<BatchPolicySettings, IBatchPolicy> _createPolicy = static _ => new Batching.SloAwareBatchPolicy();
-    private Func<IServiceProvider, ISpilloverTarget<TIn, TOut>>? _spillover;
+    private Func<IServiceProvider, IBatchRunnerFactory<TIn, TOut>, ISpilloverTarget<TIn, TOut>>? _spillover;
+    private Func<IServiceProvider, IInstanceProvider>? _provider;
+    private Func<IServiceProvider, IWorkloadPredictor>? _predictor;
+    private Func<IServiceProvider, IProvisioningPlanner> _planner = static _ => new GreedyPlanner();
+    private readonly Dictionary<string, LatencyProfile> _profiles = [];
+    private (bool Given, TIn? Input) _sample;
     private int _concurrency = 1;
 
     internal ModelBuilder(string name, IServiceCollection services)
@@ -136,7 +148,98 @@ public sealed class ModelBuilder<TIn, TOut>
     public ModelBuilder<TIn, TOut> UseSpillover(Func<IServiceProvider, ISpilloverTarget<TIn, TOut>> create)
     {
         ArgumentNullException.ThrowIfNull(create);
-        _spillover = create;
+        _spillover = (provider, _) => create(provider);
+        return this;
+    }
+
+    /// <summary>Sends requests that the instances cannot answer in time to a function of the host's.</summary>
+    /// <param name="function">Answers every index through the sink; called concurrently.</param>
+    /// <param name="quote">Latency, price and the whole concurrency of the function; no I/O.</param>
+    /// <returns>This builder.</returns>
+    public ModelBuilder<TIn, TOut> UseSpillover(BatchFunction<TIn, TOut> function, Func<SpilloverQuote> quote)
+    {
+        ArgumentNullException.ThrowIfNull(function);
+        ArgumentNullException.ThrowIfNull(quote);
+        return UseSpillover(_ => new DelegateSpilloverTarget<TIn, TOut>(function, quote));
+    }
+
+    /// <summary>Runs requests that the instances cannot answer in time outside the fleet, in this process: what a serverless function is to a cloud.</summary>
+    /// <param name="options">How many at a time, and what one is taken to cost.</param>
+    /// <returns>This builder.</returns>
+    /// <exception cref="ArgumentException">A value is outside its range; names it.</exception>
+    public ModelBuilder<TIn, TOut> UseLocalSpillover(LocalSpilloverOptions? options = null)
+    {
+        options ??= new LocalSpilloverOptions();
+        options.Validate();
+        _spillover = (provider, factory) => new LocalSpilloverTarget<TIn, TOut>(factory, _sample, options, Name, provider.GetRequiredService<TimeProvider>());
+        return this;
+    }
+
+    /// <summary>Serves from instances in this process, of one core each.</summary>
+    /// <param name="max">The most instances; at least 1. They are also bounded by the machine's cores.</param>
+    /// <returns>This builder.</returns>
+    public ModelBuilder<TIn, TOut> UseLocalInstances(int max) => UseLocalInstances(new LocalOffering { MaxInstances = max });
+
+    /// <summary>Serves from instances in this process.</summary>
+    /// <param name="offerings">The kinds of instances there are; at least one.</param>
+    /// <returns>This builder.</returns>
+    /// <exception cref="ArgumentException">An offering is outside its bounds; names it and the value.</exception>
+    public ModelBuilder<TIn, TOut> UseLocalInstances(params LocalOffering[] offerings)
+    {
+        ArgumentNullException.ThrowIfNull(offerings);
+        Services.TryAddSingleton(new CoreBudget(Environment.ProcessorCount));
+        return UseInstanceProvider(provider => new LocalInstanceProvider(
+            offerings, provider.GetRequiredService<CoreBudget>(), provider.GetRequiredService<TimeProvider>()));
+    }
+
+    /// <summary>Serves from instances of a provider, as many as the planner wants.</summary>
+    /// <param name="create">Makes the provider.</param>
+    /// <returns>This builder.</returns>
+    public ModelBuilder<TIn, TOut> UseInstanceProvider(Func<IServiceProvider, IInstanceProvider> create)
+    {
+        ArgumentNullException.ThrowIfNull(create);
+        _provider = create;
+        return this;
+    }
+
+    /// <summary>Forecasts the load by a predictor of the host's own, instead of by the moving maximum of the last five plan intervals.</summary>
+    /// <param name="create">Makes the predictor; one a model.</param>
+    /// <returns>This builder.</returns>
+    public ModelBuilder<TIn, TOut> UsePredictor(Func<IServiceProvider, IWorkloadPredictor> create)
+    {
+        ArgumentNullException.ThrowIfNull(create);
+        _predictor = create;
+        return this;
+    }
+
+    /// <summary>Plans the fleet by a planner of the host's own, instead of by MArk's greedy rule.</summary>
+    /// <param name="create">Makes the planner; one a model.</param>
+    /// <returns>This builder.</returns>
+    public ModelBuilder<TIn, TOut> UsePlanner(Func<IServiceProvider, IProvisioningPlanner> create)
+    {
+        ArgumentNullException.ThrowIfNull(create);
+        _planner = create;
+        return this;
+    }
+
+    /// <summary>Warms instances up, and measures them, with an input of the host's, where the model cannot make one up itself.</summary>
+    /// <param name="input">An input that stands for all; only read.</param>
+    /// <returns>This builder.</returns>
+    public ModelBuilder<TIn, TOut> WithWarmUpInput(TIn input)
+    {
+        _sample = (true, input);
+        return this;
+    }
+
+    /// <summary>Takes an earlier measurement of an offering's instances instead of measuring the first of them.</summary>
+    /// <param name="offeringName">The offering.</param>
+    /// <param name="profile">How long a batch takes on this very machine, not scaled by <see cref="LocalOffering.DeviceTimeScale"/>.</param>
+    /// <returns>This builder.</returns>
+    public ModelBuilder<TIn, TOut> WithProfile(string offeringName, LatencyProfile profile)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(offeringName);
+        ArgumentNullException.ThrowIfNull(profile);
+        _profiles[offeringName] = profile;
         return this;
     }
 
@@ -162,17 +265,25 @@ public sealed class ModelBuilder<TIn, TOut>
     [SuppressMessage("Reliability", "CA2000", Justification = "The container owns and disposes the engine.")]
     internal ModelEngine<TIn, TOut> Build(IServiceProvider provider)
     {
+        var options = provider.GetRequiredService<IOptionsMonitor<ModelOptions>>().Get(Name);
         var logger = provider.GetRequiredService<ILoggerFactory>().CreateLogger($"MArk.Serving.{Name}");
+        var factory = RunnerFactory!(provider);
         return new ModelEngine<TIn, TOut>(new EngineParts<TIn, TOut>
         {
             ModelName = Name,
-            Options = provider.GetRequiredService<IOptionsMonitor<ModelOptions>>().Get(Name),
-            RunnerFactory = RunnerFactory!(provider),
+            Options = options,
+            RunnerFactory = factory,
             CreatePolicy = _createPolicy,
-            Spillover = _spillover?.Invoke(provider),
+            Spillover = _spillover?.Invoke(provider, factory),
             FixedInstances = _concurrency,
+            Provider = _provider?.Invoke(provider),
+            CreatePredictor = () => _predictor?.Invoke(provider) ?? new MovingMaximumPredictor(5 * options.Fleet.PlanInterval),
+            CreatePlanner = () => _planner(provider),
+            Profiles = _profiles,
+            Sample = _sample,
+            Meter = provider.GetService<IMeterFactory>()?.Create(ServingInstruments.Name) ?? new Meter(ServingInstruments.Name),
             Time = provider.GetRequiredService<TimeProvider>(),
-            Report = error => Diagnostics.ServingLog.PartFailed(logger, Name, error),
+            Report = error => ServingLog.PartFailed(logger, Name, error),
         });
     }
 }

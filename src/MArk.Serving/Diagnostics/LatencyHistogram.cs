@@ -16,16 +16,21 @@ internal sealed class LatencyHistogram
         Count++;
     }
 
-    public void Clear()
-    {
-        Array.Clear(_counts);
-        Count = 0;
-    }
-
     public void CopyTo(LatencyHistogram other)
     {
         _counts.CopyTo(other._counts, 0);
         other.Count = Count;
+    }
+
+    /// <summary>What was added since an earlier copy.</summary>
+    public LatencyHistogram Minus(LatencyHistogram earlier)
+    {
+        var difference = new LatencyHistogram { Count = Count - earlier.Count };
+        for (var i = 0; i < _counts.Length; i++)
+        {
+            difference._counts[i] = _counts[i] - earlier._counts[i];
+        }
+        return difference;
     }
 
     /// <summary>The latency that a share of all stays at or below; zero if there is none.</summary>

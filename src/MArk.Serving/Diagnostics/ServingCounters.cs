@@ -13,7 +13,6 @@ internal sealed class ServingCounters
     public long Rejected;
     public long Cancelled;
     public long Spilled;
-    public decimal SpillDollars;
     public long Batches;
     public long BatchedRequests;
     public long FailedBatches;
@@ -30,10 +29,9 @@ internal sealed class ServingCounters
         }
     }
 
-    public void CountSpilled<TIn, TOut>(BatchWork<TIn, TOut> work, decimal price)
+    public void CountSpilled<TIn, TOut>(BatchWork<TIn, TOut> work)
     {
         Spilled++;
-        SpillDollars += price;
         CountAnswer(work, 0);
     }
 

@@ -21,10 +21,10 @@ internal sealed class DeviceTimeScaledRunner<TIn, TOut>(IBatchRunner<TIn, TOut> 
         var start = time.GetTimestamp();
         var held = new HeldAnswers(sink, batch.Count);
         await inner.RunAsync(batch, held, cancellationToken).ConfigureAwait(false);
-        var left = device.Mean(batch.Count) - time.GetElapsedTime(start);
-        if (left > TimeSpan.Zero)
+        // A timer has a resolution of a millisecond and may fire early: never sooner than the device.
+        while (device.Mean(batch.Count) - time.GetElapsedTime(start) is var left && left > TimeSpan.Zero)
         {
-            await Task.Delay(left, time, cancellationToken).ConfigureAwait(false);
+            await Task.Delay(TimeSpan.FromMilliseconds(Math.Ceiling(left.TotalMilliseconds)), time, cancellationToken).ConfigureAwait(false);
         }
         held.Release();
     }

@@ -1,3 +1,5 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Diagnostics.Metrics;
 using MArk.Serving.Configuration;
 using MArk.Serving.Scheduling;
 
@@ -6,6 +8,9 @@ namespace MArk.Serving.Engine;
 /// <summary>What a model's engine is put together from.</summary>
 internal sealed record EngineParts<TIn, TOut>
 {
+    /// <summary>The name of the fixed number of instances in this process, where there is no provider.</summary>
+    public const string FixedOffering = "in-process";
+
     public required string ModelName { get; init; }
 
     public required ModelOptions Options { get; init; }
@@ -16,12 +21,38 @@ internal sealed record EngineParts<TIn, TOut>
 
     public ISpilloverTarget<TIn, TOut>? Spillover { get; init; }
 
-    /// <summary>How many batches run at a time where there is no fleet.</summary>
+    /// <summary>How many batches run at a time where there is no provider.</summary>
     public int FixedInstances { get; init; } = 1;
+
+    /// <summary>Where instances come from; nowhere for a fixed number in this process.</summary>
+    public IInstanceProvider? Provider { get; init; }
+
+    public required Func<IWorkloadPredictor> CreatePredictor { get; init; }
+
+    public required Func<IProvisioningPlanner> CreatePlanner { get; init; }
+
+    /// <summary>What is known of instances beforehand, by offering: they are not measured.</summary>
+    public IReadOnlyDictionary<string, LatencyProfile> Profiles { get; init; } = new Dictionary<string, LatencyProfile>();
+
+    /// <summary>The host's own input to warm up with.</summary>
+    public (bool Given, TIn? Input) Sample { get; init; }
+
+    /// <summary>Seeds the jitter of retries.</summary>
+    public int Seed { get; init; }
 
     public required TimeProvider Time { get; init; }
 
+    public required Meter Meter { get; init; }
+
     public required Action<ServingException> Report { get; init; }
+
+    public string OfferingName(int offering) => Provider?.Offerings[offering].Name ?? FixedOffering;
+
+    public bool TryCreateSample([MaybeNullWhen(false)] out TIn sample)
+    {
+        sample = Sample.Input;
+        return Sample.Given || RunnerFactory.TryCreateSample(out sample);
+    }
 }
 
 /// <summary>What is left to do once the scheduler's lock is released.</summary>

@@ -1,5 +1,7 @@
+using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
 using System.Threading.Channels;
+using MArk.Serving.Diagnostics;
 
 namespace MArk.Serving.Engine;
 
@@ -9,18 +11,24 @@ internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
     private readonly ModelEngine<TIn, TOut> _engine;
     private readonly IBatchRunner<TIn, TOut> _runner;
     private readonly Channel<BatchWork<TIn, TOut>> _work;
-    private readonly CancellationTokenSource _stop = new();
+    private readonly CancellationTokenSource _stop;
     private Task _loops = Task.CompletedTask;
 
-    public InstanceWorker(ModelEngine<TIn, TOut> engine, int id, IBatchRunner<TIn, TOut> runner)
+    public InstanceWorker(ModelEngine<TIn, TOut> engine, int id, string instanceId, IBatchRunner<TIn, TOut> runner, CancellationToken hardStop)
     {
         _engine = engine;
         Id = id;
+        InstanceId = instanceId;
+        _stop = CancellationTokenSource.CreateLinkedTokenSource(hardStop);
         _runner = runner;
         _work = Channel.CreateUnbounded<BatchWork<TIn, TOut>>(new UnboundedChannelOptions { SingleReader = runner.Slots == 1, AllowSynchronousContinuations = false });
     }
 
+    /// <summary>The scheduler's name for it.</summary>
     public int Id { get; }
+
+    /// <summary>The provider's name for its machine.</summary>
+    public string InstanceId { get; }
 
     public int Slots => _runner.Slots;
 
@@ -56,6 +64,7 @@ internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
         {
             while (_work.Reader.TryRead(out var work))
             {
+                using var activity = StartActivity(work);
                 try
                 {
                     await _runner.RunAsync(work.Inputs, work, _stop.Token).ConfigureAwait(false);
@@ -91,6 +100,7 @@ internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
             }
             while (_work.Reader.TryRead(out var work))
             {
+                using var activity = StartActivity(work);
                 try
                 {
                     var run = _runner.RunAsync(work.Inputs, work, _stop.Token);
@@ -111,5 +121,12 @@ internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
                 _engine.OnBatchCompleted(work);
             }
         }
+    }
+
+    private Activity? StartActivity(BatchWork<TIn, TOut> work)
+    {
+        var activity = ServingInstruments.Activities.StartActivity("mark.serving.batch");
+        activity?.SetTag("mark.model", _engine.ModelName).SetTag("mark.instance", InstanceId).SetTag("mark.batch.size", work.Count);
+        return activity;
     }
 }

@@ -3,6 +3,8 @@ namespace MArk.Serving.Engine;
 // Start, stop, instances and spillover.
 internal sealed partial class ModelEngine<TIn, TOut>
 {
+    private static readonly TimeSpan MinFleetStop = TimeSpan.FromSeconds(10);
+
     private readonly CancellationTokenSource _hardStop = new();
     private readonly SemaphoreSlim _lifecycle = new(1);
 
@@ -16,18 +18,35 @@ internal sealed partial class ModelEngine<TIn, TOut>
                 return;
             }
             await _parts.RunnerFactory.InitializeAsync(cancellationToken).ConfigureAwait(false);
-            for (var i = 0; i < _parts.FixedInstances; i++)
+            if (_parts.Spillover is { } spillover)
             {
-                await AddInstanceAsync(
-                    new InstanceDescriptor { Id = $"local-{i}", LaunchId = $"local-{i}", OfferingName = "local", State = InstanceState.Running, Threads = 1 },
-                    offering: 0, cancellationToken).ConfigureAwait(false);
+                await spillover.InitializeAsync(cancellationToken).ConfigureAwait(false);
+                RefreshQuote();
             }
-            RefreshQuote();
+            if (_parts.Provider is { } provider)
+            {
+                await StartFleetAsync(provider, cancellationToken).ConfigureAwait(false);
+            }
+            else
+            {
+                await AddFixedInstancesAsync(cancellationToken).ConfigureAwait(false);
+            }
+            _startedAt = Now;
             _started = true;
         }
         finally
         {
             _lifecycle.Release();
+        }
+    }
+
+    private async Task AddFixedInstancesAsync(CancellationToken cancellationToken)
+    {
+        for (var i = 0; i < _parts.FixedInstances; i++)
+        {
+            await AddInstanceAsync(
+                new InstanceDescriptor { Id = $"local-{i}", LaunchId = $"local-{i}", OfferingName = EngineParts<TIn, TOut>.FixedOffering, State = InstanceState.Running, Threads = 1 },
+                offering: 0, cancellationToken).ConfigureAwait(false);
         }
     }
 
@@ -43,6 +62,10 @@ internal sealed partial class ModelEngine<TIn, TOut>
             Tell(now => _scheduler.OnStopping(now));
             await DrainAsync(cancellationToken).ConfigureAwait(false);
             _ended = true;
+            if (_fleet is not null)
+            {
+                await _fleet.StopAsync(_parts.Options.DrainTimeout > MinFleetStop ? _parts.Options.DrainTimeout : MinFleetStop).ConfigureAwait(false);
+            }
             InstanceWorker<TIn, TOut>[] workers;
             lock (_gate)
             {
@@ -61,6 +84,14 @@ internal sealed partial class ModelEngine<TIn, TOut>
     public async ValueTask DisposeAsync()
     {
         await StopAsync(new CancellationToken(canceled: true)).ConfigureAwait(false);
+        if (_fleet is not null)
+        {
+            await _fleet.DisposeAsync().ConfigureAwait(false);
+        }
+        if (_parts.Spillover is IAsyncDisposable spillover)
+        {
+            await spillover.DisposeAsync().ConfigureAwait(false);
+        }
         _hardStop.Dispose();
     }
 
@@ -90,25 +121,24 @@ internal sealed partial class ModelEngine<TIn, TOut>
         }
     }
 
-    private async Task AddInstanceAsync(InstanceDescriptor descriptor, int offering, CancellationToken cancellationToken)
-    {
-        var runner = await _parts.RunnerFactory.ConnectAsync(descriptor, cancellationToken).ConfigureAwait(false);
-        var worker = new InstanceWorker<TIn, TOut>(this, Interlocked.Increment(ref _nextInstance), runner);
-        worker.Start();
-        Tell(now =>
-        {
-            _workers.Add(worker.Id, worker);
-            _scheduler.OnInstanceReady(
-                now, worker.Id, offering, worker.MaxBatchSize, worker.Slots,
-                LatencyProfile.Unmeasured(Math.Min(worker.MaxBatchSize, _parts.Options.MaxBatchSize)));
-        });
-    }
+    private void OnInstanceDrained(InstanceWorker<TIn, TOut> worker) => _ = ObserveAsync(EndAsync(worker));
 
-    private void OnInstanceDrained(InstanceWorker<TIn, TOut> worker) => _ = ObserveAsync(worker.StopAsync(hard: false));
+    private async Task EndAsync(InstanceWorker<TIn, TOut> worker)
+    {
+        try
+        {
+            await worker.StopAsync(hard: false).ConfigureAwait(false);
+        }
+        finally
+        {
+            _fleet?.OnDrained(worker.InstanceId);
+        }
+    }
 
     private async Task SpillAsync(InferenceOperation<TIn, TOut> operation)
     {
         var target = _parts.Spillover!;
+        var price = target.GetQuote().Price(1);
         var work = new BatchWork<TIn, TOut>(this);
         work.Begin(null, 1);
         work.Add(operation);
@@ -131,7 +161,8 @@ internal sealed partial class ModelEngine<TIn, TOut>
             }
             if (answered)
             {
-                _counters.CountSpilled(work, quote.Price(1));
+                _counters.CountSpilled(work);
+                _ledger.OnSpilled(price);
             }
             _scheduler.OnQuote(now, quote);
             _scheduler.OnSpillCompleted(now, operation.Id.Slot, answered);

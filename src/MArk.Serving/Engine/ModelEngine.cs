@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using MArk.Serving.Diagnostics;
+using MArk.Serving.Provisioning;
 using MArk.Serving.Scheduling;
 
 namespace MArk.Serving.Engine;
@@ -28,17 +29,22 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
     private readonly Dictionary<(long Shape, string? Key), int> _groups = [];
     private readonly TaskCompletionSource _drained = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly ServingCounters _counters = new();
+    private readonly CostLedger _ledger = new();
+    private readonly DateTimeOffset _utcOrigin;
     private InferenceOperation<TIn, TOut>?[] _bySlot = new InferenceOperation<TIn, TOut>?[64];
     private TimeSpan _wakeAt = TimeSpan.MaxValue;
     private volatile bool _started;
     private volatile bool _ended;
     private int _nextInstance;
+    private TimeSpan _startedAt;
+    private readonly ServingInstruments _instruments;
 
     public ModelEngine(EngineParts<TIn, TOut> parts)
     {
         _parts = parts;
         _time = parts.Time;
         _origin = _time.GetTimestamp();
+        _utcOrigin = _time.GetUtcNow();
         RunnerName = parts.RunnerFactory.GetType().Name;
         _scheduler = new ModelScheduler(new SchedulerSettings
         {
@@ -48,8 +54,9 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
             MaxQueueLength = parts.Options.MaxQueueLength,
             MaxRedeliveries = parts.Options.MaxRedeliveries,
             CreatePolicy = offering => parts.CreatePolicy(new BatchPolicySettings(
-                parts.ModelName, $"offering {offering}", parts.Options.Slo, parts.Options.MaxBatchSize)),
+                parts.ModelName, parts.OfferingName(offering), parts.Options.Slo, parts.Options.MaxBatchSize)),
         });
+        _instruments = new ServingInstruments(parts.Meter, this);
         _timer = _time.CreateTimer(static state => ((ModelEngine<TIn, TOut>)state!).OnTimer(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
@@ -123,6 +130,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
             var deadline = timeout > TimeSpan.MaxValue - now ? TimeSpan.MaxValue : now + timeout;
             operation.Begin(input, destination, hasDestination, now, deadline);
             _counters.Offered++;
+            _arrivals?.Add(Utc(now), 1);
             operation.Id = _scheduler.OnArrival(now, new RequestTerms(
                 deadline, GroupOf(traits.ShapeKey, options.Key), options.Priority, options.WhenUnreachable ?? DefaultMode(options), options.Timeout is not null));
             Hold(operation);
@@ -218,6 +226,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
     public void OnBatchCompleted(BatchWork<TIn, TOut> work)
     {
         work.FailUnanswered();
+        _instruments.Record(work);
         var effects = TakeEffects();
         lock (_gate)
         {

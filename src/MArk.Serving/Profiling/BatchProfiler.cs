@@ -1,14 +1,26 @@
 namespace MArk.Serving.Profiling;
 
 /// <summary>Warms an instance up and measures how long it takes for batches of 1, 2, 4, ... up to the largest.</summary>
-internal static class BatchProfiler
+public static class BatchProfiler
 {
     private const int WarmUpRuns = 3;
     private const int MinRuns = 7;
     private const int MaxRuns = 51;
     private static readonly TimeSpan TimePerSize = TimeSpan.FromMilliseconds(30);
 
-    /// <summary>Runs batches of a sample. Each size gets at least seven measured runs, and more while they take little time.</summary>
+    /// <summary>
+    /// Runs batches of a sample. Each size gets at least seven measured runs, and more while they take little time; the median stands for the mean,
+    /// since what else ran on the machine meanwhile is not the model's.
+    /// </summary>
+    /// <typeparam name="TIn">A request's input.</typeparam>
+    /// <typeparam name="TOut">A request's answer.</typeparam>
+    /// <param name="runner">The instance, as its only user.</param>
+    /// <param name="sample">An input that stands for all.</param>
+    /// <param name="maxBatchSize">The largest batch; at least 1.</param>
+    /// <param name="time">The clock to measure by.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <returns>The profile.</returns>
+    /// <exception cref="ServingException">The model fails on the sample; says at which batch size.</exception>
     public static async Task<LatencyProfile> MeasureAsync<TIn, TOut>(
         IBatchRunner<TIn, TOut> runner, TIn sample, int maxBatchSize, TimeProvider time, CancellationToken cancellationToken)
     {
@@ -24,13 +36,8 @@ internal static class BatchProfiler
             var begun = time.GetTimestamp();
             for (var run = 0; run < WarmUpRuns + MaxRuns; run++)
             {
-                cancellationToken.ThrowIfCancellationRequested();
                 var start = time.GetTimestamp();
-                await runner.RunAsync(batch, sink, cancellationToken).ConfigureAwait(false);
-                if (sink.Error is { } error)
-                {
-                    throw new ServingException($"The model failed its warm-up at batch size {size}: {error.Message}", error);
-                }
+                await RunAsync(runner, batch, sink, cancellationToken).ConfigureAwait(false);
                 if (run >= WarmUpRuns)
                 {
                     durations.Add(time.GetElapsedTime(start));
@@ -45,7 +52,43 @@ internal static class BatchProfiler
         return new LatencyProfile(points);
     }
 
-    /// <summary>The median stands for the mean: what else ran on the machine meanwhile is not the model's.</summary>
+    /// <summary>Runs a batch of a sample at every size that is worth measuring, so that no request meets a cold instance.</summary>
+    /// <typeparam name="TIn">A request's input.</typeparam>
+    /// <typeparam name="TOut">A request's answer.</typeparam>
+    /// <param name="runner">The instance, as its only user.</param>
+    /// <param name="sample">An input that stands for all.</param>
+    /// <param name="maxBatchSize">The largest batch; at least 1.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <returns>When the instance is warm.</returns>
+    /// <exception cref="ServingException">The model fails on the sample; says at which batch size.</exception>
+    public static async Task WarmUpAsync<TIn, TOut>(IBatchRunner<TIn, TOut> runner, TIn sample, int maxBatchSize, CancellationToken cancellationToken)
+    {
+        var sink = new DiscardingSink<TOut>();
+        var inputs = new TIn[maxBatchSize];
+        Array.Fill(inputs, sample);
+        foreach (var size in LatencyProfile.ProbeSizes(maxBatchSize))
+        {
+            await RunAsync(runner, new RequestBatch<TIn>(inputs.AsMemory(0, size)), sink, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    private static async ValueTask RunAsync<TIn, TOut>(IBatchRunner<TIn, TOut> runner, RequestBatch<TIn> batch, DiscardingSink<TOut> sink, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        try
+        {
+            await runner.RunAsync(batch, sink, cancellationToken).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            throw new ServingException($"The model failed its warm-up at batch size {batch.Count}: {e.Message}", e);
+        }
+        if (sink.Error is { } error)
+        {
+            throw new ServingException($"The model failed its warm-up at batch size {batch.Count}: {error.Message}", error);
+        }
+    }
+
     private static LatencyPoint Summarize(int size, List<TimeSpan> durations)
     {
         durations.Sort();

@@ -14,9 +14,10 @@ public readonly record struct CostSummary(
     public decimal Total => InstanceCost + SpilloverCost;
 }
 
-/// <summary>Counts the money: instances by the second with a minimum, and spilled requests. Pure: told what happened and when.</summary>
+/// <summary>Counts the money: instances by the second with a minimum, and spilled requests. Told what happened and when. Thread-safe.</summary>
 internal sealed class CostLedger
 {
+    private readonly Lock _gate = new();
     private readonly Dictionary<string, (InstanceOffering Offering, DateTimeOffset BilledFrom)> _running = [];
     private readonly List<string> _order = [];      // the order in which running instances are added up
     private decimal _endedCost;
@@ -28,42 +29,54 @@ internal sealed class CostLedger
 
     public void OnLaunched(string instanceId, InstanceOffering offering, DateTimeOffset billedFrom)
     {
-        if (_running.TryAdd(instanceId, (offering, billedFrom)))
+        lock (_gate)
         {
-            _order.Add(instanceId);
-            _launched++;
+            if (_running.TryAdd(instanceId, (offering, billedFrom)))
+            {
+                _order.Add(instanceId);
+                _launched++;
+            }
         }
     }
 
     public void OnTerminated(string instanceId, DateTimeOffset at)
     {
-        if (_running.Remove(instanceId, out var instance))
+        lock (_gate)
         {
-            _order.Remove(instanceId);
-            var billed = Billed(instance.Offering, instance.BilledFrom, at);
-            _endedTime += billed;
-            _endedCost += Price(instance.Offering, billed);
-            _terminated++;
+            if (_running.Remove(instanceId, out var instance))
+            {
+                _order.Remove(instanceId);
+                var billed = Billed(instance.Offering, instance.BilledFrom, at);
+                _endedTime += billed;
+                _endedCost += Price(instance.Offering, billed);
+                _terminated++;
+            }
         }
     }
 
     public void OnSpilled(decimal price)
     {
-        _spilled++;
-        _spilloverCost += price;
+        lock (_gate)
+        {
+            _spilled++;
+            _spilloverCost += price;
+        }
     }
 
     public CostSummary Summary(DateTimeOffset now)
     {
-        var (cost, time) = (_endedCost, _endedTime);
-        foreach (var id in _order)
+        lock (_gate)
         {
-            var (offering, from) = _running[id];
-            var billed = Billed(offering, from, now);
-            time += billed;
-            cost += Price(offering, billed);
+            var (cost, time) = (_endedCost, _endedTime);
+            foreach (var id in _order)
+            {
+                var (offering, from) = _running[id];
+                var billed = Billed(offering, from, now);
+                time += billed;
+                cost += Price(offering, billed);
+            }
+            return new CostSummary(cost, _spilloverCost, _spilled, time, _launched, _terminated);
         }
-        return new CostSummary(cost, _spilloverCost, _spilled, time, _launched, _terminated);
     }
 
     private static TimeSpan Billed(InstanceOffering offering, DateTimeOffset from, DateTimeOffset until)

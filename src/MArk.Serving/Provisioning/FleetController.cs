@@ -66,6 +66,9 @@ internal sealed partial class FleetController
 
     public int Draining => _machines.Count(m => m.State is FleetMachineState.Draining or FleetMachineState.Terminating);
 
+    /// <summary>The machines there are, by the provider's name for them, or by their launch where they have none yet.</summary>
+    public IEnumerable<string> Machines => _machines.Select(m => m.InstanceId ?? m.LaunchId);
+
     /// <summary>Whether the fleet was stopped and nothing is left of it.</summary>
     public bool IsStopped => _stopping && _machines.Count == 0;
 

@@ -48,6 +48,31 @@ internal sealed partial class ModelScheduler
 
     public int InstanceCount => _instances.Count;
 
+    /// <summary>The batches under way on an instance; none if there is no such instance.</summary>
+    public IReadOnlyList<DispatchedBatch> RunningOn(int id) => Find(id)?.Running ?? [];
+
+    /// <summary>
+    /// The rate one instance of an offering sustains with the objective kept, requests per second: the mean over its instances, from
+    /// their profiles as refined so far; NaN while none of them is measured.
+    /// </summary>
+    public double CapacityOf(int offering)
+    {
+        var sum = 0.0;
+        var count = 0;
+        foreach (var instance in _instances)
+        {
+            if (instance.Offering == offering && instance.Profile.IsMeasured)
+            {
+                sum += instance.Profile.CapacityWithin(_settings.Slo, instance.MaxBatchSize);
+                count++;
+            }
+        }
+        return count == 0 ? double.NaN : sum / count;
+    }
+
+    /// <summary>The profile of an offering's fastest instance, as refined so far; nothing while none is measured.</summary>
+    public LatencyProfile? ProfileOf(int offering) => _instances.Find(i => i.Offering == offering && i.Profile.IsMeasured)?.Profile;
+
     /// <summary>The commands of the events since they were last cleared.</summary>
     public ReadOnlySpan<SchedulerCommand> Commands => _commands.AsSpan(0, _commandCount);
 

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using MArk.Serving.DependencyInjection;
+using MArk.Serving.Diagnostics;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -12,28 +13,57 @@ internal sealed class ServingHost : IAsyncDisposable
 {
     private readonly IHost _host;
 
-    private ServingHost(IHost host, Journal log)
+    private readonly string _model;
+
+    private ServingHost(IHost host, string model, Journal log)
     {
         _host = host;
+        _model = model;
         Log = log;
     }
 
     public Journal Log { get; }
 
-    public IModelClient<int, int> Client => _host.Services.GetRequiredKeyedService<IModelClient<int, int>>("m");
+    public IModelClient<int, int> Client => _host.Services.GetRequiredKeyedService<IModelClient<int, int>>(_model);
+
+    public IModelMonitor Monitor => _host.Services.GetRequiredKeyedService<IModelMonitor>(_model);
+
+    /// <summary>Waits for a report that a condition holds for; gives up after a minute, which fails the test.</summary>
+    public async Task<ModelReport> UntilAsync(Func<ModelReport, bool> condition)
+    {
+        using var giveUp = new CancellationTokenSource(TimeSpan.FromMinutes(1));
+        ModelReport? last = null;
+        await foreach (var report in Monitor.WatchAsync(TimeSpan.FromMilliseconds(5), giveUp.Token))
+        {
+            last = report;
+            if (condition(report))
+            {
+                return report;
+            }
+        }
+        throw new TimeoutException($"It never came to that; the last report: {last}. Errors: {string.Join("; ", Log.Errors.Select(e => e.Message))}");
+    }
 
     public static async Task<ServingHost> StartAsync(
-        Action<ModelBuilder<int, int>> configure, Dictionary<string, string?>? settings = null, bool start = true)
+        Action<ModelBuilder<int, int>> configure, Dictionary<string, string?>? settings = null, bool start = true, string model = "m")
     {
         var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings());
         var log = new Journal();
         builder.Logging.AddProvider(log);
         builder.Configuration.AddInMemoryCollection(settings);
-        builder.Services.AddMArkServing().AddModel("m", configure);
-        var host = new ServingHost(builder.Build(), log);
+        builder.Services.AddMArkServing().AddModel(model, configure);
+        var host = new ServingHost(builder.Build(), model, log);
         if (start)
         {
-            await host._host.StartAsync();
+            try
+            {
+                await host._host.StartAsync();
+            }
+            catch
+            {
+                await host.DisposeHostAsync();
+                throw;
+            }
         }
         return host;
     }
@@ -43,6 +73,11 @@ internal sealed class ServingHost : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _host.StopAsync();
+        await DisposeHostAsync();
+    }
+
+    private async ValueTask DisposeHostAsync()
+    {
         if (_host is IAsyncDisposable disposable)
         {
             await disposable.DisposeAsync();

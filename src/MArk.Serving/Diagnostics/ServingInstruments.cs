@@ -1,0 +1,81 @@
+using System.Diagnostics;
+using System.Diagnostics.Metrics;
+using MArk.Serving.Engine;
+
+namespace MArk.Serving.Diagnostics;
+
+/// <summary>What the engine tells OpenTelemetry: meter and activity source <c>MArk.Serving</c>. Costs next to nothing while nobody listens.</summary>
+internal sealed class ServingInstruments
+{
+    public const string Name = "MArk.Serving";
+
+    public static readonly ActivitySource Activities = new(Name);
+
+    private readonly Histogram<double> _duration;
+    private readonly Histogram<int> _batchSize;
+    private readonly KeyValuePair<string, object?> _model;
+
+    public ServingInstruments(Meter meter, IReportSource source)
+    {
+        _model = new("mark.model", source.ModelName);
+        _duration = meter.CreateHistogram<double>("mark.serving.request.duration", "s", "From a request's arrival to its answer.");
+        _batchSize = meter.CreateHistogram<int>("mark.serving.batch.size", "{request}", "Requests of a batch that ran.");
+        meter.CreateObservableCounter("mark.serving.requests", () => Requests(source), "{request}", "Requests that have ended, by outcome.");
+        meter.CreateObservableGauge("mark.serving.queue.length", () => Measure(source, s => s.Waiting), "{request}", "Requests that wait.");
+        meter.CreateObservableGauge("mark.serving.instances", () => Instances(source), "{instance}", "Instances, by state.");
+        meter.CreateObservableCounter("mark.serving.cost", () => Cost(source), "USD", "What it cost, by kind.");
+    }
+
+    /// <summary>Tells of a finished batch; outside the engine's lock, since a listener is foreign code.</summary>
+    public void Record<TIn, TOut>(BatchWork<TIn, TOut> work)
+    {
+        if (_batchSize.Enabled)
+        {
+            _batchSize.Record(work.Count, _model);
+        }
+        if (_duration.Enabled)
+        {
+            for (var i = 0; i < work.Count; i++)
+            {
+                if (work.IsAnsweredWell(i))
+                {
+                    _duration.Record(work.Latency(i).TotalSeconds, _model);
+                }
+            }
+        }
+    }
+
+    private Measurement<long> Measure(IReportSource source, Func<Snapshot, long> value)
+    {
+        var snapshot = new Snapshot();
+        source.Take(snapshot);
+        return new Measurement<long>(value(snapshot), _model);
+    }
+
+    private IEnumerable<Measurement<long>> Requests(IReportSource source)
+    {
+        var s = new Snapshot();
+        source.Take(s);
+        (string Outcome, long Count)[] all =
+        [
+            ("in_time", s.InTime), ("late", s.Succeeded - s.InTime), ("failed", s.Failed), ("rejected", s.Rejected), ("cancelled", s.Cancelled),
+        ];
+        return all.Select(o => new Measurement<long>(o.Count, _model, new KeyValuePair<string, object?>("outcome", o.Outcome)));
+    }
+
+    private IEnumerable<Measurement<long>> Instances(IReportSource source)
+    {
+        var s = new Snapshot();
+        source.Take(s);
+        (string State, int Count)[] all = [("ready", s.Fleet.Ready), ("launching", s.Fleet.Launching), ("draining", s.Fleet.Draining)];
+        return all.Select(o => new Measurement<long>(o.Count, _model, new KeyValuePair<string, object?>("state", o.State)));
+    }
+
+    private IEnumerable<Measurement<double>> Cost(IReportSource source)
+    {
+        var s = new Snapshot();
+        source.Take(s);
+        (string Kind, decimal Dollars)[] all = [("instances", s.Cost.InstanceCost), ("spillover", s.Cost.SpilloverCost)];
+        return all.Select(o => new Measurement<double>((double)o.Dollars, _model, new KeyValuePair<string, object?>("kind", o.Kind)));
+    }
+}

@@ -1,0 +1,317 @@
+using System.Threading.Channels;
+using MArk.Serving.Provisioning;
+
+namespace MArk.Serving.Engine;
+
+/// <summary>
+/// Carries out a fleet controller's commands with a real provider and real time. All events go through one channel to one loop; provider calls and
+/// connections run beside it and come back as events.
+/// </summary>
+internal sealed class FleetOperator : IAsyncDisposable
+{
+    private readonly FleetController _controller;
+    private readonly IInstanceProvider _provider;
+    private readonly IInstancePool _pool;
+    private readonly FleetOptions _options;
+    private readonly string _fleet;
+    private readonly TimeProvider _time;
+    private readonly Action<ServingException> _report;
+    private readonly Channel<Action<DateTimeOffset>> _events = Channel.CreateUnbounded<Action<DateTimeOffset>>(new UnboundedChannelOptions { SingleReader = true });
+    private readonly CancellationTokenSource _calls = new();
+    private readonly TaskCompletionSource _firstReady = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Lock _gate = new();
+    private readonly List<FleetCommand> _commands = [];
+    private readonly List<ArrivalSample> _samples = [];
+    private readonly ITimer _sampleTimer;
+    private readonly ITimer _planTimer;
+    private readonly ITimer _wakeTimer;
+    private Task _loop = Task.CompletedTask;
+    private Task _watch = Task.CompletedTask;
+
+    public FleetOperator(
+        FleetController controller, IInstanceProvider provider, IInstancePool pool, FleetOptions options, string fleet, TimeProvider time, Action<ServingException> report)
+    {
+        _controller = controller;
+        _provider = provider;
+        _pool = pool;
+        _options = options;
+        _fleet = fleet;
+        _time = time;
+        _report = report;
+        _sampleTimer = time.CreateTimer(_ => Post(Sense), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _planTimer = time.CreateTimer(_ => Post(Plan), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _wakeTimer = time.CreateTimer(_ => Post(_controller.OnWakeUp), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+    }
+
+    /// <summary>Adopts what there is, plans, and waits for the first instance, if there is to be one, as long as the settings allow.</summary>
+    /// <exception cref="ServingException">The model cannot be loaded, warmed up or measured on the first instance.</exception>
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        await AdoptAsync(cancellationToken).ConfigureAwait(false);
+        _loop = Task.Run(LoopAsync, CancellationToken.None);
+        _watch = Task.Run(WatchAsync, CancellationToken.None);
+        var slot = _options.SampleInterval.Ticks;
+        var untilSlotEnds = new TimeSpan(slot - (_time.GetUtcNow() - DateTimeOffset.UnixEpoch).Ticks % slot);
+        // A timer rounds to milliseconds: a slot is taken when it has surely ended.
+        _sampleTimer.Change(untilSlotEnds + TimeSpan.FromMilliseconds(2), _options.SampleInterval);
+        _planTimer.Change(TimeSpan.Zero, _options.PlanInterval);
+        if (_options.MinInstances == 0 || _options.StartTimeout == TimeSpan.Zero)
+        {
+            return;
+        }
+        try
+        {
+            await _firstReady.Task.WaitAsync(_options.StartTimeout, _time, cancellationToken).ConfigureAwait(false);
+        }
+        catch (TimeoutException)
+        {
+            _report(new ServingException($"No instance of model '{_fleet}' was ready within Fleet:StartTimeout, {_options.StartTimeout}; the host starts without one."));
+        }
+    }
+
+    /// <summary>Drains and ends every machine.</summary>
+    /// <exception cref="ServingException">Not everything could be ended in time; names what is left.</exception>
+    public async Task StopAsync(TimeSpan timeout)
+    {
+        await _sampleTimer.DisposeAsync().ConfigureAwait(false);
+        await _planTimer.DisposeAsync().ConfigureAwait(false);
+        Post(_controller.OnStopping);
+        try
+        {
+            await _stopped.Task.WaitAsync(timeout, _time).ConfigureAwait(false);
+        }
+        catch (TimeoutException)
+        {
+            string left;
+            lock (_gate)
+            {
+                left = string.Join(", ", _controller.Machines);
+            }
+            _report(new ServingException($"Not every machine of fleet '{_fleet}' could be ended within {timeout}; look after: {left}."));
+        }
+        await _calls.CancelAsync().ConfigureAwait(false);
+        _events.Writer.TryComplete();
+        await _loop.ConfigureAwait(false);
+        await _watch.ConfigureAwait(false);
+        await _wakeTimer.DisposeAsync().ConfigureAwait(false);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _sampleTimer.DisposeAsync().ConfigureAwait(false);
+        await _planTimer.DisposeAsync().ConfigureAwait(false);
+        await _wakeTimer.DisposeAsync().ConfigureAwait(false);
+        _calls.Dispose();
+    }
+
+    /// <summary>An instance that was to be drained runs nothing any more.</summary>
+    public void OnDrained(string instanceId) => Post(now => _controller.OnDrained(now, instanceId));
+
+    /// <summary>What the fleet is now.</summary>
+    public FleetStatus Status()
+    {
+        lock (_gate)
+        {
+            return new FleetStatus(
+                _controller.Ready, _controller.Launching, _controller.Draining, _controller.Launched, _controller.Terminated, _controller.Forecast.Peak[0], _controller.Explanation);
+        }
+    }
+
+    private void Post(Action<DateTimeOffset> what) => _events.Writer.TryWrite(what);
+
+    private async Task LoopAsync()
+    {
+        await foreach (var what in _events.Reader.ReadAllAsync().ConfigureAwait(false))
+        {
+            DateTimeOffset? readyAt;
+            bool isServing, isStopped;
+            lock (_gate)
+            {
+                what(_time.GetUtcNow());
+                while (_controller.TryTakeCommand(out var command))
+                {
+                    _commands.Add(command);
+                }
+                (readyAt, isServing, isStopped) = (_controller.NextReadyAt, _controller.Ready > 0, _controller.IsStopped);
+            }
+            foreach (var command in _commands)
+            {
+                Execute(command);
+            }
+            _commands.Clear();
+            _pool.ExpectCapacity(readyAt);
+            if (isServing)
+            {
+                _firstReady.TrySetResult();
+            }
+            if (isStopped)
+            {
+                _stopped.TrySetResult();
+            }
+        }
+    }
+
+    private void Sense(DateTimeOffset now)
+    {
+        _pool.TakeSamples(now, _samples);
+        foreach (var sample in _samples)
+        {
+            _controller.OnSample(now, sample);
+        }
+        _samples.Clear();
+    }
+
+    private void Plan(DateTimeOffset now)
+    {
+        Sense(now);
+        for (var i = 0; i < _provider.Offerings.Count; i++)
+        {
+            if (_pool.CapacityOf(i) is var capacity && !double.IsNaN(capacity))
+            {
+                _controller.OnCapacity(now, i, capacity);
+            }
+        }
+        _controller.OnTick(now);
+    }
+
+    private void Execute(in FleetCommand command)
+    {
+        switch (command.Kind)
+        {
+            case FleetCommandKind.Launch:
+                _ = LaunchAsync(command.Launch!);
+                break;
+            case FleetCommandKind.Connect:
+                _ = ConnectAsync(command.Instance!, command.Offering);
+                break;
+            case FleetCommandKind.Drain:
+                _pool.Drain(command.InstanceId!);
+                break;
+            case FleetCommandKind.Terminate:
+                _ = TerminateAsync(command.InstanceId!);
+                break;
+            case FleetCommandKind.Lose:
+                _pool.Lose(command.InstanceId!);
+                break;
+            case FleetCommandKind.WakeAt:
+                var due = command.At - _time.GetUtcNow();
+                _wakeTimer.Change(due > TimeSpan.Zero ? due + TimeSpan.FromMilliseconds(1) : TimeSpan.Zero, Timeout.InfiniteTimeSpan);
+                break;
+            case FleetCommandKind.Fault:
+                _report(command.Error!);
+                break;
+            default:
+                throw new InvalidOperationException($"There is no way to carry out the fleet command {command.Kind}.");
+        }
+    }
+
+    private async Task LaunchAsync(LaunchRequest request)
+    {
+        try
+        {
+            var machine = await _provider.LaunchAsync(request, _calls.Token).ConfigureAwait(false);
+            Post(now => _controller.OnLaunchAccepted(now, request.LaunchId, machine));
+        }
+        catch (Exception e)
+        {
+            var known = e as InstanceLaunchException ?? new InstanceLaunchException(request.OfferingName, LaunchFailure.Unknown, e.Message, e);
+            Report(known);
+            Post(now => _controller.OnLaunchFailed(now, request.LaunchId, known.Failure));
+        }
+    }
+
+    private async Task ConnectAsync(InstanceDescriptor machine, int offering)
+    {
+        // Off the control loop: loading and measuring compute on the calling thread.
+        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+        try
+        {
+            await _pool.ConnectAsync(machine, offering, _calls.Token).ConfigureAwait(false);
+            var capacity = _pool.CapacityOf(offering);
+            Post(now =>
+            {
+                if (!double.IsNaN(capacity))
+                {
+                    _controller.OnCapacity(now, offering, capacity);
+                }
+                _controller.OnConnected(now, machine.Id);
+            });
+        }
+        catch (Exception e)
+        {
+            var error = e as ServingException ?? new ServingException($"Model '{_fleet}' could not be connected on machine '{machine.Id}': {e.Message}", e);
+            if (!_firstReady.TrySetException(error))
+            {
+                Report(error);
+            }
+            Post(now => _controller.OnConnectFailed(now, machine.Id));
+        }
+    }
+
+    private async Task TerminateAsync(string instanceId)
+    {
+        try
+        {
+            await _provider.TerminateAsync(instanceId, _calls.Token).ConfigureAwait(false);
+            Post(now => _controller.OnTerminated(now, instanceId));
+        }
+        catch (Exception e)
+        {
+            Report(new ServingException($"Machine '{instanceId}' of fleet '{_fleet}' could not be ended, and it costs on; it is tried again: {e.Message}", e));
+            Post(now => _controller.OnTerminateFailed(now, instanceId));
+        }
+    }
+
+    private async Task AdoptAsync(CancellationToken cancellationToken)
+    {
+        var asked = _time.GetUtcNow();
+        var listed = await _provider.ListAsync(_fleet, cancellationToken).ConfigureAwait(false);
+        Post(now => _controller.OnListed(now, asked, listed));
+    }
+
+    /// <summary>Passes the provider's news on. A watch that breaks is begun again, after a list of what may have been missed.</summary>
+    private async Task WatchAsync()
+    {
+        while (!_calls.IsCancellationRequested)
+        {
+            try
+            {
+                await foreach (var change in _provider.WatchAsync(_fleet, _calls.Token).ConfigureAwait(false))
+                {
+                    Post(now => _controller.OnInstanceChanged(now, change));
+                }
+            }
+            catch (Exception e)
+            {
+                Report(new ServingException($"The watch over fleet '{_fleet}' broke; it is begun again: {e.Message}", e));
+            }
+            await AdoptAgainAsync().ConfigureAwait(false);
+        }
+    }
+
+    private async Task AdoptAgainAsync()
+    {
+        try
+        {
+            await Task.Delay(_options.SampleInterval, _time, _calls.Token).ConfigureAwait(false);
+            await AdoptAsync(_calls.Token).ConfigureAwait(false);
+        }
+        catch (Exception e)
+        {
+            Report(new ServingException($"The machines of fleet '{_fleet}' could not be listed; it is tried again: {e.Message}", e));
+        }
+    }
+
+    /// <summary>What fails because the host stops is no news.</summary>
+    private void Report(ServingException error)
+    {
+        if (!_calls.IsCancellationRequested)
+        {
+            _report(error);
+        }
+    }
+}
+
+/// <summary>A fleet at an instant.</summary>
+internal readonly record struct FleetStatus(int Ready, int Launching, int Draining, int Launched, int Terminated, double ForecastPeak, string Explanation);

@@ -1,0 +1,202 @@
+using MArk.Serving.Prediction;
+using MArk.Serving.Profiling;
+using MArk.Serving.Provisioning;
+using MArk.Serving.Scheduling;
+
+namespace MArk.Serving.Engine;
+
+// The instances: of a provider's fleet, or a fixed number in this process.
+internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
+{
+    private readonly SemaphoreSlim _measuring = new(1);
+    private readonly Dictionary<int, LatencyProfile> _measured = [];    // by offering, under the measuring semaphore
+    private ArrivalCounter? _arrivals;                                  // under the lock
+    private FleetOperator? _fleet;
+
+    private DateTimeOffset Utc(TimeSpan now) => _utcOrigin + now;
+
+    async Task IInstancePool.ConnectAsync(InstanceDescriptor machine, int offering, CancellationToken cancellationToken) =>
+        await AddInstanceAsync(machine, offering, cancellationToken).ConfigureAwait(false);
+
+    void IInstancePool.Drain(string instanceId)
+    {
+        InstanceWorker<TIn, TOut>? worker = null;
+        Tell(now =>
+        {
+            worker = WorkerOf(instanceId);
+            if (worker is not null)
+            {
+                _scheduler.OnInstanceDraining(now, worker.Id);
+            }
+        });
+        if (worker is null)
+        {
+            _fleet!.OnDrained(instanceId);
+        }
+    }
+
+    void IInstancePool.Lose(string instanceId)
+    {
+        InstanceWorker<TIn, TOut>? worker = null;
+        Tell(now =>
+        {
+            worker = WorkerOf(instanceId);
+            if (worker is not null)
+            {
+                _workers.Remove(worker.Id);
+                LoseUnderLock(now, worker.Id);
+            }
+        });
+        if (worker is not null)
+        {
+            _ = ObserveAsync(worker.StopAsync(hard: true));
+        }
+    }
+
+    void IInstancePool.ExpectCapacity(DateTimeOffset? readyAt) =>
+        Tell(now => _scheduler.OnCapacityExpected(now, readyAt is { } at ? at - _utcOrigin : TimeSpan.MaxValue));
+
+    void IInstancePool.TakeSamples(DateTimeOffset now, List<ArrivalSample> samples)
+    {
+        lock (_gate)
+        {
+            // By the engine's own clock, which is monotonic: the same one the arrivals were counted by.
+            while (_arrivals!.TryTakeFinished(Utc(Now), out var sample))
+            {
+                samples.Add(sample);
+            }
+        }
+    }
+
+    double IInstancePool.CapacityOf(int offering)
+    {
+        lock (_gate)
+        {
+            return _scheduler.CapacityOf(offering);
+        }
+    }
+
+    private InstanceWorker<TIn, TOut>? WorkerOf(string instanceId)
+    {
+        foreach (var worker in _workers.Values)
+        {
+            if (worker.InstanceId == instanceId)
+            {
+                return worker;
+            }
+        }
+        return null;
+    }
+
+    /// <summary>What ran on the instance and was not answered goes back to the queue; answers that still come from it are not heard.</summary>
+    private void LoseUnderLock(TimeSpan now, int id)
+    {
+        DispatchedBatch[] running = [.. _scheduler.RunningOn(id)];
+        foreach (var batch in running)
+        {
+            ((BatchWork<TIn, TOut>)batch.Tag!).Close();
+        }
+        _scheduler.OnInstanceLost(now, id, (batch, index) => ((BatchWork<TIn, TOut>)batch.Tag!).IsAnswered(index));
+        foreach (var batch in running)
+        {
+            batch.Tag = null;
+        }
+    }
+
+    private async Task StartFleetAsync(IInstanceProvider provider, CancellationToken cancellationToken)
+    {
+        var options = _parts.Options.Fleet;
+        var now = _time.GetUtcNow();
+        lock (_gate)
+        {
+            _arrivals = new ArrivalCounter(options.SampleInterval, Utc(Now));
+        }
+        var controller = new FleetController(
+            new FleetSettings
+            {
+                Fleet = ModelName,
+                Step = options.PlanInterval,
+                Horizon = options.Horizon,
+                MinInstances = options.MinInstances,
+                MaxInstances = options.MaxInstances,
+                ScaleInCooldown = options.ScaleInCooldown,
+                Seed = _parts.Seed,
+                LaunchIdPrefix = FormattableString.Invariant($"{now.Ticks:x}-"),
+                SpilloverPricePerRequest = _parts.Spillover is { } spillover ? (double)spillover.GetQuote().Price(1) : null,
+            },
+            provider.Offerings, _parts.CreatePredictor(), _parts.CreatePlanner(), _ledger);
+        for (var i = 0; i < provider.Offerings.Count; i++)
+        {
+            if (_parts.Profiles.TryGetValue(provider.Offerings[i].Name, out var known))
+            {
+                controller.OnCapacity(now, i, known.Scale(provider.Offerings[i].DeviceTimeScale).CapacityWithin(_parts.Options.Slo, _parts.Options.MaxBatchSize));
+            }
+        }
+        _fleet = new FleetOperator(controller, provider, this, options, ModelName, _time, _parts.Report);
+        await _fleet.StartAsync(cancellationToken).ConfigureAwait(false);
+    }
+
+    private async Task AddInstanceAsync(InstanceDescriptor descriptor, int offering, CancellationToken cancellationToken)
+    {
+        var runner = await _parts.RunnerFactory.ConnectAsync(descriptor, cancellationToken).ConfigureAwait(false);
+        var largest = Math.Min(runner.MaxBatchSize, _parts.Options.MaxBatchSize);
+        LatencyProfile profile;
+        try
+        {
+            (runner, profile) = await WarmUpAsync(runner, descriptor, offering, largest, cancellationToken).ConfigureAwait(false);
+        }
+        catch
+        {
+            await runner.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
+        var worker = new InstanceWorker<TIn, TOut>(this, Interlocked.Increment(ref _nextInstance), descriptor.Id, runner, _hardStop.Token);
+        worker.Start();
+        Tell(now =>
+        {
+            _workers.Add(worker.Id, worker);
+            _scheduler.OnInstanceReady(now, worker.Id, offering, worker.MaxBatchSize, worker.Slots, profile);
+        });
+    }
+
+    /// <summary>Runs a sample at every size before an instance takes requests, and measures the first instance of an offering doing so.</summary>
+    private async Task<(IBatchRunner<TIn, TOut> Runner, LatencyProfile Profile)> WarmUpAsync(
+        IBatchRunner<TIn, TOut> runner, InstanceDescriptor descriptor, int offering, int largest, CancellationToken cancellationToken)
+    {
+        var hasSample = _parts.TryCreateSample(out var sample);
+        var isStandIn = descriptor.DeviceTimeScale > 1;
+        // One at a time: two that measure at once would measure each other.
+        await _measuring.WaitAsync(cancellationToken).ConfigureAwait(false);
+        LatencyProfile? profile;
+        try
+        {
+            if (!_measured.TryGetValue(offering, out profile) && !_parts.Profiles.TryGetValue(descriptor.OfferingName, out profile) && hasSample)
+            {
+                profile = await BatchProfiler.MeasureAsync(runner, sample!, largest, _time, cancellationToken).ConfigureAwait(false);
+            }
+            else if (hasSample)
+            {
+                await BatchProfiler.WarmUpAsync(runner, sample!, largest, cancellationToken).ConfigureAwait(false);
+            }
+            if (profile is not null)
+            {
+                _measured.TryAdd(offering, profile);
+            }
+        }
+        finally
+        {
+            _measuring.Release();
+        }
+        if (!isStandIn)
+        {
+            return (runner, profile?.Clone() ?? LatencyProfile.Unmeasured(largest));
+        }
+        if (profile is null)
+        {
+            throw new ServingException(
+                $"Offering '{descriptor.OfferingName}' of model '{ModelName}' stands in for a device {descriptor.DeviceTimeScale} times slower, and there is nothing to measure the model with: call WithWarmUpInput or WithProfile.");
+        }
+        var device = profile.Scale(descriptor.DeviceTimeScale);
+        return (new DeviceTimeScaledRunner<TIn, TOut>(runner, device, _time), device.Clone());
+    }
+}

@@ -1,0 +1,49 @@
+using MArk.Serving.Diagnostics;
+
+namespace MArk.Serving.Engine;
+
+// What the model has done so far.
+internal sealed partial class ModelEngine<TIn, TOut> : IReportSource
+{
+    void IReportSource.Take(Snapshot snapshot)
+    {
+        snapshot.At = _time.GetUtcNow();
+        snapshot.Fleet = _fleet?.Status() ?? default;
+        snapshot.Cost = _ledger.Summary(snapshot.At);
+        lock (_gate)
+        {
+            snapshot.SinceStart = Now - _startedAt;
+            snapshot.Offered = _counters.Offered;
+            snapshot.Succeeded = _counters.Succeeded;
+            snapshot.InTime = _counters.InTime;
+            snapshot.Failed = _counters.Failed;
+            snapshot.Rejected = _counters.Rejected;
+            snapshot.Cancelled = _counters.Cancelled;
+            snapshot.Spilled = _counters.Spilled;
+            snapshot.Batches = _counters.Batches;
+            snapshot.BatchedRequests = _counters.BatchedRequests;
+            snapshot.Waiting = _scheduler.WaitingCount;
+            _counters.Latency.CopyTo(snapshot.Latency);
+            if (_fleet is null)
+            {
+                snapshot.Fleet = snapshot.Fleet with { Ready = _workers.Count };
+            }
+        }
+    }
+
+    IReadOnlyDictionary<string, LatencyProfile> IReportSource.GetProfiles()
+    {
+        var profiles = new Dictionary<string, LatencyProfile>();
+        lock (_gate)
+        {
+            for (var i = 0; i < (_parts.Provider?.Offerings.Count ?? 1); i++)
+            {
+                if (_scheduler.ProfileOf(i) is { } profile)
+                {
+                    profiles.Add(_parts.OfferingName(i), profile.Clone());
+                }
+            }
+        }
+        return profiles;
+    }
+}

@@ -1,0 +1,26 @@
+namespace MArk.Serving.Provisioning;
+
+/// <summary>The settings of a model's fleet, where instances come from a provider. Section <c>MArk:Models:{name}:Fleet</c>.</summary>
+public sealed class FleetOptions
+{
+    /// <summary>The fewest instances: 0 to 10000, at most <see cref="MaxInstances"/>. Default 1.</summary>
+    public int MinInstances { get; set; } = 1;
+
+    /// <summary>The most instances, over all offerings, those that are draining included: 1 to 10000. Default 100.</summary>
+    public int MaxInstances { get; set; } = 100;
+
+    /// <summary>How long a slot of counted arrivals is, aligned to the Unix epoch: 10 ms to 1 h. Default 5 s; a demo that compresses time takes less.</summary>
+    public TimeSpan SampleInterval { get; set; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>How often the fleet is planned, and how long a step of the forecast is: 10 ms to 1 day, at least <see cref="SampleInterval"/>. Default 1 min.</summary>
+    public TimeSpan PlanInterval { get; set; } = TimeSpan.FromMinutes(1);
+
+    /// <summary>How many steps are forecast: 1 to 10080. Default 60.</summary>
+    public int Horizon { get; set; } = 60;
+
+    /// <summary>How long fewer instances must have been wanted before one is let go (the paper's destroy cool-down): 0 to 7 days. Default 5 min.</summary>
+    public TimeSpan ScaleInCooldown { get; set; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>How long the host's start waits for the first instance, where <see cref="MinInstances"/> is more than 0: 0 to 1 day. Default 1 min; the host starts without it afterwards.</summary>
+    public TimeSpan StartTimeout { get; set; } = TimeSpan.FromMinutes(1);
+}
