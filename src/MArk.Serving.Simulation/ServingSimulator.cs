@@ -1,11 +1,12 @@
 using MArk.Serving.Diagnostics;
+using MArk.Serving.Provisioning;
 using MArk.Serving.Scheduling;
 
 namespace MArk.Serving.Simulation;
 
 /// <summary>
-/// Replays arrivals in virtual time on the very scheduler that the live engine runs. It models only the world: how long a batch takes, what
-/// spillover takes and costs, what instances cost. Every decision is the scheduler's.
+/// Replays arrivals in virtual time on the very scheduler and fleet controller that the live engine runs. It models only the world: how long a
+/// batch and a launch take, what spillover takes and costs, what instances cost. Every decision is theirs.
 /// </summary>
 public sealed class ServingSimulator
 {
@@ -14,9 +15,13 @@ public sealed class ServingSimulator
     private readonly ModelScheduler _scheduler;
     private readonly Random _random;
     private readonly LatencyHistogram _latencies = new();
+    private readonly CostLedger _ledger = new();
+    private readonly SimulatedFleet _fleet;
+    private readonly Queue<int> _drained = new();
     private Flight[] _flights = new Flight[64];
     private TimeSpan _now;
     private TimeSpan _wakeAt = TimeSpan.MaxValue;
+    private bool _isOver;
     private int _spillsUnderWay;
     private long _requests;
     private long _inTime;
@@ -29,6 +34,8 @@ public sealed class ServingSimulator
     {
         _settings = settings;
         _random = new Random(settings.Seed);
+        // Instances of one offering share a policy, as in the engine.
+        var offerings = settings.Scaling?.Offerings ?? [.. settings.Fleet.DistinctBy(i => i.Offering.Name)];
         _scheduler = new ModelScheduler(new SchedulerSettings
         {
             ModelName = "simulated",
@@ -36,8 +43,9 @@ public sealed class ServingSimulator
             MaxBatchSize = settings.MaxBatchSize,
             MaxQueueLength = settings.MaxQueueLength,
             CreatePolicy = offering => settings.CreatePolicy(new BatchPolicySettings(
-                "simulated", settings.Fleet[offering].Offering.Name, settings.Slo, settings.MaxBatchSize)),
+                "simulated", offerings[offering].Offering.Name, settings.Slo, settings.MaxBatchSize)),
         });
+        _fleet = new SimulatedFleet(settings, _scheduler, offerings, _ledger, (due, what) => _events.Schedule(due, new WorldEvent(WorldEventKind.Fleet, null, 0) { Fleet = what }));
     }
 
     /// <summary>Runs a simulation to its end: until every request has been answered or refused.</summary>
@@ -45,14 +53,15 @@ public sealed class ServingSimulator
     /// <param name="arrivals">When requests arrive, since the start; ascending.</param>
     /// <returns>What it came to.</returns>
     /// <exception cref="ArgumentException">A setting is outside its range, or arrivals go back in time; says which.</exception>
-    /// <exception cref="ContractViolationException">The batch policy answered outside its contract.</exception>
+    /// <exception cref="ContractViolationException">The batch policy, the predictor or the planner answered outside its contract.</exception>
+    /// <exception cref="NoUsableOfferingException">No offering can keep the objective.</exception>
     public static SimulationResult Run(SimulationSettings settings, IEnumerable<TimeSpan> arrivals)
     {
         ArgumentNullException.ThrowIfNull(settings);
         ArgumentNullException.ThrowIfNull(arrivals);
-        if (settings.Fleet.Count == 0)
+        if (settings.Scaling is null ? settings.Fleet.Count == 0 : settings.Scaling.Offerings.Count == 0)
         {
-            throw new ArgumentException("A simulated fleet needs at least one instance.", nameof(settings));
+            throw new ArgumentException("A simulated fleet needs at least one instance, and one that scales at least one offering.", nameof(settings));
         }
         if (settings.Slo <= TimeSpan.Zero || settings.MaxBatchSize < 1 || settings.MaxQueueLength < 1 || settings.LatencyNoise is not (>= 0 and < 1))
         {
@@ -65,13 +74,7 @@ public sealed class ServingSimulator
     private SimulationResult Run(IEnumerable<TimeSpan> arrivals)
     {
         Quote();
-        // Instances of one offering share a policy, as in the engine.
-        var offerings = _settings.Fleet.Select(i => i.Offering.Name).ToList();
-        for (var i = 0; i < _settings.Fleet.Count; i++)
-        {
-            var profile = _settings.Fleet[i].Profile.Clone();
-            _scheduler.OnInstanceReady(_now, i, offerings.IndexOf(offerings[i]), profile.MaxBatchSize, 1, profile);
-        }
+        _fleet.Start(_now);
         Carry();
         var last = TimeSpan.Zero;
         foreach (var arrival in arrivals)
@@ -85,45 +88,70 @@ public sealed class ServingSimulator
             _now = arrival;
             Arrive();
         }
-        PlayUntil(TimeSpan.MaxValue);
+        PlayUntil(_settings.Duration > last ? _settings.Duration : last);
+        _now = _settings.Duration > _now ? _settings.Duration : _now;
+        _isOver = true;
+        while (_scheduler.RequestCount > 0 && PlayNext(TimeSpan.MaxValue))
+        {
+            // What was accepted ends.
+        }
+        _scheduler.OnDrainDeadline(_now);
+        Carry();
+        _fleet.Stop(_now);
+        Carry();
         return Summarize();
     }
 
     private void PlayUntil(TimeSpan end)
     {
-        while (_events.TryPeek(out var due) && due <= end && _events.TryTake(out due, out var what))
+        while (PlayNext(end))
         {
-            _now = due;
-            switch (what.Kind)
-            {
-                case WorldEventKind.WakeUp when due == _wakeAt:
-                    _wakeAt = TimeSpan.MaxValue;
-                    _scheduler.OnWakeUp(_now);
-                    break;
-                case WorldEventKind.BatchDone:
-                    foreach (var slot in what.Batch!.Slots)
-                    {
-                        Answer(slot);
-                    }
-                    _scheduler.OnBatchCompleted(_now, what.Batch);
-                    break;
-                case WorldEventKind.SpillDone:
-                    _spillsUnderWay--;
-                    _spilled++;
-                    Answer(what.Slot);
-                    Quote();
-                    _scheduler.OnSpillCompleted(_now, what.Slot, answered: true);
-                    break;
-                default:
-                    break;
-            }
-            Carry();
+            // One event after the other.
         }
+    }
+
+    private bool PlayNext(TimeSpan end)
+    {
+        if (!_events.TryPeek(out var due) || due > end || !_events.TryTake(out due, out var what))
+        {
+            return false;
+        }
+        _now = due;
+        switch (what.Kind)
+        {
+            case WorldEventKind.WakeUp when due == _wakeAt:
+                _wakeAt = TimeSpan.MaxValue;
+                _scheduler.OnWakeUp(_now);
+                break;
+            case WorldEventKind.BatchDone:
+                foreach (var slot in what.Batch!.Slots)
+                {
+                    Answer(slot);
+                }
+                _scheduler.OnBatchCompleted(_now, what.Batch);
+                break;
+            case WorldEventKind.SpillDone:
+                _spillsUnderWay--;
+                _spilled++;
+                _ledger.OnSpilled(_settings.Spillover!.PricePerRequest);
+                Answer(what.Slot);
+                Quote();
+                _scheduler.OnSpillCompleted(_now, what.Slot, answered: true);
+                break;
+            case WorldEventKind.Fleet:
+                _fleet.OnEvent(_now, what.Fleet, again: !_isOver);
+                break;
+            default:
+                break;
+        }
+        Carry();
+        return true;
     }
 
     private void Arrive()
     {
         _requests++;
+        _fleet.OnArrival(_now);
         var deadline = _now + _settings.Slo;
         var mode = _settings.Spillover is null ? WhenUnreachable.ServeLate : WhenUnreachable.Spill;
         var id = _scheduler.OnArrival(_now, new RequestTerms(deadline, 0, RequestPriority.Normal, mode, OwnDeadline: false));
@@ -160,17 +188,24 @@ public sealed class ServingSimulator
                     break;
                 case SchedulerCommandKind.Fault:
                     throw command.Error!;
+                case SchedulerCommandKind.InstanceDrained:
+                    _drained.Enqueue(command.Instance!.Id);
+                    break;
                 default:
                     break;
             }
         }
         _scheduler.ClearCommands();
+        if (_drained.TryDequeue(out var drained))
+        {
+            _fleet.OnDrained(_now, drained);
+            Carry();
+        }
     }
 
     private TimeSpan BatchTime(DispatchedBatch batch)
     {
-        // The world's own profile: the instance's copy learns, the world does not change.
-        var mean = _settings.Fleet[batch.Instance.Id].Profile.Mean(batch.Count);
+        var mean = _fleet.ProfileOf(batch.Instance.Id).Mean(batch.Count);
         if (_settings.LatencyNoise == 0)
         {
             return mean;
@@ -205,29 +240,39 @@ public sealed class ServingSimulator
         }
     }
 
-    private SimulationResult Summarize() => new()
+    private SimulationResult Summarize()
     {
-        Requests = _requests,
-        InTime = _inTime,
-        Rejected = _rejected,
-        Spilled = _spilled,
-        Batches = _batches,
-        MeanBatch = _batches == 0 ? 0 : (double)_batched / _batches,
-        P50 = _latencies.Quantile(0.5),
-        P99 = _latencies.Quantile(0.99),
-        Duration = _now,
-        InstanceCost = _settings.Fleet.Sum(i => i.Offering.PricePerHour * (decimal)Math.Max(_now.TotalHours, i.Offering.MinimumBilling.TotalHours)),
-        SpilloverCost = _spilled * (_settings.Spillover?.PricePerRequest ?? 0),
-    };
+        var cost = _ledger.Summary(_settings.Start + _now);
+        return new SimulationResult
+        {
+            Requests = _requests,
+            InTime = _inTime,
+            Rejected = _rejected,
+            Spilled = _spilled,
+            Batches = _batches,
+            MeanBatch = _batches == 0 ? 0 : (double)_batched / _batches,
+            P50 = _latencies.Quantile(0.5),
+            P99 = _latencies.Quantile(0.99),
+            Duration = _now,
+            InstanceCost = cost.InstanceCost,
+            SpilloverCost = cost.SpilloverCost,
+            PeakInstances = _fleet.PeakInstances,
+            Launched = cost.Launched,
+        };
+    }
 
     private enum WorldEventKind
     {
         WakeUp,
         BatchDone,
         SpillDone,
+        Fleet,
     }
 
-    private readonly record struct WorldEvent(WorldEventKind Kind, DispatchedBatch? Batch, int Slot);
+    private readonly record struct WorldEvent(WorldEventKind Kind, DispatchedBatch? Batch, int Slot)
+    {
+        public FleetWorldEvent Fleet { get; init; }
+    }
 
     private readonly record struct Flight(TimeSpan Arrival, TimeSpan Deadline);
 }

@@ -1,3 +1,5 @@
+using MArk.Serving.Provisioning;
+
 namespace MArk.Serving.Simulation;
 
 /// <summary>The world a simulation runs in.</summary>
@@ -15,8 +17,17 @@ public sealed record SimulationSettings
     /// <summary>Sizes the batches.</summary>
     public required Func<BatchPolicySettings, IBatchPolicy> CreatePolicy { get; init; }
 
-    /// <summary>The instances that serve from start to end; at least one.</summary>
-    public required IReadOnlyList<SimulatedInstance> Fleet { get; init; }
+    /// <summary>The instances that serve at the start, and to the end unless there is <see cref="Scaling"/>.</summary>
+    public IReadOnlyList<SimulatedInstance> Fleet { get; init; } = [];
+
+    /// <summary>Plans the fleet as the engine does; <see langword="null"/> keeps it as it is at the start.</summary>
+    public SimulatedScaling? Scaling { get; init; }
+
+    /// <summary>How long the fleet is had at least; it is had until the last request has ended in any case.</summary>
+    public TimeSpan Duration { get; init; }
+
+    /// <summary>When the simulation begins, UTC: seasons and arrival slots are aligned to it. Default: the Unix epoch.</summary>
+    public DateTimeOffset Start { get; init; } = DateTimeOffset.UnixEpoch;
 
     /// <summary>Where requests go that the fleet cannot finish in time; <see langword="null"/> for nowhere.</summary>
     public SimulatedSpillover? Spillover { get; init; }
@@ -28,10 +39,26 @@ public sealed record SimulationSettings
     public int Seed { get; init; }
 }
 
-/// <summary>An instance of a simulated fleet.</summary>
+/// <summary>A kind of instance of a simulated fleet.</summary>
 /// <param name="Offering">What it costs, and the shortest time it is billed for.</param>
 /// <param name="Profile">How long it takes for a batch of each size.</param>
 public sealed record SimulatedInstance(InstanceOffering Offering, LatencyProfile Profile);
+
+/// <summary>How a simulated fleet is planned: by the controller that the engine runs.</summary>
+public sealed record SimulatedScaling
+{
+    /// <summary>What can be launched, and how long each takes for a batch of each size; at least one. A launch takes the offering's launch delay.</summary>
+    public required IReadOnlyList<SimulatedInstance> Offerings { get; init; }
+
+    /// <summary>Makes the predictor.</summary>
+    public required Func<IWorkloadPredictor> CreatePredictor { get; init; }
+
+    /// <summary>Makes the planner.</summary>
+    public required Func<IProvisioningPlanner> CreatePlanner { get; init; }
+
+    /// <summary>The settings a live fleet has.</summary>
+    public FleetOptions Options { get; init; } = new();
+}
 
 /// <summary>A simulated spillover target whose latency does not vary.</summary>
 /// <param name="Latency">How long a request takes.</param>
@@ -65,6 +92,12 @@ public sealed record SimulationResult
 
     /// <summary>The 99th percentile of the latency of answered requests.</summary>
     public required TimeSpan P99 { get; init; }
+
+    /// <summary>The most instances that served at a time.</summary>
+    public required int PeakInstances { get; init; }
+
+    /// <summary>Instances that began to cost.</summary>
+    public required int Launched { get; init; }
 
     /// <summary>From the start to the last event.</summary>
     public required TimeSpan Duration { get; init; }

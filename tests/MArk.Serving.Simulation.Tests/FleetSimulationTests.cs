@@ -1,0 +1,98 @@
+using MArk.Serving.Batching;
+using MArk.Serving.Prediction;
+using MArk.Serving.Provisioning;
+
+namespace MArk.Serving.Simulation.Tests;
+
+public sealed class FleetSimulationTests
+{
+    private static TimeSpan Ms(double ms) => TimeSpan.FromMilliseconds(ms);
+
+    private static TimeSpan Seconds(double seconds) => TimeSpan.FromSeconds(seconds);
+
+    // T_b = 5 + 0.5 b ms; with an SLO of 50 ms an instance does 32 in 21 ms, 1524/s. A dollar a 1000 s.
+    private static readonly SimulatedInstance Kind = new(
+        new InstanceOffering { Name = "d", PricePerHour = 3.6m, LaunchDelay = Seconds(2) }, LatencyProfile.Linear(Ms(5), Ms(0.5), 32));
+
+    private static SimulationSettings Settings(int start = 1, int min = 1, IProvisioningPlanner? planner = null, SimulatedSpillover? spillover = null) => new()
+    {
+        Slo = Ms(50),
+        CreatePolicy = _ => new SloAwareBatchPolicy(),
+        Fleet = [.. Enumerable.Repeat(Kind, start)],
+        Spillover = spillover,
+        Scaling = new SimulatedScaling
+        {
+            Offerings = [Kind],
+            CreatePredictor = () => new MovingMaximumPredictor(Seconds(10), headroom: 1.3),
+            CreatePlanner = () => planner ?? new GreedyPlanner(),
+            Options = new FleetOptions { SampleInterval = Seconds(0.5), PlanInterval = Seconds(1), Horizon = 5, MinInstances = min, ScaleInCooldown = Seconds(10) },
+        },
+        Seed = 1,
+    };
+
+    private static IEnumerable<TimeSpan> Ramp(double from, double to, double seconds, int seed = 1)
+    {
+        var random = new Random(seed);
+        for (var t = 0.0; (t += -Math.Log(1 - random.NextDouble()) / (from + (to - from) * t / seconds)) < seconds;)
+        {
+            yield return Seconds(t);
+        }
+    }
+
+    [Fact]
+    public void TheFleetGrowsAheadOfARampAndKeepsTheObjective()
+    {
+        var arrivals = Ramp(200, 4000, 120).ToList();
+        var scaled = ServingSimulator.Run(Settings(), arrivals);
+        var fixedOne = ServingSimulator.Run(Settings() with { Scaling = null }, arrivals);
+        var fixedPeak = ServingSimulator.Run(Settings(start: 4) with { Scaling = null }, arrivals);
+        Assert.True(scaled.SloAttainment > 0.999, $"{scaled.SloAttainment}");
+        Assert.True(fixedOne.SloAttainment < 0.8, $"{fixedOne.SloAttainment}");
+        Assert.InRange(scaled.PeakInstances, 3, 4);
+        Assert.True(scaled.TotalCost < 0.8m * fixedPeak.TotalCost, $"{scaled.TotalCost} of {fixedPeak.TotalCost}");
+    }
+
+    [Fact]
+    public void MachinesAreLetGoAfterTheCoolDownAndBilledToTheirEnd()
+    {
+        // 3000/s for 10 s, then nothing until second 60.
+        var result = ServingSimulator.Run(Settings() with { Duration = Seconds(60) }, Ramp(3000, 3000, 10));
+        Assert.Equal(Seconds(60), result.Duration);
+        Assert.InRange(result.PeakInstances, 3, 3);
+        Assert.Equal(3, result.Launched);
+        // One from 0 to 60 s; two from about second 1 until the load is forgotten, 10 s after its end, and the cool-down of 10 s has passed.
+        Assert.InRange(result.InstanceCost, 0.001m * (60 + 2 * 27), 0.001m * (60 + 2 * 32));
+    }
+
+    [Fact]
+    public void FromZeroRequestsWaitForTheFirstInstanceOrAreSpilled()
+    {
+        IProvisioningPlanner one = new StaticPlanner(1);
+        var waited = ServingSimulator.Run(Settings(start: 0, min: 0, planner: one), [Ms(1), Ms(2)]);
+        Assert.Equal((2L, 0L), (waited.Requests, waited.InTime));
+        Assert.InRange(waited.P50.TotalSeconds, 2, 2.1);
+        var spilled = ServingSimulator.Run(Settings(start: 0, min: 0, planner: one, spillover: new SimulatedSpillover(Ms(20), 0.25m, 10)), [Ms(1), Ms(2)]);
+        Assert.Equal((2L, 2L, 0.5m), (spilled.InTime, spilled.Spilled, spilled.SpilloverCost));
+    }
+
+    [Fact]
+    public void RequestsThatNobodyWillServeAreRefusedAtTheEnd()
+    {
+        var result = ServingSimulator.Run(Settings(start: 0, min: 0, planner: new StaticPlanner(0)) with { Duration = Seconds(5) }, [Ms(1)]);
+        Assert.Equal((1L, 1L, 0m), (result.Requests, result.Rejected, result.TotalCost));
+    }
+
+    [Fact]
+    public void TheSameSeedGivesTheSameResult() => Assert.Equal(
+        ServingSimulator.Run(Settings() with { LatencyNoise = 0.1 }, Ramp(200, 4000, 20)), ServingSimulator.Run(Settings() with { LatencyNoise = 0.1 }, Ramp(200, 4000, 20)));
+
+    [Fact]
+    public void BadWorldsAreRefused()
+    {
+        Assert.Contains("at least one offering", Assert.Throws<ArgumentException>(() => ServingSimulator.Run(Settings() with { Scaling = Settings().Scaling! with { Offerings = [] } }, [])).Message);
+        var stranger = Kind with { Offering = Kind.Offering with { Name = "x" } };
+        Assert.Contains("offering 'x'; there are: d", Assert.Throws<ArgumentException>(() => ServingSimulator.Run(Settings() with { Fleet = [stranger] }, [])).Message);
+        var slow = Settings() with { Slo = Ms(1) };
+        Assert.Throws<NoUsableOfferingException>(() => ServingSimulator.Run(slow, [Ms(1)]));
+    }
+}
