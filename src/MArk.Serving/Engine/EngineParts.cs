@@ -59,6 +59,8 @@ internal sealed record EngineParts<TIn, TOut>
 internal readonly record struct Effect<TIn, TOut>(
     SchedulerCommandKind Kind, InferenceOperation<TIn, TOut>? Operation, BatchWork<TIn, TOut>? Work, InstanceWorker<TIn, TOut>? Worker)
 {
+    public int Slot { get; init; }
+
     public RejectionReason Reason { get; init; }
 
     public TimeSpan? RetryAfter { get; init; }

@@ -135,7 +135,8 @@ internal sealed partial class ModelEngine<TIn, TOut>
         }
     }
 
-    private async Task SpillAsync(InferenceOperation<TIn, TOut> operation)
+    /// <summary>The slot is passed, not read from the operation: once its caller has the answer, the operation may be another call's.</summary>
+    private async Task SpillAsync(InferenceOperation<TIn, TOut> operation, int slot)
     {
         var target = _parts.Spillover!;
         var price = target.GetQuote().Price(1);
@@ -155,9 +156,9 @@ internal sealed partial class ModelEngine<TIn, TOut>
         Tell(now =>
         {
             var answered = work.IsAnswered(0);
-            if (answered && _bySlot[operation.Id.Slot] == operation)
+            if (answered && _bySlot[slot] == operation)
             {
-                _bySlot[operation.Id.Slot] = null;
+                _bySlot[slot] = null;
             }
             if (answered)
             {
@@ -165,7 +166,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
                 _ledger.OnSpilled(price);
             }
             _scheduler.OnQuote(now, quote);
-            _scheduler.OnSpillCompleted(now, operation.Id.Slot, answered);
+            _scheduler.OnSpillCompleted(now, slot, answered);
         });
     }
 

@@ -302,7 +302,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
                     effects.Add(new(command.Kind, null, Gather(command.Batch!), _workers[command.Batch!.Instance.Id]));
                     break;
                 case SchedulerCommandKind.Spill:
-                    effects.Add(new(command.Kind, _bySlot[command.Slot], null, null));
+                    effects.Add(new(command.Kind, _bySlot[command.Slot], null, null) { Slot = command.Slot });
                     break;
                 case SchedulerCommandKind.Reject:
                     _counters.Rejected++;
@@ -369,7 +369,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
                     effect.Worker!.Enqueue(effect.Work!);
                     break;
                 case SchedulerCommandKind.Spill:
-                    _ = SpillAsync(effect.Operation!);
+                    _ = SpillAsync(effect.Operation!, effect.Slot);
                     break;
                 case SchedulerCommandKind.Reject:
                     effect.Operation?.TryEnd(InferenceResult<TOut>.Failure(new InferenceRejectedException(ModelName, effect.Reason, effect.RetryAfter)));

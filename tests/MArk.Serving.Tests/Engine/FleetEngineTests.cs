@@ -253,6 +253,44 @@ public sealed class FleetEngineTests
     }
 
     [Fact]
+    public async Task CallsThatAreReusedWhileOthersAreSpilledNeverMixUp()
+    {
+        // A device of 5 ms under an SLO of 8 ms: with 64 callers most requests are spilled, and calls go back to the pool all the time.
+        await using var host = await ServingHost.StartAsync(m => m
+            .UseBatchFunction(Double).WithProfile("local", new LatencyProfile([new(1, TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(1))]))
+            .WithSlo(TimeSpan.FromMilliseconds(8)).UseLocalInstances(new LocalOffering { DeviceTimeScale = 5 }).UsePlanner(_ => new StaticPlanner(1)).WithOptions(Quick)
+            .UseSpillover(
+                async (batch, sink, token) =>
+                {
+                    await Double(batch, sink, token);
+                    // The caller has its answer, and may call again, before the target returns.
+                    await Task.Yield();
+                    await Task.Yield();
+                },
+                () => new SpilloverQuote
+                {
+                    Warm = LatencyQuantiles.Constant(TimeSpan.FromMilliseconds(0.1)),
+                    Cold = LatencyQuantiles.Constant(TimeSpan.FromMilliseconds(0.1)),
+                    FreeConcurrency = 32,
+                    ValidFor = Minute,
+                }));
+        await Task.WhenAll(Enumerable.Range(0, 64).Select(caller => Task.Run(async () =>
+        {
+            for (var i = 0; i < 500; i++)
+            {
+                var result = await host.Client.TryInferAsync(500 * caller + i);
+                if (result.Succeeded)
+                {
+                    Assert.Equal(2 * (500 * caller + i), result.Value);
+                }
+            }
+        })));
+        var report = await host.UntilAsync(r => r.Succeeded + r.Rejected == 64 * 500);
+        Assert.True(report.Spilled > 1000, $"{report.Spilled}");
+        Assert.Empty(host.Log.Errors);
+    }
+
+    [Fact]
     public async Task TheLocalSpilloverRunsTheModelOutsideTheFleetUnderItsLimit()
     {
         var running = 0;

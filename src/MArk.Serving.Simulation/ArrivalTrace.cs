@@ -1,0 +1,213 @@
+using System.Globalization;
+
+namespace MArk.Serving.Simulation;
+
+/// <summary>How many requests arrived in each slot of some time: recorded, or made up.</summary>
+public sealed class ArrivalTrace
+{
+    private const string Header = "offset_s,count";
+    private const int MaxSlots = 10_000_000;
+
+    private readonly double[] _counts;
+
+    /// <summary>A trace.</summary>
+    /// <param name="slotLength">How long a slot is; more than zero.</param>
+    /// <param name="counts">The requests of each slot, finite and at least 0; at least one slot. A fraction is an expectation.</param>
+    /// <exception cref="ArgumentException">A value is outside its range; says which.</exception>
+    public ArrivalTrace(TimeSpan slotLength, IReadOnlyList<double> counts)
+    {
+        ArgumentNullException.ThrowIfNull(counts);
+        ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(slotLength, TimeSpan.Zero);
+        if (counts.Count == 0)
+        {
+            throw new ArgumentException("A trace needs at least one slot.", nameof(counts));
+        }
+        for (var i = 0; i < counts.Count; i++)
+        {
+            if (!(double.IsFinite(counts[i]) && counts[i] >= 0))
+            {
+                throw new ArgumentException(FormattableString.Invariant($"Slot {i} has {counts[i]} requests; accepted is a finite number of at least 0."), nameof(counts));
+            }
+        }
+        SlotLength = slotLength;
+        _counts = [.. counts];
+    }
+
+    /// <summary>How long a slot is.</summary>
+    public TimeSpan SlotLength { get; }
+
+    /// <summary>The requests of each slot.</summary>
+    public IReadOnlyList<double> Counts => _counts;
+
+    /// <summary>How long the trace is.</summary>
+    public TimeSpan Duration => SlotLength * _counts.Length;
+
+    /// <summary>All requests.</summary>
+    public double Total => _counts.Sum();
+
+    /// <summary>The rate of the busiest slot, requests per second.</summary>
+    public double PeakRate => _counts.Max() / SlotLength.TotalSeconds;
+
+    /// <summary>
+    /// Reads a trace: a line <c>offset_s,count</c>, then for each slot the second it begins at and its requests, ascending. The shortest step between
+    /// two lines is the slot; slots that are left out had no requests.
+    /// </summary>
+    /// <param name="path">The file.</param>
+    /// <returns>The trace.</returns>
+    /// <exception cref="TraceFormatException">The file cannot be read or is no such trace; names the path and the line.</exception>
+    public static ArrivalTrace Load(string path)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        try
+        {
+            using var reader = new StreamReader(path);
+            return Read(reader, path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new TraceFormatException(path, 0, $"it cannot be read: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Reads a trace as <see cref="Load"/> does.</summary>
+    /// <param name="reader">The text.</param>
+    /// <param name="name">What to call it in an error.</param>
+    /// <returns>The trace.</returns>
+    /// <exception cref="TraceFormatException">The text is no such trace; names the line.</exception>
+    public static ArrivalTrace Read(TextReader reader, string name)
+    {
+        ArgumentNullException.ThrowIfNull(reader);
+        var first = reader.ReadLine();
+        if (first is null)
+        {
+            throw new TraceFormatException(name, 1, $"it is empty; expected is the header '{Header}'.");
+        }
+        if (!string.Equals(first.Trim().TrimStart('\uFEFF'), Header, StringComparison.OrdinalIgnoreCase))
+        {
+            throw new TraceFormatException(name, 1, $"the header is '{first}'; expected is '{Header}'.");
+        }
+        var slots = new List<(double Offset, double Count)>();
+        var line = 1;
+        while (reader.ReadLine() is { } text)
+        {
+            line++;
+            if (text.Length > 0)
+            {
+                slots.Add(Parse(text, name, line, slots.Count > 0 ? slots[^1].Offset : double.NegativeInfinity));
+            }
+        }
+        if (slots.Count < 2)
+        {
+            throw new TraceFormatException(name, line, $"it has {slots.Count} slots; expected are at least two, whose distance is the slot's length.");
+        }
+        return FromSlots(slots, name, line);
+    }
+
+    private static (double Offset, double Count) Parse(string text, string name, int line, double before)
+    {
+        var comma = text.IndexOf(',', StringComparison.Ordinal);
+        if (comma < 0
+            || !double.TryParse(text.AsSpan(0, comma), NumberStyles.Float, CultureInfo.InvariantCulture, out var offset)
+            || !double.TryParse(text.AsSpan(comma + 1), NumberStyles.Float, CultureInfo.InvariantCulture, out var count))
+        {
+            throw new TraceFormatException(name, line, $"'{text}' is not two numbers, '{Header}'.");
+        }
+        if (!(double.IsFinite(offset) && offset >= 0 && offset > before))
+        {
+            throw new TraceFormatException(name, line, FormattableString.Invariant($"the offset is {offset}; expected is a finite number of at least 0 that is more than the line before it has."));
+        }
+        if (!(double.IsFinite(count) && count >= 0))
+        {
+            throw new TraceFormatException(name, line, FormattableString.Invariant($"the count is {count}; expected is a finite number of at least 0."));
+        }
+        return (offset, count);
+    }
+
+    private static ArrivalTrace FromSlots(List<(double Offset, double Count)> slots, string name, int lastLine)
+    {
+        var slot = slots.Zip(slots.Skip(1), (a, b) => b.Offset - a.Offset).Min();
+        var length = Math.Round((slots[^1].Offset - slots[0].Offset) / slot) + 1;
+        if (length > MaxSlots)
+        {
+            throw new TraceFormatException(name, lastLine, FormattableString.Invariant($"slots of {slot} s up to offset {slots[^1].Offset} are {length:0}; accepted are at most {MaxSlots}."));
+        }
+        var counts = new double[(int)length];
+        foreach (var (offset, count) in slots)
+        {
+            counts[(int)Math.Round((offset - slots[0].Offset) / slot)] += count;
+        }
+        if (counts.Sum() == 0)
+        {
+            throw new TraceFormatException(name, lastLine, "no slot has a request.");
+        }
+        return new ArrivalTrace(TimeSpan.FromSeconds(slot), counts);
+    }
+
+    /// <summary>The same shape in another time, with another height: a day in a minute, say.</summary>
+    /// <param name="duration">How long it is to be; more than zero.</param>
+    /// <param name="slots">Of how many slots; at least 1. More than there are repeat, fewer are averaged.</param>
+    /// <param name="peakRate">The rate of its busiest slot, requests per second; at least 0.</param>
+    /// <returns>The new trace.</returns>
+    public ArrivalTrace Reshape(TimeSpan duration, int slots, double peakRate)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(duration, TimeSpan.Zero);
+        ArgumentOutOfRangeException.ThrowIfLessThan(slots, 1);
+        ArgumentOutOfRangeException.ThrowIfNegative(peakRate);
+        var shape = new double[slots];
+        for (var i = 0; i < slots; i++)
+        {
+            // The part of the old slots that falls into the new one.
+            var (from, to) = ((double)i * _counts.Length / slots, (i + 1.0) * _counts.Length / slots);
+            for (var old = (int)from; old < Math.Min(_counts.Length, Math.Ceiling(to)); old++)
+            {
+                shape[i] += _counts[old] * (Math.Min(to, old + 1) - Math.Max(from, old));
+            }
+        }
+        var slot = duration / slots;
+        var highest = shape.Max();
+        var factor = highest > 0 ? peakRate * slot.TotalSeconds / highest : 0;
+        return new ArrivalTrace(slot, Array.ConvertAll(shape, c => c * factor));
+    }
+
+    /// <summary>Arrival times: a Poisson process whose rate in each slot is the slot's. The same seed gives the same times.</summary>
+    /// <param name="seed">Seeds the randomness.</param>
+    /// <returns>The times since the trace's begin, ascending.</returns>
+    public IEnumerable<TimeSpan> Arrivals(int seed)
+    {
+        var random = new Random(seed);
+        // A unit-rate process, read on the clock of the expected arrivals so far.
+        var due = -Math.Log(1 - random.NextDouble());
+        var before = 0.0;
+        for (var i = 0; i < _counts.Length; i++)
+        {
+            while (due < before + _counts[i])
+            {
+                yield return SlotLength * (i + (due - before) / _counts[i]);
+                due += -Math.Log(1 - random.NextDouble());
+            }
+            before += _counts[i];
+        }
+    }
+}
+
+/// <summary>A trace is not as it must be.</summary>
+public sealed class TraceFormatException : ServingException
+{
+    /// <summary>A trace that is not as it must be.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="line">The line, counted from 1; 0 where it is not about a line.</param>
+    /// <param name="message">What was wrong and what is expected.</param>
+    /// <param name="innerException">The cause.</param>
+    public TraceFormatException(string path, int line, string message, Exception? innerException = null)
+        : base(line > 0 ? $"Trace '{path}', line {line}: {message}" : $"Trace '{path}': {message}", innerException)
+    {
+        Path = path;
+        Line = line;
+    }
+
+    /// <summary>The file.</summary>
+    public string Path { get; }
+
+    /// <summary>The line, counted from 1; 0 where it is not about a line.</summary>
+    public int Line { get; }
+}
