@@ -3,11 +3,11 @@ using Spectre.Console;
 
 namespace QuickStart;
 
-/// <summary>Shows reports as they come: a table on a terminal, plain lines elsewhere. Keeps what the summary needs.</summary>
+/// <summary>Shows reports as they come: a table on a terminal, plain lines elsewhere. Keeps what the summary needs. "fleet" is instances ready + launching.</summary>
 internal sealed class LiveView
 {
     private const int Rows = 20;
-    private static readonly string[] Columns = ["s", "rate/s", "forecast", "ready", "launching", "batch", "p50 ms", "p99 ms", "in SLO", "spilled", "rejected", "dollars"];
+    private static readonly string[] Columns = ["s", "req/s", "forecast", "fleet", "batch", "p50 ms", "p99 ms", "in SLO", "spilled", "refused", "dollars"];
 
     /// <summary>The most instances that served at a time.</summary>
     public int PeakInstances { get; private set; }
@@ -24,10 +24,10 @@ internal sealed class LiveView
             await PrintAsync(reports);
             return;
         }
-        var table = new Table().Border(TableBorder.Rounded);
+        var table = new Table().Border(TableBorder.None);
         foreach (var column in Columns)
         {
-            table.AddColumn(new TableColumn(column).RightAligned());
+            table.AddColumn(new TableColumn(column).RightAligned().NoWrap().Padding(1, 0, 0, 0));
         }
         await AnsiConsole.Live(table).StartAsync(async live =>
         {
@@ -48,20 +48,20 @@ internal sealed class LiveView
 
     private async Task PrintAsync(IAsyncEnumerable<ModelReport> reports)
     {
-        Console.WriteLine(string.Concat(Columns.Select(c => c.PadLeft(10))));
+        Console.WriteLine(string.Concat(Columns.Select(c => c.PadLeft(9))));
         var start = DateTimeOffset.MinValue;
         await foreach (var report in reports)
         {
             start = start == DateTimeOffset.MinValue ? report.At - report.Interval : start;
             Keep(report);
-            Console.WriteLine(string.Concat(Cells(report, start).Select(c => c.PadLeft(10))));
+            Console.WriteLine(string.Concat(Cells(report, start).Select(c => c.PadLeft(9))));
         }
     }
 
     private static string[] Cells(ModelReport r, DateTimeOffset start) =>
     [
-        $"{(r.At - start).TotalSeconds:0.0}", $"{r.ArrivalRate:0}", $"{r.ForecastPeak:0}", $"{r.ReadyInstances}", $"{r.LaunchingInstances}", $"{r.MeanBatch:0.0}",
-        $"{r.P50.TotalMilliseconds:0.0}", $"{r.P99.TotalMilliseconds:0.0}", $"{r.SloAttainment:P2}", $"{r.Spilled}", $"{r.Rejected}", $"{r.Cost.Total:0.00}",
+        $"{(r.At - start).TotalSeconds:0.0}", $"{r.ArrivalRate:0}", $"{r.ForecastPeak:0}", $"{r.ReadyInstances}+{r.LaunchingInstances}", $"{r.MeanBatch:0.0}",
+        $"{r.P50.TotalMilliseconds:0.0}", $"{r.P99.TotalMilliseconds:0.0}", $"{r.SloAttainment:P1}", $"{r.Spilled}", $"{r.Rejected}", $"{r.Cost.Total:0.00}",
     ];
 
     private void Keep(ModelReport report)

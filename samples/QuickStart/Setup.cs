@@ -8,7 +8,7 @@ namespace QuickStart;
 internal sealed record Setup
 {
     public const int MaxBatchSize = 32;
-    public const int SpillConcurrency = 16;
+    public const int SpillConcurrency = 64;
 
     // What the models of a stand-in's shape cost in a cloud, roughly: a 4-core instance, and a call of a 2 GB function.
     private const decimal InstanceDollarsPerHour = 0.17m;

@@ -42,7 +42,7 @@ internal sealed class Snapshot
 
     public LatencyHistogram Latency { get; } = new();
 
-    public FleetStatus Fleet { get; set; }
+    public FleetStatus Fleet { get; set; } = new();
 
     public CostSummary Cost { get; set; }
 }

@@ -68,7 +68,7 @@ internal sealed class ModelMonitor(IReportSource source, TimeProvider time) : IM
             Cancelled = now.Cancelled,
             Spilled = now.Spilled,
             Cost = now.Cost,
-            PlanExplanation = now.Fleet.Explanation ?? "",
+            PlanExplanation = now.Fleet.Explanation,
         };
     }
 }

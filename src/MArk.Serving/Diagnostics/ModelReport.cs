@@ -91,7 +91,7 @@ public interface IModelMonitor
     /// <returns>The reports.</returns>
     IAsyncEnumerable<ModelReport> WatchAsync(TimeSpan interval, CancellationToken cancellationToken = default);
 
-    /// <summary>How long batches take on the instances of each offering, as measured and refined so far: to be saved, or simulated with.</summary>
+    /// <summary>How long batches take on the instances of each offering, as measured and refined so far: to be saved, or simulated with. A stand-in's is that of the device it stands in for.</summary>
     /// <returns>A copy for each offering that is measured.</returns>
     IReadOnlyDictionary<string, LatencyProfile> GetProfiles();
 }

@@ -20,12 +20,11 @@ internal sealed class FleetOperator : IAsyncDisposable
     private readonly CancellationTokenSource _calls = new();
     private readonly TaskCompletionSource _firstReady = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly Lock _gate = new();
-    private readonly List<FleetCommand> _commands = [];
     private readonly List<ArrivalSample> _samples = [];
     private readonly ITimer _sampleTimer;
     private readonly ITimer _planTimer;
     private readonly ITimer _wakeTimer;
+    private volatile FleetStatus _status = new();
     private Task _loop = Task.CompletedTask;
     private Task _watch = Task.CompletedTask;
 
@@ -83,12 +82,7 @@ internal sealed class FleetOperator : IAsyncDisposable
         }
         catch (TimeoutException)
         {
-            string left;
-            lock (_gate)
-            {
-                left = string.Join(", ", _controller.Machines);
-            }
-            _report(new ServingException($"Not every machine of fleet '{_fleet}' could be ended within {timeout}; look after: {left}."));
+            _report(new ServingException($"Not every machine of fleet '{_fleet}' could be ended within {timeout}; look after: {string.Join(", ", _status.Machines)}."));
         }
         await _calls.CancelAsync().ConfigureAwait(false);
         _events.Writer.TryComplete();
@@ -108,15 +102,8 @@ internal sealed class FleetOperator : IAsyncDisposable
     /// <summary>An instance that was to be drained runs nothing any more.</summary>
     public void OnDrained(string instanceId) => Post(now => _controller.OnDrained(now, instanceId));
 
-    /// <summary>What the fleet is now.</summary>
-    public FleetStatus Status()
-    {
-        lock (_gate)
-        {
-            return new FleetStatus(
-                _controller.Ready, _controller.Launching, _controller.Draining, _controller.Launched, _controller.Terminated, _controller.Forecast.Peak[0], _controller.Explanation);
-        }
-    }
+    /// <summary>What the fleet was after the last event.</summary>
+    public FleetStatus Status => _status;
 
     private void Post(Action<DateTimeOffset> what) => _events.Writer.TryWrite(what);
 
@@ -124,28 +111,26 @@ internal sealed class FleetOperator : IAsyncDisposable
     {
         await foreach (var what in _events.Reader.ReadAllAsync().ConfigureAwait(false))
         {
-            DateTimeOffset? readyAt;
-            bool isServing, isStopped;
-            lock (_gate)
-            {
-                what(_time.GetUtcNow());
-                while (_controller.TryTakeCommand(out var command))
-                {
-                    _commands.Add(command);
-                }
-                (readyAt, isServing, isStopped) = (_controller.NextReadyAt, _controller.Ready > 0, _controller.IsStopped);
-            }
-            foreach (var command in _commands)
+            what(_time.GetUtcNow());
+            while (_controller.TryTakeCommand(out var command))
             {
                 Execute(command);
             }
-            _commands.Clear();
-            _pool.ExpectCapacity(readyAt);
-            if (isServing)
+            _pool.ExpectCapacity(_controller.NextReadyAt);
+            _status = new FleetStatus
+            {
+                Ready = _controller.Ready,
+                Launching = _controller.Launching,
+                Draining = _controller.Draining,
+                ForecastPeak = _controller.Forecast.Peak[0],
+                Explanation = _controller.Explanation,
+                Machines = [.. _controller.Machines],
+            };
+            if (_controller.Ready > 0)
             {
                 _firstReady.TrySetResult();
             }
-            if (isStopped)
+            if (_controller.IsStopped)
             {
                 _stopped.TrySetResult();
             }
@@ -314,4 +299,17 @@ internal sealed class FleetOperator : IAsyncDisposable
 }
 
 /// <summary>A fleet at an instant.</summary>
-internal readonly record struct FleetStatus(int Ready, int Launching, int Draining, int Launched, int Terminated, double ForecastPeak, string Explanation);
+internal sealed record FleetStatus
+{
+    public int Ready { get; init; }
+
+    public int Launching { get; init; }
+
+    public int Draining { get; init; }
+
+    public double ForecastPeak { get; init; }
+
+    public string Explanation { get; init; } = "";
+
+    public IReadOnlyList<string> Machines { get; init; } = [];
+}

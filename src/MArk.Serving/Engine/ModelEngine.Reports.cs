@@ -8,7 +8,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IReportSource
     void IReportSource.Take(Snapshot snapshot)
     {
         snapshot.At = _time.GetUtcNow();
-        snapshot.Fleet = _fleet?.Status() ?? default;
+        snapshot.Fleet = _fleet?.Status ?? snapshot.Fleet;
         snapshot.Cost = _ledger.Summary(snapshot.At);
         lock (_gate)
         {
