@@ -7,7 +7,7 @@ namespace QuickStart;
 internal sealed class LiveView
 {
     private const int Rows = 20;
-    private static readonly string[] Columns = ["s", "req/s", "forecast", "fleet", "batch", "p50 ms", "p99 ms", "in SLO", "spilled", "refused", "dollars"];
+    private static readonly string[] Columns = ["s", "req/s", "forecast", "fleet", "batch", "p50 ms", "p99 ms", "SLO %", "spilled", "refused", "dollars"];
 
     /// <summary>The most instances that served at a time.</summary>
     public int PeakInstances { get; private set; }
@@ -24,7 +24,7 @@ internal sealed class LiveView
             await PrintAsync(reports);
             return;
         }
-        var table = new Table().Border(TableBorder.None);
+        var table = new Table().Border(TableBorder.Horizontal);
         foreach (var column in Columns)
         {
             table.AddColumn(new TableColumn(column).RightAligned().NoWrap().Padding(1, 0, 0, 0));
@@ -61,7 +61,7 @@ internal sealed class LiveView
     private static string[] Cells(ModelReport r, DateTimeOffset start) =>
     [
         $"{(r.At - start).TotalSeconds:0.0}", $"{r.ArrivalRate:0}", $"{r.ForecastPeak:0}", $"{r.ReadyInstances}+{r.LaunchingInstances}", $"{r.MeanBatch:0.0}",
-        $"{r.P50.TotalMilliseconds:0.0}", $"{r.P99.TotalMilliseconds:0.0}", $"{r.SloAttainment:P1}", $"{r.Spilled}", $"{r.Rejected}", $"{r.Cost.Total:0.00}",
+        $"{r.P50.TotalMilliseconds:0.0}", $"{r.P99.TotalMilliseconds:0.0}", $"{100 * r.SloAttainment:0.0}", $"{r.Spilled}", $"{r.Rejected}", $"{r.Cost.Total:0.00}",
     ];
 
     private void Keep(ModelReport report)
