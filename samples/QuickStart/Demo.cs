@@ -87,7 +87,7 @@ internal static class Demo
         Console.WriteLine(setup.DeviceTimeScale > 1
             ? $"Instances stand in for devices {setup.DeviceTimeScale:0} times slower than this machine: 1 request takes {device.Mean(1).TotalMilliseconds:0.0} ms, {device.MaxBatchSize} take {device.Mean(device.MaxBatchSize).TotalMilliseconds:0.0} ms; one sustains {setup.Capacity:0}/s and takes {setup.LocalOffering.LaunchDelay.TotalSeconds:0.#} s to launch."
             : $"Instances are this machine's own cores: 1 request takes {device.Mean(1).TotalMilliseconds:0.0} ms; one sustains {setup.Capacity:0}/s.");
-        Console.WriteLine("Below, fleet is instances that serve + instances on their way; forecast is the peak expected next; SLO %, spilled, refused and dollars are since the start.");
+        Console.WriteLine("Below, fleet is instances that serve + instances on their way; expect is the peak forecast for the next moment; SLO %, spilled, refused and dollars are since the start.");
         Console.WriteLine($"Dollars are those of the day: a second is billed as {TimeSpan.FromSeconds(setup.DaySecondsPerSecond).TotalMinutes:0} minutes, a spilled request as {setup.DaySecondsPerSecond:0}.");
         Console.WriteLine();
     }

@@ -7,7 +7,7 @@ namespace QuickStart;
 internal sealed class LiveView
 {
     private const int Rows = 20;
-    private static readonly string[] Columns = ["s", "req/s", "forecast", "fleet", "batch", "p50 ms", "p99 ms", "SLO %", "spilled", "refused", "dollars"];
+    private static readonly string[] Columns = ["s", "req/s", "expect", "fleet", "batch", "p50 ms", "p99 ms", "SLO %", "spilled", "refused", "dollars"];
 
     /// <summary>The most instances that served at a time.</summary>
     public int PeakInstances { get; private set; }
