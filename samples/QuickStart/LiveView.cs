@@ -27,7 +27,7 @@ internal sealed class LiveView
         var table = new Table().Border(TableBorder.Horizontal);
         foreach (var column in Columns)
         {
-            table.AddColumn(new TableColumn(column).RightAligned().NoWrap().Padding(1, 0, 0, 0).Width(Math.Max(5, column.Length) + 1));
+            table.AddColumn(new TableColumn(column).RightAligned().NoWrap().Padding(0, 0, 0, 0).Width(Math.Max(5, column.Length)));
         }
         await AnsiConsole.Live(table).StartAsync(async live =>
         {
