@@ -31,17 +31,7 @@ internal sealed class SimulatedFleet
         }
         _arrivals = new ArrivalCounter(scaling.Options.SampleInterval, settings.Start);
         _controller = new FleetController(
-            new FleetSettings
-            {
-                Fleet = "simulated",
-                Step = scaling.Options.PlanInterval,
-                Horizon = scaling.Options.Horizon,
-                MinInstances = scaling.Options.MinInstances,
-                MaxInstances = scaling.Options.MaxInstances,
-                ScaleInCooldown = scaling.Options.ScaleInCooldown,
-                Seed = settings.Seed,
-                SpilloverPricePerRequest = (double?)settings.Spillover?.PricePerRequest,
-            },
+            FleetSettings.Of("simulated", scaling.Options, settings.Seed, launchIdPrefix: "", (double?)settings.Spillover?.PricePerRequest),
             [.. offerings.Select(o => o.Offering)], scaling.CreatePredictor(), scaling.CreatePlanner(), ledger);
     }
 

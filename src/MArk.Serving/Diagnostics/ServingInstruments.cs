@@ -11,6 +11,10 @@ internal sealed class ServingInstruments
 
     public static readonly ActivitySource Activities = new(Name);
 
+    // Explicit, so that the histograms of several hosts aggregate.
+    private static readonly double[] Seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 10];
+    private static readonly int[] Sizes = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
+
     private readonly Histogram<double> _duration;
     private readonly Histogram<int> _batchSize;
     private readonly KeyValuePair<string, object?> _model;
@@ -18,8 +22,10 @@ internal sealed class ServingInstruments
     public ServingInstruments(Meter meter, IReportSource source)
     {
         _model = new("mark.model", source.ModelName);
-        _duration = meter.CreateHistogram<double>("mark.serving.request.duration", "s", "From a request's arrival to its answer.");
-        _batchSize = meter.CreateHistogram<int>("mark.serving.batch.size", "{request}", "Requests of a batch that ran.");
+        _duration = meter.CreateHistogram(
+            "mark.serving.request.duration", "s", "From a request's arrival to its answer.", tags: null, new InstrumentAdvice<double> { HistogramBucketBoundaries = Seconds });
+        _batchSize = meter.CreateHistogram(
+            "mark.serving.batch.size", "{request}", "Requests of a batch that ran.", tags: null, new InstrumentAdvice<int> { HistogramBucketBoundaries = Sizes });
         meter.CreateObservableCounter("mark.serving.requests", () => Requests(source), "{request}", "Requests that have ended, by outcome.");
         meter.CreateObservableGauge("mark.serving.queue.length", () => Measure(source, s => s.Waiting), "{request}", "Requests that wait.");
         meter.CreateObservableGauge("mark.serving.instances", () => Instances(source), "{instance}", "Instances, by state.");

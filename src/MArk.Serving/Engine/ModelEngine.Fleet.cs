@@ -20,6 +20,13 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
 
     void IInstancePool.Drain(string instanceId)
     {
+        if (_hardStop.IsCancellationRequested)
+        {
+            // The time to finish is over: a runner that does not heed its token must not keep its machine.
+            ((IInstancePool)this).Lose(instanceId);
+            _fleet!.OnDrained(instanceId);
+            return;
+        }
         InstanceWorker<TIn, TOut>? worker = null;
         Tell(now =>
         {
@@ -112,18 +119,9 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
             _arrivals = new ArrivalCounter(options.SampleInterval, Utc(Now));
         }
         var controller = new FleetController(
-            new FleetSettings
-            {
-                Fleet = ModelName,
-                Step = options.PlanInterval,
-                Horizon = options.Horizon,
-                MinInstances = options.MinInstances,
-                MaxInstances = options.MaxInstances,
-                ScaleInCooldown = options.ScaleInCooldown,
-                Seed = _parts.Seed,
-                LaunchIdPrefix = FormattableString.Invariant($"{now.Ticks:x}-"),
-                SpilloverPricePerRequest = _parts.Spillover is { } spillover ? (double)spillover.GetQuote().Price(1) : null,
-            },
+            FleetSettings.Of(
+                ModelName, options, _parts.Seed, launchIdPrefix: FormattableString.Invariant($"{now.Ticks:x}-"),
+                _parts.Spillover is { } spillover ? (double)spillover.GetQuote().Price(1) : null),
             provider.Offerings, _parts.CreatePredictor(), _parts.CreatePlanner(), _ledger);
         for (var i = 0; i < provider.Offerings.Count; i++)
         {

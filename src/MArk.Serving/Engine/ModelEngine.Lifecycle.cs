@@ -4,6 +4,7 @@ namespace MArk.Serving.Engine;
 internal sealed partial class ModelEngine<TIn, TOut>
 {
     private static readonly TimeSpan MinFleetStop = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan HardStopGrace = TimeSpan.FromSeconds(5);
 
     private readonly CancellationTokenSource _hardStop = new();
     private readonly SemaphoreSlim _lifecycle = new(1);
@@ -72,12 +73,31 @@ internal sealed partial class ModelEngine<TIn, TOut>
                 workers = [.. _workers.Values];
                 _workers.Clear();
             }
-            await Task.WhenAll(workers.Select(worker => worker.StopAsync(hard: true))).ConfigureAwait(false);
+            await StopAllAsync(workers).ConfigureAwait(false);
             await _timer.DisposeAsync().ConfigureAwait(false);
         }
         finally
         {
             _lifecycle.Release();
+        }
+    }
+
+    /// <summary>A runner that does not heed its token is left behind: the host must be able to end.</summary>
+    private async Task StopAllAsync(InstanceWorker<TIn, TOut>[] workers)
+    {
+        var stops = workers.Select(worker => (worker.InstanceId, Stop: worker.StopAsync(hard: true))).ToArray();
+        try
+        {
+            await Task.WhenAll(stops.Select(s => s.Stop)).WaitAsync(HardStopGrace, _time).ConfigureAwait(false);
+        }
+        catch (TimeoutException)
+        {
+            var left = string.Join(", ", stops.Where(s => !s.Stop.IsCompleted).Select(s => s.InstanceId));
+            Report(new ServingException($"The runners of model '{ModelName}' on {left} did not end within {HardStopGrace} of being cancelled; they are left behind."));
+        }
+        catch (Exception e)
+        {
+            Report(new ServingException($"An instance of model '{ModelName}' did not stop cleanly: {e.Message}", e));
         }
     }
 

@@ -29,4 +29,18 @@ internal sealed record FleetSettings
     public string LaunchIdPrefix { get; init; } = "";
 
     public double? SpilloverPricePerRequest { get; init; }
+
+    /// <summary>What the host's options say of a fleet.</summary>
+    public static FleetSettings Of(string fleet, FleetOptions options, int seed, string launchIdPrefix, double? spilloverPricePerRequest) => new()
+    {
+        Fleet = fleet,
+        Step = options.PlanInterval,
+        Horizon = options.Horizon,
+        MinInstances = options.MinInstances,
+        MaxInstances = options.MaxInstances,
+        ScaleInCooldown = options.ScaleInCooldown,
+        Seed = seed,
+        LaunchIdPrefix = launchIdPrefix,
+        SpilloverPricePerRequest = spilloverPricePerRequest,
+    };
 }

@@ -19,7 +19,11 @@ internal sealed partial class ModelScheduler
 
     private void Admit(TimeSpan now, int slot, bool bounded = false)
     {
-        if (!IsReachable(now, slot))
+        if (_drainIsOver)
+        {
+            Reject(slot, RejectionReason.Draining, null);
+        }
+        else if (!IsReachable(now, slot))
         {
             HandleUnreachable(now, slot, bounded);
         }

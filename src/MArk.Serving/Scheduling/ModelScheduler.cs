@@ -27,6 +27,7 @@ internal sealed partial class ModelScheduler
     private int _strictCount;       // in-time requests that are judged on time: those to be spilled or rejected
     private int _spilledCount;
     private bool _stopping;
+    private bool _drainIsOver;
     private bool _drainedSaid;
 
     public ModelScheduler(SchedulerSettings settings)
@@ -270,9 +271,9 @@ internal sealed partial class ModelScheduler
             }
         }
         // Answers before the failure clear nobody else: only a request that ran alone is known to be the culprit.
-        if (unanswered.Count == 1 && batch.Count == 1)
+        if (_drainIsOver || (unanswered.Count == 1 && batch.Count == 1))
         {
-            Fail(unanswered[0]);
+            unanswered.ForEach(Fail);
         }
         else if (unanswered.Count > 0)
         {
@@ -325,10 +326,11 @@ internal sealed partial class ModelScheduler
         SayWhenDrained();
     }
 
-    /// <summary>The drain deadline: what still waits is refused. What runs is left to run.</summary>
+    /// <summary>The drain deadline: what still waits is refused. What runs is left to run, and is not run again if that fails.</summary>
     public void OnDrainDeadline(TimeSpan now)
     {
         _stopping = true;
+        _drainIsOver = true;
         while (_retries.TryDequeue(out var retry))
         {
             foreach (var slot in retry.Slots)

@@ -255,9 +255,10 @@ public sealed class FleetEngineTests
     [Fact]
     public async Task CallsThatAreReusedWhileOthersAreSpilledNeverMixUp()
     {
+        const int Each = 200;
         // A device of 5 ms under an SLO of 8 ms: with 64 callers most requests are spilled, and calls go back to the pool all the time.
         await using var host = await ServingHost.StartAsync(m => m
-            .UseBatchFunction(Double).WithProfile("local", new LatencyProfile([new(1, TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(1))]))
+            .UseBatchFunction(Double).WithProfile("local", LatencyProfile.Linear(TimeSpan.FromMilliseconds(1), TimeSpan.Zero, 16))
             .WithSlo(TimeSpan.FromMilliseconds(8)).UseLocalInstances(new LocalOffering { DeviceTimeScale = 5 }).UsePlanner(_ => new StaticPlanner(1)).WithOptions(Quick)
             .UseSpillover(
                 async (batch, sink, token) =>
@@ -276,16 +277,16 @@ public sealed class FleetEngineTests
                 }));
         await Task.WhenAll(Enumerable.Range(0, 64).Select(caller => Task.Run(async () =>
         {
-            for (var i = 0; i < 500; i++)
+            for (var i = 0; i < Each; i++)
             {
-                var result = await host.Client.TryInferAsync(500 * caller + i);
+                var result = await host.Client.TryInferAsync(Each * caller + i);
                 if (result.Succeeded)
                 {
-                    Assert.Equal(2 * (500 * caller + i), result.Value);
+                    Assert.Equal(2 * (Each * caller + i), result.Value);
                 }
             }
         })));
-        var report = await host.UntilAsync(r => r.Succeeded + r.Rejected == 64 * 500);
+        var report = await host.UntilAsync(r => r.Succeeded + r.Rejected == 64 * Each);
         Assert.True(report.Spilled > 1000, $"{report.Spilled}");
         Assert.Empty(host.Log.Errors);
     }
@@ -332,6 +333,54 @@ public sealed class FleetEngineTests
         Assert.Contains("MaxConcurrency is 0; accepted: at least 1", Assert.Throws<ArgumentException>(() => new LocalSpilloverOptions { MaxConcurrency = 0 }.Validate()).Message);
         Assert.Contains("PricePerRequest is -1", Assert.Throws<ArgumentException>(() => new LocalSpilloverOptions { PricePerRequest = -1 }.Validate()).Message);
         Assert.Contains("DeviceTimeScale is 0", Assert.Throws<ArgumentException>(() => new LocalSpilloverOptions { DeviceTimeScale = 0 }.Validate()).Message);
+    }
+
+    [Fact]
+    public async Task ARunnerThatNeverEndsDoesNotKeepItsMachineOrItsCallers()
+    {
+        var provider = new ScriptedProvider();
+        var never = new TaskCompletionSource();
+        var entered = new SemaphoreSlim(0);
+        var host = await ServingHost.StartAsync(m => m
+            .UseBatchFunction(async (_, _, _) =>
+            {
+                entered.Release();
+                await never.Task;
+            })
+            .WithProfile("o", LatencyProfile.Linear(TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(1), 4))
+            .WithSlo(Minute).UseInstanceProvider(_ => provider).UsePlanner(_ => new StaticPlanner(1)).WithOptions(Quick)
+            .WithOptions(o => o.DrainTimeout = TimeSpan.Zero));
+        var calls = Enumerable.Range(0, 5).Select(i => host.Client.TryInferAsync(i).AsTask()).ToArray();
+        await entered.WaitAsync();
+        await host.StopAsync();
+        Assert.All(await Task.WhenAll(calls), r => Assert.Equal(RejectionReason.Draining, r.RejectionReason));
+        Assert.Empty(provider.Machines);
+        // What runs at last, or fails, ends nobody twice.
+        never.SetException(new InvalidOperationException("late"));
+        await host.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task ABatchThatIsCancelledByAHardStopIsNotRunAgain()
+    {
+        var entered = new SemaphoreSlim(0);
+        var runs = 0;
+        var host = await ServingHost.StartAsync(m => m
+            .UseBatchFunction(async (_, _, token) =>
+            {
+                Interlocked.Increment(ref runs);
+                entered.Release();
+                await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, token);
+            })
+            .WithProfile("in-process", LatencyProfile.Linear(TimeSpan.FromMilliseconds(100), TimeSpan.FromMilliseconds(1), 4))
+            .WithSlo(Minute).WithOptions(o => o.DrainTimeout = TimeSpan.Zero));
+        var calls = Enumerable.Range(0, 5).Select(i => host.Client.TryInferAsync(i).AsTask()).ToArray();
+        await entered.WaitAsync();
+        await host.StopAsync();
+        Assert.All(await Task.WhenAll(calls), r => Assert.False(r.Succeeded));
+        Assert.Equal(1, runs);
+        Assert.Empty(host.Log.Errors);
+        await host.DisposeAsync();
     }
 
     private sealed class ThrowingPredictor : IWorkloadPredictor
