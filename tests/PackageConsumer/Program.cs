@@ -1,12 +1,14 @@
 using MArk.Serving;
 using MArk.Serving.DependencyInjection;
+using MArk.Serving.Diagnostics;
 using MArk.Serving.OnnxRuntime;
+using MArk.Serving.Provisioning;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 
 var builder = Host.CreateEmptyApplicationBuilder(null);
-builder.Configuration.AddInMemoryCollection([new("MArk:Models:double:MaxBatchSize", "8")]);
+builder.Configuration.AddInMemoryCollection([new("MArk:Models:double:MaxBatchSize", "8"), new("MArk:Models:digits:Fleet:SampleInterval", "00:00:01")]);
 builder.Services.AddMArkServing().AddModel<float, float>("double", m => m
     .UseBatchFunction((batch, sink, _) =>
     {
@@ -17,14 +19,23 @@ builder.Services.AddMArkServing().AddModel<float, float>("double", m => m
         return ValueTask.CompletedTask;
     })
     .WithSlo(TimeSpan.FromSeconds(10)))
-    .AddModel<float[], float[]>("digits", m => m.UseOnnx(Path.Combine(AppContext.BaseDirectory, "digits.onnx")).WithSlo(TimeSpan.FromSeconds(10)));
+    .AddModel<float[], float[]>("digits", m => m
+        .UseOnnx(Path.Combine(AppContext.BaseDirectory, "digits.onnx")).WithSlo(TimeSpan.FromSeconds(10))
+        .UseLocalInstances(new LocalOffering { Name = "core", PricePerHour = 1 }).UseLocalSpillover());
 using var host = builder.Build();
 await host.StartAsync();
 var client = host.Services.GetRequiredKeyedService<IModelClient<float, float>>("double");
 var answers = await Task.WhenAll(Enumerable.Range(0, 100).Select(async i => await client.InferAsync(i)));
 var digits = host.Services.GetRequiredKeyedService<IModelClient<float[], float[]>>("digits");
 var logits = await digits.InferAsync(new float[64]);
+var monitor = host.Services.GetRequiredKeyedService<IModelMonitor>("digits");
+var ready = monitor.GetReport().ReadyInstances;
 await host.StopAsync();
+if (ready != 1 || monitor.GetReport().Cost is not { Launched: 1, Terminated: 1, InstanceCost: > 0 })
+{
+    Console.Error.WriteLine("the fleet of one was not had, paid for and given up");
+    return 1;
+}
 if (logits.Length != 10 || !answers.SequenceEqual(Enumerable.Range(0, 100).Select(i => 2f * i)))
 {
     Console.Error.WriteLine("wrong answers");
