@@ -8,6 +8,8 @@ internal interface IReportSource
 {
     string ModelName { get; }
 
+    double DeviceTimeScale { get; }
+
     void Take(Snapshot snapshot);
 
     IReadOnlyDictionary<string, LatencyProfile> GetProfiles();

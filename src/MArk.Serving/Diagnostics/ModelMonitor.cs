@@ -68,6 +68,7 @@ internal sealed class ModelMonitor(IReportSource source, TimeProvider time) : IM
             Cancelled = now.Cancelled,
             Spilled = now.Spilled,
             Cost = now.Cost,
+            DeviceTimeScale = source.DeviceTimeScale,
             PlanExplanation = now.Fleet.Explanation,
         };
     }

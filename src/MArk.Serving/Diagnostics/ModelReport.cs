@@ -65,6 +65,12 @@ public sealed record ModelReport
     /// <summary>What it cost since the start.</summary>
     public required CostSummary Cost { get; init; }
 
+    /// <summary>
+    /// The largest <see cref="InstanceOffering.DeviceTimeScale"/> of the model's offerings. Above 1 instances stand in for slower devices: latencies, batches and
+    /// dollars are those of the stand-ins, and whoever shows them must say so.
+    /// </summary>
+    public required double DeviceTimeScale { get; init; }
+
     /// <summary>Why the last plan was as it was; empty where there is no fleet.</summary>
     public required string PlanExplanation { get; init; }
 

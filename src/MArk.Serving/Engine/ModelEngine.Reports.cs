@@ -5,6 +5,8 @@ namespace MArk.Serving.Engine;
 // What the model has done so far.
 internal sealed partial class ModelEngine<TIn, TOut> : IReportSource
 {
+    double IReportSource.DeviceTimeScale => _parts.Provider?.Offerings.Max(o => o.DeviceTimeScale) ?? 1;
+
     void IReportSource.Take(Snapshot snapshot)
     {
         snapshot.At = _time.GetUtcNow();

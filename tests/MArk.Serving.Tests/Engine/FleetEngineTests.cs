@@ -212,6 +212,7 @@ public sealed class FleetEngineTests
             .UseBatchFunction(Double).WithProfile("local", profile).UseLocalInstances(new LocalOffering { DeviceTimeScale = 30, MaxInstances = 9, PricePerHour = 1 }).WithOptions(Quick));
         Assert.Equal(10, await host.Client.InferAsync(5));
         var report = host.Monitor.GetReport();
+        Assert.Equal(30, report.DeviceTimeScale);
         Assert.True(report.P50 >= TimeSpan.FromMilliseconds(30), $"{report.P50}");
         Assert.True(host.Monitor.GetProfiles()["local"].Mean(1) >= TimeSpan.FromMilliseconds(29));
     }
