@@ -112,6 +112,11 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
 
     private async Task StartFleetAsync(IInstanceProvider provider, CancellationToken cancellationToken)
     {
+        if (provider.Offerings.Count == 0 || provider.Offerings.DistinctBy(o => o.Name).Count() != provider.Offerings.Count)
+        {
+            throw new ContractViolationException(
+                provider.GetType().Name, $"offers '{string.Join("', '", provider.Offerings.Select(o => o.Name))}'; accepted is at least one offering, with names that are unique.");
+        }
         var options = _parts.Options.Fleet;
         var now = _time.GetUtcNow();
         lock (_gate)
@@ -141,6 +146,10 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
         LatencyProfile profile;
         try
         {
+            if (largest < 1 || runner.Slots < 1)
+            {
+                throw new ContractViolationException(runner.GetType().Name, $"has a MaxBatchSize of {runner.MaxBatchSize} and {runner.Slots} slots; accepted are at least 1 and 1.");
+            }
             (runner, profile) = await WarmUpAsync(runner, descriptor, offering, largest, cancellationToken).ConfigureAwait(false);
         }
         catch

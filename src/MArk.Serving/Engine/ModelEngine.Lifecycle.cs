@@ -5,6 +5,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
 {
     private static readonly TimeSpan MinFleetStop = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan HardStopGrace = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan QuoteRetry = TimeSpan.FromSeconds(1);
 
     private readonly CancellationTokenSource _hardStop = new();
     private readonly SemaphoreSlim _lifecycle = new(1);
@@ -134,6 +135,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
         {
             left = [.. _bySlot.OfType<InferenceOperation<TIn, TOut>>()];
             Array.Clear(_bySlot);
+            _counters.Rejected += left.Length;
         }
         foreach (var operation in left)
         {
@@ -159,7 +161,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
     private async Task SpillAsync(InferenceOperation<TIn, TOut> operation, int slot)
     {
         var target = _parts.Spillover!;
-        var price = target.GetQuote().Price(1);
+        var price = Quote(target).Price(1);
         var work = new BatchWork<TIn, TOut>(this);
         work.Begin(null, 1);
         work.Add(operation);
@@ -172,7 +174,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
             Report(e as ServingException ?? new ServingException($"The spillover target {target.GetType().Name} of model '{ModelName}' failed a request: {e.Message}", e));
         }
         work.Close();
-        var quote = target.GetQuote();
+        var quote = Quote(target);
         Tell(now =>
         {
             var answered = work.IsAnswered(0);
@@ -192,9 +194,24 @@ internal sealed partial class ModelEngine<TIn, TOut>
 
     private void RefreshQuote()
     {
-        if (_parts.Spillover?.GetQuote() is { } quote)
+        if (_parts.Spillover is { } target)
         {
+            var quote = Quote(target);
             Tell(now => _scheduler.OnQuote(now, quote));
+        }
+    }
+
+    /// <summary>A target that cannot say what it would do takes nothing, until it is asked again.</summary>
+    private SpilloverQuote Quote(ISpilloverTarget<TIn, TOut> target)
+    {
+        try
+        {
+            return target.GetQuote();
+        }
+        catch (Exception e)
+        {
+            Report(new ContractViolationException(target.GetType().Name, "threw from GetQuote.", e));
+            return new SpilloverQuote { Warm = default, Cold = default, FreeConcurrency = 0, ValidFor = QuoteRetry };
         }
     }
 

@@ -169,9 +169,9 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
             error = null;
             return true;
         }
-        catch (ServingException e)
+        catch (Exception e)
         {
-            error = e;
+            error = e as ServingException ?? new InferenceFailedException(ModelName, $"its input could not be checked: {e.Message}", e);
             return false;
         }
     }
@@ -304,13 +304,16 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
                 case SchedulerCommandKind.Spill:
                     effects.Add(new(command.Kind, _bySlot[command.Slot], null, null) { Slot = command.Slot });
                     break;
-                case SchedulerCommandKind.Reject:
+                case SchedulerCommandKind.Reject when TakeSlot(command.Slot) is { } rejected:
                     _counters.Rejected++;
-                    effects.Add(new(command.Kind, TakeSlot(command.Slot), null, null) { Reason = command.Reason, RetryAfter = command.RetryAfter });
+                    effects.Add(new(command.Kind, rejected, null, null) { Reason = command.Reason, RetryAfter = command.RetryAfter });
                     break;
-                case SchedulerCommandKind.Fail:
+                case SchedulerCommandKind.Fail when TakeSlot(command.Slot) is { } failed:
                     _counters.Failed++;
-                    effects.Add(new(command.Kind, TakeSlot(command.Slot), null, null) { Error = Failure(failure) });
+                    effects.Add(new(command.Kind, failed, null, null) { Error = Failure(failure) });
+                    break;
+                case SchedulerCommandKind.Reject or SchedulerCommandKind.Fail:
+                    // A hard stop has ended the call already.
                     break;
                 case SchedulerCommandKind.WakeAt:
                     _wakeAt = command.At;

@@ -18,6 +18,7 @@ internal sealed class LocalSpilloverTarget<TIn, TOut>(
     private LatencyProfile _device = LatencyProfile.Unmeasured(1);
     private LatencyProfile _learned = LatencyProfile.Unmeasured(1);
     private TimeSpan _connectTime;
+    private volatile bool _isDisposed;
 
     public async ValueTask InitializeAsync(CancellationToken cancellationToken)
     {
@@ -78,11 +79,11 @@ internal sealed class LocalSpilloverTarget<TIn, TOut>(
 
     public async ValueTask DisposeAsync()
     {
+        _isDisposed = true;
         while (_idle.TryPop(out var runner))
         {
             await runner.DisposeAsync().ConfigureAwait(false);
         }
-        _free.Dispose();
     }
 
     private async Task RunWarmAsync(IBatchRunner<TIn, TOut> runner, RequestBatch<TIn> batch, IBatchSink<TOut> sink, CancellationToken cancellationToken)
@@ -95,6 +96,10 @@ internal sealed class LocalSpilloverTarget<TIn, TOut>(
         finally
         {
             _idle.Push(runner);
+            if (_isDisposed)
+            {
+                await DisposeAsync().ConfigureAwait(false);
+            }
         }
         if (batch.Count == 1)
         {

@@ -384,6 +384,47 @@ public sealed class FleetEngineTests
         await host.DisposeAsync();
     }
 
+    [Fact]
+    public async Task ASpilloverTargetWithoutAQuoteIsReportedAndTakesNothing()
+    {
+        await using var host = await ServingHost.StartAsync(m => m.UseBatchFunction(Double).WithSlo(Minute).UseSpillover(Double, () => throw new InvalidOperationException("no price")));
+        Assert.Equal(2, await host.Client.InferAsync(1));
+        Assert.Contains(host.Log.Errors, e => e is ContractViolationException && e.Message.Contains("threw from GetQuote"));
+    }
+
+    private sealed class NothingToOffer : IInstanceProvider
+    {
+        public IReadOnlyList<InstanceOffering> Offerings => [];
+
+        public ValueTask<InstanceDescriptor> LaunchAsync(LaunchRequest request, CancellationToken cancellationToken) => throw new InvalidOperationException();
+
+        public ValueTask TerminateAsync(string instanceId, CancellationToken cancellationToken) => throw new InvalidOperationException();
+
+        public ValueTask<IReadOnlyList<InstanceDescriptor>> ListAsync(string fleet, CancellationToken cancellationToken) => throw new InvalidOperationException();
+
+        public IAsyncEnumerable<InstanceDescriptor> WatchAsync(string fleet, CancellationToken cancellationToken) => throw new InvalidOperationException();
+    }
+
+    private sealed class NoSlots : IBatchRunnerFactory<int, int>, IBatchRunner<int, int>
+    {
+        public int Slots => 0;
+
+        public ValueTask<IBatchRunner<int, int>> ConnectAsync(InstanceDescriptor instance, CancellationToken cancellationToken) => new(this);
+
+        public ValueTask RunAsync(RequestBatch<int> batch, IBatchSink<int> sink, CancellationToken cancellationToken) => Double(batch, sink, cancellationToken);
+
+        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+    }
+
+    [Fact]
+    public async Task ProvidersAndRunnersThatOfferNothingFailTheStartByName()
+    {
+        var provider = await Assert.ThrowsAsync<ContractViolationException>(() => ServingHost.StartAsync(m => m.UseBatchFunction(Double).UseInstanceProvider(_ => new NothingToOffer())));
+        Assert.Contains("NothingToOffer", provider.Message);
+        var runner = await Assert.ThrowsAsync<ContractViolationException>(() => ServingHost.StartAsync(m => m.UseRunner(_ => new NoSlots())));
+        Assert.Contains("0 slots", runner.Message);
+    }
+
     private sealed class ThrowingPredictor : IWorkloadPredictor
     {
         public void Observe(in ArrivalSample sample) => throw new InvalidOperationException("observe");
