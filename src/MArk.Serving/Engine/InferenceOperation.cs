@@ -36,6 +36,8 @@ internal sealed class InferenceOperation<TIn, TOut> : IValueTaskSource<TOut>, IV
 
     public short Version => _core.Version;
 
+    public bool IsOf(ModelEngine<TIn, TOut> engine) => _engine == engine;
+
     public void Begin(TIn input, TOut? destination, bool hasDestination, TimeSpan arrival, TimeSpan deadline)
     {
         Input = input;

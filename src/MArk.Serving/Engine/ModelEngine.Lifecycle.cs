@@ -217,11 +217,11 @@ internal sealed partial class ModelEngine<TIn, TOut>
 
     private void Tell(Action<TimeSpan> tell)
     {
-        var effects = TakeEffects();
+        List<Effect<TIn, TOut>>? effects;
         lock (_gate)
         {
             tell(Now);
-            Collect(effects, null);
+            effects = Collect(null);
         }
         Execute(effects);
     }

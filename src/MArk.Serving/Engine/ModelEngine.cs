@@ -16,6 +16,9 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
     [ThreadStatic]
     private static List<Effect<TIn, TOut>>? t_effects;
 
+    [ThreadStatic]
+    private static InferenceOperation<TIn, TOut>? t_spare;
+
     private readonly EngineParts<TIn, TOut> _parts;
     private readonly TimeProvider _time;
     private readonly long _origin;
@@ -32,10 +35,12 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
     private readonly CostLedger _ledger = new();
     private readonly DateTimeOffset _utcOrigin;
     private InferenceOperation<TIn, TOut>?[] _bySlot = new InferenceOperation<TIn, TOut>?[64];
-    private TimeSpan _wakeAt = TimeSpan.MaxValue;
+    private TimeSpan _wakeAt = TimeSpan.MaxValue;     // the instant the scheduler named last, under the lock
+    private TimeSpan _armedAt = TimeSpan.MaxValue;    // the instant the timer is set to, under the lock
     private volatile bool _started;
     private volatile bool _ended;
     private int _nextInstance;
+    private int _pooled;
     private TimeSpan _startedAt;
     private readonly ServingInstruments _instruments;
 
@@ -114,14 +119,13 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         {
             return false;
         }
-        operation = !cancellationToken.CanBeCanceled && _pool.TryDequeue(out var pooled) ? pooled : new InferenceOperation<TIn, TOut>(this);
-        var effects = TakeEffects();
+        operation = cancellationToken.CanBeCanceled ? new InferenceOperation<TIn, TOut>(this) : TakeOperation();
+        List<Effect<TIn, TOut>>? effects;
         var version = operation.Version;
         lock (_gate)
         {
             if (!_started || _ended)
             {
-                Give(effects);
                 error = new InferenceRejectedException(ModelName, RejectionReason.Draining);
                 return false;
             }
@@ -134,7 +138,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
             operation.Id = _scheduler.OnArrival(now, new RequestTerms(
                 deadline, GroupOf(traits.ShapeKey, options.Key), options.Priority, options.WhenUnreachable ?? DefaultMode(options), options.Timeout is not null));
             Hold(operation);
-            Collect(effects, null);
+            effects = Collect(null);
         }
         System.Diagnostics.Debug.Assert(version == operation.Version);
         if (cancellationToken.CanBeCanceled)
@@ -207,7 +211,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
     /// <summary>A caller's token fired, and the call has ended: its request leaves the queue, or runs on unheard.</summary>
     public void OnCancelled(InferenceOperation<TIn, TOut> operation)
     {
-        var effects = TakeEffects();
+        List<Effect<TIn, TOut>>? effects = null;
         lock (_gate)
         {
             if (_scheduler.OnCancelled(Now, operation.Id))
@@ -218,7 +222,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
                     _bySlot[operation.Id.Slot] = null;
                 }
             }
-            Collect(effects, null);
+            effects = Collect(null);
         }
         Execute(effects);
     }
@@ -227,7 +231,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
     {
         work.FailUnanswered();
         _instruments.Record(work);
-        var effects = TakeEffects();
+        List<Effect<TIn, TOut>>? effects = null;
         lock (_gate)
         {
             if (work.Dispatched is { } dispatched && dispatched.Tag == work)
@@ -235,7 +239,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
                 Release(dispatched);
                 _counters.Count(work, dispatched);
                 _scheduler.OnBatchCompleted(Now, dispatched);
-                Collect(effects, null);
+                effects = Collect(null);
                 work.Clear();
                 _spareWork.Push(work);
             }
@@ -246,7 +250,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
     public void OnBatchFailed(BatchWork<TIn, TOut> work, Exception error)
     {
         work.Close();
-        var effects = TakeEffects();
+        List<Effect<TIn, TOut>>? effects = null;
         lock (_gate)
         {
             if (work.Dispatched is { } dispatched && dispatched.Tag == work)
@@ -254,7 +258,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
                 _counters.Count(work, dispatched);
                 _counters.FailedBatches++;
                 _scheduler.OnBatchFailed(Now, dispatched, (_, index) => work.IsAnswered(index));
-                Collect(effects, error);
+                effects = Collect(error);
             }
         }
         Execute(effects);
@@ -263,22 +267,62 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
     /// <summary>Puts an operation whose caller has its answer back to use.</summary>
     public void Recycle(InferenceOperation<TIn, TOut> operation)
     {
-        if (_pool.Count < MaxPooled)
+        // The thread that has an answer often asks next.
+        if (t_spare is null)
+        {
+            t_spare = operation;
+        }
+        else if (Interlocked.Increment(ref _pooled) <= MaxPooled)
         {
             _pool.Enqueue(operation);
         }
+        else
+        {
+            Interlocked.Decrement(ref _pooled);
+        }
+    }
+
+    private InferenceOperation<TIn, TOut> TakeOperation()
+    {
+        var operation = t_spare;
+        if (operation is not null && operation.IsOf(this))
+        {
+            t_spare = null;
+            return operation;
+        }
+        if (_pool.TryDequeue(out operation))
+        {
+            Interlocked.Decrement(ref _pooled);
+            return operation;
+        }
+        return new InferenceOperation<TIn, TOut>(this);
     }
 
     public void Report(ServingException error) => _parts.Report(error);
 
     private void OnTimer()
     {
-        var effects = TakeEffects();
+        List<Effect<TIn, TOut>>? effects = null;
+        var isEarly = false;
         lock (_gate)
         {
-            _wakeAt = TimeSpan.MaxValue;
-            _scheduler.OnWakeUp(Now);
-            Collect(effects, null);
+            _armedAt = TimeSpan.MaxValue;
+            var now = Now;
+            if (now < _wakeAt)
+            {
+                // The instant was put off after the timer was armed, or the timer's milliseconds are coarser than the clock.
+                isEarly = _wakeAt != TimeSpan.MaxValue;
+            }
+            else
+            {
+                _wakeAt = TimeSpan.MaxValue;
+                _scheduler.OnWakeUp(now);
+                effects = Collect(null);
+            }
+        }
+        if (isEarly)
+        {
+            ArmTimer();
         }
         Execute(effects);
     }
@@ -292,8 +336,13 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
     }
 
     /// <summary>Turns commands, which name slots, into effects, which hold what the slots stand for; under the lock.</summary>
-    private void Collect(List<Effect<TIn, TOut>> effects, Exception? failure)
+    private List<Effect<TIn, TOut>>? Collect(Exception? failure)
     {
+        if (_scheduler.Commands.IsEmpty)
+        {
+            return null;
+        }
+        var effects = TakeEffects();
         foreach (var command in _scheduler.Commands)
         {
             switch (command.Kind)
@@ -317,7 +366,10 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
                     break;
                 case SchedulerCommandKind.WakeAt:
                     _wakeAt = command.At;
-                    effects.Add(new(command.Kind, null, null, null));
+                    if (_wakeAt < _armedAt)
+                    {
+                        effects.Add(new(command.Kind, null, null, null));
+                    }
                     break;
                 case SchedulerCommandKind.Fault:
                     effects.Add(new(command.Kind, null, null, null) { Error = command.Error });
@@ -334,6 +386,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
             }
         }
         _scheduler.ClearCommands();
+        return effects;
     }
 
     private ServingException Failure(Exception? failure) => failure switch
@@ -362,8 +415,12 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         return work;
     }
 
-    private void Execute(List<Effect<TIn, TOut>> effects)
+    private void Execute(List<Effect<TIn, TOut>>? effects)
     {
+        if (effects is null)
+        {
+            return;
+        }
         foreach (var effect in effects)
         {
             switch (effect.Kind)
@@ -402,7 +459,10 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         Give(effects);
     }
 
-    /// <summary>Whoever comes last arms the timer for the newest instant, in whatever order the effects of two events are carried out.</summary>
+    /// <summary>
+    /// Whoever comes last arms the timer for the newest instant, in whatever order the effects of two events are carried out. An instant that is put
+    /// off leaves the timer as it is, since arming costs more than finding, once, that it is early.
+    /// </summary>
     private void ArmTimer()
     {
         lock (_timerGate)
@@ -410,13 +470,14 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
             TimeSpan at;
             lock (_gate)
             {
-                at = _wakeAt;
+                if (_wakeAt >= _armedAt || _ended)
+                {
+                    return;
+                }
+                at = _armedAt = _wakeAt;
             }
-            if (at != TimeSpan.MaxValue && !_ended)
-            {
-                var due = at - Now;
-                _timer.Change(due > TimeSpan.Zero ? due : TimeSpan.Zero, Timeout.InfiniteTimeSpan);
-            }
+            var due = at - Now;
+            _timer.Change(due > TimeSpan.Zero ? TimeSpan.FromMilliseconds(Math.Ceiling(due.TotalMilliseconds)) : TimeSpan.Zero, Timeout.InfiniteTimeSpan);
         }
     }
 
