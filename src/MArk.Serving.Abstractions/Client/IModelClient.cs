@@ -32,7 +32,7 @@ public interface IModelClient<TIn, TOut>
     /// </param>
     /// <param name="options">Deadline, priority and key.</param>
     /// <param name="cancellationToken">Ends the wait at once.</param>
-    /// <returns>The filled destination; await once.</returns>
+    /// <returns>The filled destination, or other memory where an instance was lost while it held the destination: use what is returned. Await once.</returns>
     /// <exception cref="InvalidInputException">The item does not fit the model, or the destination does not fit the answer.</exception>
     /// <exception cref="InferenceRejectedException">The item was not run.</exception>
     /// <exception cref="InferenceFailedException">The item was run and failed.</exception>

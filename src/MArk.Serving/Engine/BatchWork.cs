@@ -113,16 +113,33 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
     }
 
     /// <summary>What a runner that returned left unanswered fails, each request for itself.</summary>
-    public void FailUnanswered()
+    /// <returns>Whether the runner had answered everything: otherwise it may still do so, late.</returns>
+    public bool FailUnanswered()
     {
+        var isWhole = true;
         for (var i = 0; i < _count; i++)
         {
-            if (!IsAnswered(i))
+            var answer = Volatile.Read(ref _answers[i]);
+            isWhole &= answer is AnsweredWell or AnsweredBadly or Unheard;
+            if (answer == Unanswered)
             {
                 var violation = new ContractViolationException(
                     engine.RunnerName, $"returned without an answer to request {i} of a batch of {_count}; every index must be answered once.");
                 engine.Report(violation);
                 SetError(i, violation);
+            }
+        }
+        return isWhole;
+    }
+
+    /// <summary>The run failed and is over: the callers' memory it had reserved may be written by the next one.</summary>
+    public void GiveDestinationsBack()
+    {
+        for (var i = 0; i < _count; i++)
+        {
+            if (!IsAnswered(i))
+            {
+                _operations[i]!.ReleaseDestination();
             }
         }
     }

@@ -9,6 +9,9 @@ namespace MArk.Serving.Engine;
 /// </summary>
 internal sealed class FleetOperator : IAsyncDisposable
 {
+    private static readonly TimeSpan EndTimeout = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan Grace = TimeSpan.FromSeconds(5);
+
     private readonly FleetController _controller;
     private readonly IInstanceProvider _provider;
     private readonly IInstancePool _pool;
@@ -25,6 +28,8 @@ internal sealed class FleetOperator : IAsyncDisposable
     private readonly ITimer _planTimer;
     private readonly ITimer _wakeTimer;
     private volatile FleetStatus _status = new();
+    private volatile bool _isAwaited;
+    private int _isListing;
     private Task _loop = Task.CompletedTask;
     private Task _watch = Task.CompletedTask;
 
@@ -39,7 +44,7 @@ internal sealed class FleetOperator : IAsyncDisposable
         _time = time;
         _report = report;
         _sampleTimer = time.CreateTimer(_ => Post(Sense), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
-        _planTimer = time.CreateTimer(_ => Post(Plan), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _planTimer = time.CreateTimer(_ => OnPlanTimer(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         _wakeTimer = time.CreateTimer(_ => Post(_controller.OnWakeUp), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
@@ -47,15 +52,16 @@ internal sealed class FleetOperator : IAsyncDisposable
     /// <exception cref="ServingException">The model cannot be loaded, warmed up or measured on the first instance.</exception>
     public async Task StartAsync(CancellationToken cancellationToken)
     {
-        await AdoptAsync(cancellationToken).ConfigureAwait(false);
         _loop = Task.Run(LoopAsync, CancellationToken.None);
+        await ListAsync(cancellationToken).ConfigureAwait(false);
         _watch = Task.Run(WatchAsync, CancellationToken.None);
         var slot = _options.SampleInterval.Ticks;
         var untilSlotEnds = new TimeSpan(slot - (_time.GetUtcNow() - DateTimeOffset.UnixEpoch).Ticks % slot);
         // A timer rounds to milliseconds: a slot is taken when it has surely ended.
         _sampleTimer.Change(untilSlotEnds + TimeSpan.FromMilliseconds(2), _options.SampleInterval);
+        _isAwaited = _options.MinInstances > 0 && _options.StartTimeout > TimeSpan.Zero;
         _planTimer.Change(TimeSpan.Zero, _options.PlanInterval);
-        if (_options.MinInstances == 0 || _options.StartTimeout == TimeSpan.Zero)
+        if (!_isAwaited)
         {
             return;
         }
@@ -65,29 +71,39 @@ internal sealed class FleetOperator : IAsyncDisposable
         }
         catch (TimeoutException)
         {
+            _isAwaited = false;
             _report(new ServingException($"No instance of model '{_fleet}' was ready within Fleet:StartTimeout, {_options.StartTimeout}; the host starts without one."));
         }
     }
 
-    /// <summary>Drains and ends every machine.</summary>
-    /// <exception cref="ServingException">Not everything could be ended in time; names what is left.</exception>
-    public async Task StopAsync(TimeSpan timeout)
+    /// <summary>Drains and ends every machine; ends those that do not drain in time, and reports what is left then.</summary>
+    public async Task StopAsync(TimeSpan drainTimeout)
     {
         await _sampleTimer.DisposeAsync().ConfigureAwait(false);
         await _planTimer.DisposeAsync().ConfigureAwait(false);
         Post(_controller.OnStopping);
+        if (!await EndsWithinAsync(_stopped.Task, drainTimeout).ConfigureAwait(false))
+        {
+            Post(_controller.OnStopDeadline);
+            if (!await EndsWithinAsync(_stopped.Task, EndTimeout).ConfigureAwait(false))
+            {
+                _report(new ServingException($"Not every machine of fleet '{_fleet}' could be ended; look after: {string.Join(", ", _status.Machines)}."));
+            }
+        }
         try
         {
-            await _stopped.Task.WaitAsync(timeout, _time).ConfigureAwait(false);
+            await _calls.CancelAsync().ConfigureAwait(false);
         }
-        catch (TimeoutException)
+        catch (AggregateException e)
         {
-            _report(new ServingException($"Not every machine of fleet '{_fleet}' could be ended within {timeout}; look after: {string.Join(", ", _status.Machines)}."));
+            _report(new ServingException($"What the provider of fleet '{_fleet}' had registered with its token threw: {e.InnerExceptions[0].Message}", e));
         }
-        await _calls.CancelAsync().ConfigureAwait(false);
         _events.Writer.TryComplete();
         await _loop.ConfigureAwait(false);
-        await _watch.ConfigureAwait(false);
+        if (!await EndsWithinAsync(_watch, Grace).ConfigureAwait(false))
+        {
+            _report(new ServingException($"The watch over fleet '{_fleet}' does not heed its token; it is left behind."));
+        }
         await _wakeTimer.DisposeAsync().ConfigureAwait(false);
     }
 
@@ -105,16 +121,29 @@ internal sealed class FleetOperator : IAsyncDisposable
     /// <summary>What the fleet was after the last event.</summary>
     public FleetStatus Status => _status;
 
+    private async Task<bool> EndsWithinAsync(Task task, TimeSpan timeout)
+    {
+        try
+        {
+            await task.WaitAsync(timeout, _time).ConfigureAwait(false);
+            return true;
+        }
+        catch (TimeoutException)
+        {
+            return task.IsCompleted;
+        }
+    }
+
     private void Post(Action<DateTimeOffset> what) => _events.Writer.TryWrite(what);
 
     private async Task LoopAsync()
     {
         await foreach (var what in _events.Reader.ReadAllAsync().ConfigureAwait(false))
         {
-            what(_time.GetUtcNow());
+            Guard(() => what(_time.GetUtcNow()));
             while (_controller.TryTakeCommand(out var command))
             {
-                Execute(command);
+                Guard(() => Execute(command));
             }
             _pool.ExpectCapacity(_controller.NextReadyAt);
             _status = new FleetStatus
@@ -135,6 +164,26 @@ internal sealed class FleetOperator : IAsyncDisposable
                 _stopped.TrySetResult();
             }
         }
+    }
+
+    /// <summary>What goes wrong with one event, a provider's nonsense usually, must not end the loop.</summary>
+    private void Guard(Action what)
+    {
+        try
+        {
+            what();
+        }
+        catch (Exception e)
+        {
+            _report(new ServingException($"An event of fleet '{_fleet}' from {_provider.GetType().Name} could not be handled, and is left out: {e.Message}", e));
+        }
+    }
+
+    /// <summary>Each plan is made beside a list of what there is, so that news a watch has missed is made up for.</summary>
+    private void OnPlanTimer()
+    {
+        Post(Plan);
+        _ = ListAgainAsync();
     }
 
     private void Sense(DateTimeOffset now)
@@ -226,7 +275,7 @@ internal sealed class FleetOperator : IAsyncDisposable
         catch (Exception e)
         {
             var error = e as ServingException ?? new ServingException($"Model '{_fleet}' could not be connected on machine '{machine.Id}': {e.Message}", e);
-            if (!_firstReady.TrySetException(error))
+            if (!_isAwaited || !_firstReady.TrySetException(error))
             {
                 Report(error);
             }
@@ -248,14 +297,34 @@ internal sealed class FleetOperator : IAsyncDisposable
         }
     }
 
-    private async Task AdoptAsync(CancellationToken cancellationToken)
+    private async Task ListAsync(CancellationToken cancellationToken)
     {
         var asked = _time.GetUtcNow();
         var listed = await _provider.ListAsync(_fleet, cancellationToken).ConfigureAwait(false);
         Post(now => _controller.OnListed(now, asked, listed));
     }
 
-    /// <summary>Passes the provider's news on. A watch that breaks is begun again, after a list of what may have been missed.</summary>
+    private async Task ListAgainAsync()
+    {
+        if (Interlocked.Exchange(ref _isListing, 1) == 1)
+        {
+            return;
+        }
+        try
+        {
+            await ListAsync(_calls.Token).ConfigureAwait(false);
+        }
+        catch (Exception e)
+        {
+            Report(new ServingException($"The machines of fleet '{_fleet}' could not be listed; it is tried again: {e.Message}", e));
+        }
+        finally
+        {
+            Volatile.Write(ref _isListing, 0);
+        }
+    }
+
+    /// <summary>Passes the provider's news on. A watch that breaks is begun again; what it misses, the next list tells.</summary>
     private async Task WatchAsync()
     {
         while (!_calls.IsCancellationRequested)
@@ -266,25 +335,13 @@ internal sealed class FleetOperator : IAsyncDisposable
                 {
                     Post(now => _controller.OnInstanceChanged(now, change));
                 }
+                await Task.Delay(_options.SampleInterval, _time, _calls.Token).ConfigureAwait(false);
             }
             catch (Exception e)
             {
                 Report(new ServingException($"The watch over fleet '{_fleet}' broke; it is begun again: {e.Message}", e));
+                await Task.Delay(_options.SampleInterval, _time, _calls.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             }
-            await AdoptAgainAsync().ConfigureAwait(false);
-        }
-    }
-
-    private async Task AdoptAgainAsync()
-    {
-        try
-        {
-            await Task.Delay(_options.SampleInterval, _time, _calls.Token).ConfigureAwait(false);
-            await AdoptAsync(_calls.Token).ConfigureAwait(false);
-        }
-        catch (Exception e)
-        {
-            Report(new ServingException($"The machines of fleet '{_fleet}' could not be listed; it is tried again: {e.Message}", e));
         }
     }
 

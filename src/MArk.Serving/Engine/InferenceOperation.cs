@@ -64,12 +64,15 @@ internal sealed class InferenceOperation<TIn, TOut> : IValueTaskSource<TOut>, IV
         }
     }
 
-    /// <summary>Reserves the caller's memory for an answer: from here only that answer ends the call.</summary>
+    /// <summary>Reserves the caller's memory for the answer of one run: from here only an answer ends the call. A run that is thought lost may still write there, so the next one does not get it.</summary>
     public bool TryClaimDestination([MaybeNullWhen(false)] out TOut destination)
     {
         destination = Destination;
-        return HasDestination && Interlocked.CompareExchange(ref _state, Claimed, Waiting) is Waiting or Claimed;
+        return HasDestination && Interlocked.CompareExchange(ref _state, Claimed, Waiting) == Waiting;
     }
+
+    /// <summary>The run that had reserved the memory is over without an answer.</summary>
+    public void ReleaseDestination() => Interlocked.CompareExchange(ref _state, Waiting, Claimed);
 
     /// <summary>Ends the call, unless its caller has already gone.</summary>
     public bool TryEnd(in InferenceResult<TOut> result)

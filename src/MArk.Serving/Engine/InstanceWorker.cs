@@ -64,16 +64,18 @@ internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
         {
             while (_work.Reader.TryRead(out var work))
             {
-                using var activity = StartActivity(work);
+                var activity = StartActivity(work);
                 try
                 {
                     await _runner.RunAsync(work.Inputs, work, _stop.Token).ConfigureAwait(false);
                 }
                 catch (Exception e)
                 {
+                    Stop(activity);
                     _engine.OnBatchFailed(work, e);
                     continue;
                 }
+                Stop(activity);
                 _engine.OnBatchCompleted(work);
             }
         }
@@ -100,7 +102,7 @@ internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
             }
             while (_work.Reader.TryRead(out var work))
             {
-                using var activity = StartActivity(work);
+                var activity = StartActivity(work);
                 try
                 {
                     var run = _runner.RunAsync(work.Inputs, work, _stop.Token);
@@ -115,9 +117,11 @@ internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
                 }
                 catch (Exception e)
                 {
+                    Stop(activity);
                     _engine.OnBatchFailed(work, e);
                     continue;
                 }
+                Stop(activity);
                 _engine.OnBatchCompleted(work);
             }
         }
@@ -125,8 +129,29 @@ internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
 
     private Activity? StartActivity(BatchWork<TIn, TOut> work)
     {
-        var activity = ServingInstruments.Activities.StartActivity("mark.serving.batch");
-        activity?.SetTag("mark.model", _engine.ModelName).SetTag("mark.instance", InstanceId).SetTag("mark.batch.size", work.Count);
-        return activity;
+        try
+        {
+            var activity = ServingInstruments.Activities.StartActivity("mark.serving.batch");
+            return activity?.SetTag("mark.model", _engine.ModelName).SetTag("mark.instance", InstanceId).SetTag("mark.batch.size", work.Count);
+        }
+        catch (Exception e)
+        {
+            ReportListener(e);
+            return null;
+        }
     }
+
+    private void Stop(Activity? activity)
+    {
+        try
+        {
+            activity?.Dispose();
+        }
+        catch (Exception e)
+        {
+            ReportListener(e);
+        }
+    }
+
+    private void ReportListener(Exception e) => _engine.Report(new ServingException($"A listener to the activity source {ServingInstruments.Name} threw: {e.Message}", e));
 }

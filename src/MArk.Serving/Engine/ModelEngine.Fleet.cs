@@ -20,13 +20,6 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
 
     void IInstancePool.Drain(string instanceId)
     {
-        if (_hardStop.IsCancellationRequested)
-        {
-            // The time to finish is over: a runner that does not heed its token must not keep its machine.
-            ((IInstancePool)this).Lose(instanceId);
-            _fleet!.OnDrained(instanceId);
-            return;
-        }
         InstanceWorker<TIn, TOut>? worker = null;
         Tell(now =>
         {
@@ -101,7 +94,10 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
         DispatchedBatch[] running = [.. _scheduler.RunningOn(id)];
         foreach (var batch in running)
         {
-            ((BatchWork<TIn, TOut>)batch.Tag!).Close();
+            var work = (BatchWork<TIn, TOut>)batch.Tag!;
+            work.Close();
+            _counters.Count(work, batch);
+            ReleaseAnswered(batch, work);
         }
         _scheduler.OnInstanceLost(now, id, (batch, index) => ((BatchWork<TIn, TOut>)batch.Tag!).IsAnswered(index));
         foreach (var batch in running)
@@ -159,11 +155,21 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
         }
         var worker = new InstanceWorker<TIn, TOut>(this, Interlocked.Increment(ref _nextInstance), descriptor.Id, runner, _hardStop.Token);
         worker.Start();
+        var isTaken = false;
         Tell(now =>
         {
-            _workers.Add(worker.Id, worker);
-            _scheduler.OnInstanceReady(now, worker.Id, offering, worker.MaxBatchSize, worker.Slots, profile);
+            isTaken = !_ended;
+            if (isTaken)
+            {
+                _workers.Add(worker.Id, worker);
+                _scheduler.OnInstanceReady(now, worker.Id, offering, worker.MaxBatchSize, worker.Slots, profile);
+            }
         });
+        if (!isTaken)
+        {
+            // It was connected too late: the model has stopped meanwhile.
+            await worker.StopAsync(hard: true).ConfigureAwait(false);
+        }
     }
 
     /// <summary>Runs a sample at every size before an instance takes requests, and measures the first instance of an offering doing so.</summary>
@@ -204,6 +210,6 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
                 $"Offering '{descriptor.OfferingName}' of model '{ModelName}' stands in for a device {descriptor.DeviceTimeScale} times slower, and there is nothing to measure the model with: call WithWarmUpInput or WithProfile.");
         }
         var device = profile.Scale(descriptor.DeviceTimeScale);
-        return (new DeviceTimeScaledRunner<TIn, TOut>(runner, device, _time), device.Clone());
+        return (new DeviceTimeScaledRunner<TIn, TOut>(runner, device, descriptor.DeviceTimeScale, _time), device.Clone());
     }
 }

@@ -3,7 +3,7 @@ namespace MArk.Serving.Engine;
 // Start, stop, instances and spillover.
 internal sealed partial class ModelEngine<TIn, TOut>
 {
-    private static readonly TimeSpan MinFleetStop = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan FleetDrainTimeout = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan HardStopGrace = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan QuoteRetry = TimeSpan.FromSeconds(1);
 
@@ -62,11 +62,15 @@ internal sealed partial class ModelEngine<TIn, TOut>
                 return;
             }
             Tell(now => _scheduler.OnStopping(now));
-            await DrainAsync(cancellationToken).ConfigureAwait(false);
-            _ended = true;
+            var isDrained = await DrainAsync(cancellationToken).ConfigureAwait(false);
+            lock (_gate)
+            {
+                _ended = true;
+            }
             if (_fleet is not null)
             {
-                await _fleet.StopAsync(_parts.Options.DrainTimeout > MinFleetStop ? _parts.Options.DrainTimeout : MinFleetStop).ConfigureAwait(false);
+                // What runs still, after the time to finish, must not keep its machine.
+                await _fleet.StopAsync(isDrained ? FleetDrainTimeout : TimeSpan.Zero).ConfigureAwait(false);
             }
             InstanceWorker<TIn, TOut>[] workers;
             lock (_gate)
@@ -117,30 +121,38 @@ internal sealed partial class ModelEngine<TIn, TOut>
     }
 
     /// <summary>Waits until all that was accepted has ended; at the drain deadline refuses what waits and gives up what runs.</summary>
-    private async Task DrainAsync(CancellationToken cancellationToken)
+    private async Task<bool> DrainAsync(CancellationToken cancellationToken)
     {
         try
         {
             await _drained.Task.WaitAsync(_parts.Options.DrainTimeout, _time, cancellationToken).ConfigureAwait(false);
-            return;
+            return true;
         }
         catch (Exception e) when (e is TimeoutException or OperationCanceledException)
         {
             // The drain is over its time: what follows ends the rest.
             Tell(now => _scheduler.OnDrainDeadline(now));
         }
-        await _hardStop.CancelAsync().ConfigureAwait(false);
+        try
+        {
+            await _hardStop.CancelAsync().ConfigureAwait(false);
+        }
+        catch (AggregateException e)
+        {
+            Report(new ServingException($"What a runner of model '{ModelName}' had registered with its token threw: {e.InnerExceptions[0].Message}", e));
+        }
         InferenceOperation<TIn, TOut>[] left;
         lock (_gate)
         {
             left = [.. _bySlot.OfType<InferenceOperation<TIn, TOut>>()];
             Array.Clear(_bySlot);
-            _counters.Rejected += left.Length;
         }
-        foreach (var operation in left)
+        var ended = left.Count(operation => operation.TryEnd(InferenceResult<TOut>.Failure(new InferenceRejectedException(ModelName, RejectionReason.Draining))));
+        lock (_gate)
         {
-            operation.TryEnd(InferenceResult<TOut>.Failure(new InferenceRejectedException(ModelName, RejectionReason.Draining)));
+            _counters.Rejected += ended;
         }
+        return false;
     }
 
     private void OnInstanceDrained(InstanceWorker<TIn, TOut> worker) => _ = ObserveAsync(EndAsync(worker));

@@ -11,7 +11,11 @@ namespace MArk.Serving.Engine;
 /// </summary>
 internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, IModelRuntime, IAsyncDisposable
 {
+    // The latest deadline: late enough for anybody, and times can be added to it.
+    private static readonly TimeSpan FarFuture = TimeSpan.MaxValue / 2;
+
     private const int MaxPooled = 4096;
+    private const double MaxTimerMs = 24 * 60 * 60 * 1000;
 
     [ThreadStatic]
     private static List<Effect<TIn, TOut>>? t_effects;
@@ -131,7 +135,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
             }
             var now = Now;
             var timeout = options.Timeout ?? _parts.Options.Slo;
-            var deadline = timeout > TimeSpan.MaxValue - now ? TimeSpan.MaxValue : now + timeout;
+            var deadline = timeout > FarFuture - now ? FarFuture : now + timeout;
             operation.Begin(input, destination, hasDestination, now, deadline);
             _counters.Offered++;
             _arrivals?.Add(Utc(now), 1);
@@ -229,8 +233,8 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
 
     public void OnBatchCompleted(BatchWork<TIn, TOut> work)
     {
-        work.FailUnanswered();
-        _instruments.Record(work);
+        var isWhole = work.FailUnanswered();
+        Record(work);
         List<Effect<TIn, TOut>>? effects = null;
         lock (_gate)
         {
@@ -241,7 +245,11 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
                 _scheduler.OnBatchCompleted(Now, dispatched);
                 effects = Collect(null);
                 work.Clear();
-                _spareWork.Push(work);
+                if (isWhole)
+                {
+                    // One that a runner may still answer is left to it, so that a late answer does not meet another batch.
+                    _spareWork.Push(work);
+                }
             }
         }
         Execute(effects);
@@ -257,6 +265,8 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
             {
                 _counters.Count(work, dispatched);
                 _counters.FailedBatches++;
+                ReleaseAnswered(dispatched, work);
+                work.GiveDestinationsBack();
                 _scheduler.OnBatchFailed(Now, dispatched, (_, index) => work.IsAnswered(index));
                 effects = Collect(error);
             }
@@ -298,7 +308,30 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         return new InferenceOperation<TIn, TOut>(this);
     }
 
-    public void Report(ServingException error) => _parts.Report(error);
+    public void Report(ServingException error)
+    {
+        try
+        {
+            _parts.Report(error);
+        }
+        catch (Exception e)
+        {
+            // The host's logger is broken: there is nobody left to tell, and serving goes on.
+            System.Diagnostics.Debug.WriteLine(e);
+        }
+    }
+
+    private void Record(BatchWork<TIn, TOut> work)
+    {
+        try
+        {
+            _instruments.Record(work);
+        }
+        catch (Exception e)
+        {
+            Report(new ServingException($"A listener to the meter {ServingInstruments.Name} threw: {e.Message}", e));
+        }
+    }
 
     private void OnTimer()
     {
@@ -332,6 +365,17 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         foreach (var slot in batch.Slots)
         {
             _bySlot[slot] = null;
+        }
+    }
+
+    private void ReleaseAnswered(DispatchedBatch batch, BatchWork<TIn, TOut> work)
+    {
+        for (var i = 0; i < batch.Count; i++)
+        {
+            if (work.IsAnswered(i))
+            {
+                _bySlot[batch.Slots[i]] = null;
+            }
         }
     }
 
@@ -477,7 +521,8 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
                 at = _armedAt = _wakeAt;
             }
             var due = at - Now;
-            _timer.Change(due > TimeSpan.Zero ? TimeSpan.FromMilliseconds(Math.Ceiling(due.TotalMilliseconds)) : TimeSpan.Zero, Timeout.InfiniteTimeSpan);
+            // A timer takes 49 days at most; one that fires early is armed again.
+            _timer.Change(TimeSpan.FromMilliseconds(Math.Clamp(Math.Ceiling(due.TotalMilliseconds), 0, MaxTimerMs)), Timeout.InfiniteTimeSpan);
         }
     }
 

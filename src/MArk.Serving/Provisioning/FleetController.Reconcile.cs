@@ -76,17 +76,17 @@ internal sealed partial class FleetController
         return _plan.Step(0).ToArray();
     }
 
-    /// <summary>The cheapest offering, while none is measured.</summary>
+    /// <summary>The cheapest offering that is not measured, while none that is can keep the objective.</summary>
     private int? Unmeasured()
     {
         int? cheapest = null;
         for (var i = 0; i < _offerings.Count; i++)
         {
-            if (!double.IsNaN(_capacity[i]))
+            if (_capacity[i] > 0 && !_isStopped[i])
             {
                 return null;
             }
-            if (!_isStopped[i] && (cheapest is not { } best || _offerings[i].PricePerHour < _offerings[best].PricePerHour))
+            if (double.IsNaN(_capacity[i]) && !_isStopped[i] && (cheapest is not { } best || _offerings[i].PricePerHour < _offerings[best].PricePerHour))
             {
                 cheapest = i;
             }

@@ -140,7 +140,12 @@ internal sealed partial class FleetController
         }
         foreach (var machine in _machines.Where(m => m.InstanceId is not null && m.AcceptedAt < asOf && !listed.Any(d => d.Id == m.InstanceId)).ToArray())
         {
-            Lose(now, machine);
+            // A list may miss a machine that lives, so it is ended, which does no harm to one that is gone.
+            if (machine.State != FleetMachineState.Terminating)
+            {
+                LoseIfConnected(machine);
+                Terminate(machine);
+            }
         }
     }
 
@@ -186,7 +191,7 @@ internal sealed partial class FleetController
                 Fault(new ServingException($"Machine '{descriptor.Id}' of fleet '{_settings.Fleet}' is of offering '{descriptor.OfferingName}', which is not configured; it is left alone. There are: {names}."));
                 return;
             }
-            _machines.Add(machine = new FleetMachine(descriptor.LaunchId, offering, now));
+            _machines.Add(machine = new FleetMachine(descriptor.LaunchId, offering, now) { IsAdopted = true });
         }
         if (machine.InstanceId is null)
         {
@@ -194,7 +199,7 @@ internal sealed partial class FleetController
             machine.AcceptedAt = now;
             machine.State = FleetMachineState.Pending;
             Launched++;
-            _ledger.OnLaunched(descriptor.Id, _offerings[machine.Offering], descriptor.BilledFrom);
+            _ledger.OnLaunched(descriptor.Id, _offerings[machine.Offering], descriptor.BilledFrom == default ? now : descriptor.BilledFrom);
         }
         if (descriptor.State == InstanceState.Terminated)
         {
@@ -217,12 +222,17 @@ internal sealed partial class FleetController
     {
         if (Find(instanceId) is not { State: FleetMachineState.Connecting } machine)
         {
+            // It went while the model was loaded on it.
+            _commands.Enqueue(new FleetCommand(FleetCommandKind.Lose) { InstanceId = instanceId });
             return;
         }
         machine.State = FleetMachineState.Ready;
         _launchFailures[machine.Offering] = 0;
         // What was declared gives way to what is measured; half the weight to each new launch.
-        _launchDelay[machine.Offering] = (_launchDelay[machine.Offering] + (now - machine.RequestedAt)) / 2;
+        if (!machine.IsAdopted)
+        {
+            _launchDelay[machine.Offering] = (_launchDelay[machine.Offering] + (now - machine.RequestedAt)) / 2;
+        }
         if (machine.IsUnwanted || _stopping)
         {
             LetGo(machine);
@@ -274,6 +284,20 @@ internal sealed partial class FleetController
         }
     }
 
+    /// <summary>The time to finish is over: what has a name is ended, whatever it still does.</summary>
+    public void OnStopDeadline(DateTimeOffset now)
+    {
+        _stopping = true;
+        foreach (var machine in _machines)
+        {
+            if (machine.InstanceId is not null && machine.State != FleetMachineState.Terminating)
+            {
+                LoseIfConnected(machine);
+                Terminate(machine);
+            }
+        }
+    }
+
     private int? IndexOf(string offeringName)
     {
         for (var i = 0; i < _offerings.Count; i++)
@@ -290,11 +314,16 @@ internal sealed partial class FleetController
 
     private void Lose(DateTimeOffset now, FleetMachine machine)
     {
+        LoseIfConnected(machine);
+        Forget(now, machine);
+    }
+
+    private void LoseIfConnected(FleetMachine machine)
+    {
         if (machine.State is FleetMachineState.Ready or FleetMachineState.Draining or FleetMachineState.Connecting)
         {
             _commands.Enqueue(new FleetCommand(FleetCommandKind.Lose) { InstanceId = machine.InstanceId });
         }
-        Forget(now, machine);
     }
 
     private void Forget(DateTimeOffset now, FleetMachine machine)

@@ -30,6 +30,9 @@ internal sealed class FleetMachine(string launchId, int offering, DateTimeOffset
 
     public DateTimeOffset RequestedAt { get; } = requestedAt;
 
+    /// <summary>It was there before this controller asked for it.</summary>
+    public bool IsAdopted { get; init; }
+
     public string? InstanceId { get; set; }
 
     /// <summary>When the provider named it.</summary>

@@ -66,7 +66,7 @@ internal sealed partial class ModelScheduler
             {
                 ahead += group.Class(c).Count;
             }
-            ahead += group.Class(ownClass).CountBefore(terms.Deadline + new TimeSpan(1));
+            ahead += group.Class(ownClass).CountBefore(terms.Deadline == TimeSpan.MaxValue ? terms.Deadline : terms.Deadline + new TimeSpan(1));
         }
         return ahead;
     }

@@ -11,6 +11,7 @@ internal sealed partial class ModelScheduler
         if (WaitingCount == 0 || (_strictCount == 0 && !AnyAccepts()))
         {
             // Nobody can take anything, and nobody has to be told in time that nobody will.
+            SayWhenDrained();
             return;
         }
         var hold = TimeSpan.MaxValue;
@@ -27,6 +28,7 @@ internal sealed partial class ModelScheduler
             }
         }
         Arm(now, hold);
+        SayWhenDrained();
     }
 
     private bool AnyAccepts()

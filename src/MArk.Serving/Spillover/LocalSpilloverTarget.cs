@@ -111,7 +111,7 @@ internal sealed class LocalSpilloverTarget<TIn, TOut>(
     }
 
     private IBatchRunner<TIn, TOut> Scaled(IBatchRunner<TIn, TOut> runner) =>
-        options.DeviceTimeScale > 1 ? new DeviceTimeScaledRunner<TIn, TOut>(runner, _device, time) : runner;
+        options.DeviceTimeScale > 1 ? new DeviceTimeScaledRunner<TIn, TOut>(runner, _device, options.DeviceTimeScale, time) : runner;
 
     private ValueTask<IBatchRunner<TIn, TOut>> ConnectAsync(CancellationToken cancellationToken) => factory.ConnectAsync(
         new InstanceDescriptor { Id = $"{modelName}-spillover", LaunchId = $"{modelName}-spillover", OfferingName = "local-spillover", State = InstanceState.Running, Threads = 1 },

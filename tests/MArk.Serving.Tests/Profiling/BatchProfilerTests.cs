@@ -60,9 +60,9 @@ public sealed class BatchProfilerTests
     {
         var answers = new List<int>();
         var runner = new DeviceTimeScaledRunner<int, int>(
-            new SteadyRunner(_time), LatencyProfile.Linear(TimeSpan.FromMilliseconds(400), TimeSpan.FromMilliseconds(100), 8), _time);
+            new SteadyRunner(_time), LatencyProfile.Linear(TimeSpan.FromMilliseconds(400), TimeSpan.FromMilliseconds(100), 8), 100, _time);
         var run = runner.RunAsync(new RequestBatch<int>(new[] { 7, 8 }), new ListSink(answers), CancellationToken.None).AsTask();
-        // The model itself took 6 ms of the device's 600.
+        // The model itself takes the last 6 ms of the 600 of the device.
         _time.Advance(TimeSpan.FromMilliseconds(593));
         Assert.False(run.IsCompleted);
         Assert.Empty(answers);

@@ -193,6 +193,57 @@ public sealed class FleetControllerTests
     }
 
     [Fact]
+    public void AMachineThatAListMissesIsEndedAndNotForgottenBeforeThat()
+    {
+        var world = World();
+        world.Tick(1);
+        var id = world.Serve();
+        world.Advance(1);
+        world.Controller.OnListed(world.Now, world.Now, []);
+        world.Tick(1);
+        Assert.Equal([id], world.Terminating);
+        Assert.DoesNotContain(id, world.Serving);
+        // It lives after all, and the next list has it: it is being ended all the same, and costs until then.
+        world.Advance(60);
+        world.List();
+        Assert.Equal(world.Bill(), world.Ledger.Summary(world.Now).InstanceCost);
+        world.Terminated(id);
+        Assert.Equal(world.Bill(), world.Ledger.Summary(world.Now).InstanceCost);
+    }
+
+    [Fact]
+    public void AMachineThatWentWhileItWasConnectedIsLostOnceItIs()
+    {
+        var world = World();
+        world.Tick(1);
+        var machine = world.Accept(world.Launching[0]);
+        world.Change(machine.Id, InstanceState.Running);
+        world.Vanish(machine.Id);
+        world.Connected(machine.Id);
+        Assert.Empty(world.Serving);
+        Assert.Equal(0, world.Controller.Ready);
+    }
+
+    [Fact]
+    public void AnAdoptedMachineTeachesNoLaunchDelayAndIsBilledFromNowWhereItsProviderDoesNotSay()
+    {
+        var world = World();
+        for (var i = 0; i < 5; i++)
+        {
+            world.Controller.OnInstanceChanged(world.Now, new InstanceDescriptor { Id = $"old-{i}", LaunchId = $"old-{i}", OfferingName = "a", State = InstanceState.Running });
+            world.Controller.OnConnected(world.Now.AddSeconds(1), $"old-{i}");
+        }
+        // 60 s are the least that is billed: 0.001 dollars a second.
+        Assert.Equal(5 * 0.060m, world.Ledger.Summary(world.Now).Total);
+        while (world.Controller.TryTakeCommand(out _))
+        {
+            // The world knows nothing of these machines.
+        }
+        world.Tick(6);
+        Assert.Equal(world.Now.AddSeconds(60), world.Controller.NextReadyAt);
+    }
+
+    [Fact]
     public void NewsOfAMachineThatIsGoneDoesNotBringItBack()
     {
         var world = World();

@@ -96,6 +96,12 @@ public sealed class FleetPropertyTests
         var world = Run(run.Max, run.Cap, run.Steps, adopt: true);
         world.Stop();
         Assert.DoesNotContain(world.Machines.Keys, id => world.Serving.Contains(id));
+        if (run.Cap == 0)
+        {
+            // The time to drain is over at once.
+            world.StopDeadline();
+            Assert.Empty(world.Serving.Concat(world.Draining).Concat(world.Connecting));
+        }
         for (var round = 0; round < 1000 && !world.Controller.IsStopped; round++)
         {
             if (world.Launching.Count > 0)

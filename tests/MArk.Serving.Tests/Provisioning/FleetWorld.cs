@@ -167,6 +167,12 @@ internal sealed class FleetWorld
         Carry();
     }
 
+    public void StopDeadline()
+    {
+        Controller.OnStopDeadline(Now);
+        Carry();
+    }
+
     /// <summary>A machine from launch to serving.</summary>
     public string Serve()
     {
