@@ -25,8 +25,8 @@ internal sealed record Setup
     public double DaySecondsPerSecond => TimeSpan.FromDays(1) / Duration;
 
     /// <summary>
-    /// A laptop stands in for a fleet of slower devices: the model really runs, then the instance stays busy until this many times as long has
-    /// passed. Chosen so that a full batch takes 37 % of the objective, whatever the machine.
+    /// A laptop stands in for a fleet of slower devices: the model really runs, and the instance is busy for this many times as long
+    /// as that takes. Chosen so that a full batch takes 37 % of the objective, whatever the machine.
     /// </summary>
     public double DeviceTimeScale => Math.Max(1, 0.37 * Slo / Measured.Mean(MaxBatchSize));
 

@@ -22,8 +22,8 @@ public sealed record LocalOffering
     public int MaxInstances { get; init; } = 1;
 
     /// <summary>
-    /// Makes an instance stand in for a device this many times slower: the model really runs, then the instance stays busy, without using
-    /// the processor, until the scaled time of its batch has passed. At least 1. Above 1 an instance holds no core.
+    /// Makes an instance stand in for a device this many times slower: the model really runs, and the instance is busy, otherwise
+    /// without using the processor, for the scaled time of its batch. At least 1. Above 1 an instance holds no core.
     /// </summary>
     public double DeviceTimeScale { get; init; } = 1;
 
