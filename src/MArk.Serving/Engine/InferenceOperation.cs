@@ -16,6 +16,7 @@ internal sealed class InferenceOperation<TIn, TOut> : IValueTaskSource<TOut>, IV
 
     private readonly ModelEngine<TIn, TOut> _engine;
     private ManualResetValueTaskSourceCore<InferenceResult<TOut>> _core = new() { RunContinuationsAsynchronously = true };
+    private InferenceOptions _options;
     private CancellationToken _cancellation;
     private CancellationTokenRegistration _registration;
     private int _state;
@@ -38,14 +39,27 @@ internal sealed class InferenceOperation<TIn, TOut> : IValueTaskSource<TOut>, IV
 
     public bool IsOf(ModelEngine<TIn, TOut> engine) => _engine == engine;
 
-    public void Begin(TIn input, TOut? destination, bool hasDestination, TimeSpan arrival, TimeSpan deadline)
+    /// <summary>The next of those that wait to be taken in.</summary>
+    public InferenceOperation<TIn, TOut>? Next { get; set; }
+
+    public ref readonly InferenceOptions Options => ref _options;
+
+    public long ShapeKey { get; private set; }
+
+    public void Prepare(TIn input, TOut? destination, bool hasDestination, long shapeKey, in InferenceOptions options)
     {
         Input = input;
         Destination = destination;
         HasDestination = hasDestination;
+        ShapeKey = shapeKey;
+        _options = options;
+        _state = Waiting;
+    }
+
+    public void Begin(TimeSpan arrival, TimeSpan deadline)
+    {
         Arrival = arrival;
         Deadline = deadline;
-        _state = Waiting;
     }
 
     /// <summary>Lets a token end the call. After the arrival, so that the canceller finds the request's name set.</summary>
@@ -114,6 +128,7 @@ internal sealed class InferenceOperation<TIn, TOut> : IValueTaskSource<TOut>, IV
         cancellation = _cancellation;
         Input = default!;
         Destination = default;
+        _options = default;
         if (cancellation.CanBeCanceled)
         {
             _registration.Dispose();

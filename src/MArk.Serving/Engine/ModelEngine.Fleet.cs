@@ -66,14 +66,18 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
                 samples.Add(sample);
             }
         }
+        TakeInArrivals();
     }
 
     double IInstancePool.CapacityOf(int offering)
     {
+        double capacity;
         lock (_gate)
         {
-            return _scheduler.CapacityOf(offering);
+            capacity = _scheduler.CapacityOf(offering);
         }
+        TakeInArrivals();
+        return capacity;
     }
 
     private InstanceWorker<TIn, TOut>? WorkerOf(string instanceId)
@@ -119,6 +123,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
         {
             _arrivals = new ArrivalCounter(options.SampleInterval, Utc(Now));
         }
+        TakeInArrivals();
         var controller = new FleetController(
             FleetSettings.Of(
                 ModelName, options, _parts.Seed, launchIdPrefix: FormattableString.Invariant($"{now.Ticks:x}-"),

@@ -67,6 +67,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
             {
                 _ended = true;
             }
+            TakeInArrivals();
             if (_fleet is not null)
             {
                 // What runs still, after the time to finish, must not keep its machine.
@@ -78,6 +79,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
                 workers = [.. _workers.Values];
                 _workers.Clear();
             }
+            TakeInArrivals();
             await StopAllAsync(workers).ConfigureAwait(false);
             await _timer.DisposeAsync().ConfigureAwait(false);
         }
@@ -147,11 +149,13 @@ internal sealed partial class ModelEngine<TIn, TOut>
             left = [.. _bySlot.OfType<InferenceOperation<TIn, TOut>>()];
             Array.Clear(_bySlot);
         }
+        TakeInArrivals();
         var ended = left.Count(operation => operation.TryEnd(InferenceResult<TOut>.Failure(new InferenceRejectedException(ModelName, RejectionReason.Draining))));
         lock (_gate)
         {
             _counters.Rejected += ended;
         }
+        TakeInArrivals();
         return false;
     }
 
@@ -236,6 +240,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
             effects = Collect(null);
         }
         Execute(effects);
+        TakeInArrivals();
     }
 
     private async Task ObserveAsync(Task task)

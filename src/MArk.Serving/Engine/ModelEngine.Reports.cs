@@ -31,6 +31,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IReportSource
                 snapshot.Fleet = snapshot.Fleet with { Ready = _workers.Count };
             }
         }
+        TakeInArrivals();
     }
 
     IReadOnlyDictionary<string, LatencyProfile> IReportSource.GetProfiles()
@@ -46,6 +47,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IReportSource
                 }
             }
         }
+        TakeInArrivals();
         return profiles;
     }
 }

@@ -45,6 +45,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
     private volatile bool _ended;
     private int _nextInstance;
     private int _pooled;
+    private InferenceOperation<TIn, TOut>? _inbox;     // arrivals that found the lock held, newest first
     private TimeSpan _startedAt;
     private readonly ServingInstruments _instruments;
 
@@ -123,34 +124,123 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         {
             return false;
         }
-        operation = cancellationToken.CanBeCanceled ? new InferenceOperation<TIn, TOut>(this) : TakeOperation();
-        List<Effect<TIn, TOut>>? effects;
-        var version = operation.Version;
-        lock (_gate)
-        {
-            if (!_started || _ended)
-            {
-                error = new InferenceRejectedException(ModelName, RejectionReason.Draining);
-                return false;
-            }
-            var now = Now;
-            var timeout = options.Timeout ?? _parts.Options.Slo;
-            var deadline = timeout > FarFuture - now ? FarFuture : now + timeout;
-            operation.Begin(input, destination, hasDestination, now, deadline);
-            _counters.Offered++;
-            _arrivals?.Add(Utc(now), 1);
-            operation.Id = _scheduler.OnArrival(now, new RequestTerms(
-                deadline, GroupOf(traits.ShapeKey, options.Key), options.Priority, options.WhenUnreachable ?? DefaultMode(options), options.Timeout is not null));
-            Hold(operation);
-            effects = Collect(null);
-        }
-        System.Diagnostics.Debug.Assert(version == operation.Version);
         if (cancellationToken.CanBeCanceled)
         {
-            operation.CancelWith(cancellationToken);
+            operation = new InferenceOperation<TIn, TOut>(this);
+            operation.Prepare(input, destination, hasDestination, traits.ShapeKey, options);
+            BeginCancellable(operation, cancellationToken);
         }
-        Execute(effects);
+        else
+        {
+            operation = TakeOperation();
+            operation.Prepare(input, destination, hasDestination, traits.ShapeKey, options);
+            Begin(operation);
+        }
         return true;
+    }
+
+    /// <summary>Whoever holds the lock takes in the arrivals of those that find it held, so that no caller waits for another.</summary>
+    private void Begin(InferenceOperation<TIn, TOut> operation)
+    {
+        if (_gate.TryEnter())
+        {
+            List<Effect<TIn, TOut>>? effects;
+            try
+            {
+                effects = Arrive(operation, Now, null);
+            }
+            finally
+            {
+                _gate.Exit();
+            }
+            Execute(effects);
+        }
+        else
+        {
+            InferenceOperation<TIn, TOut>? head;
+            do
+            {
+                head = Volatile.Read(ref _inbox);
+                operation.Next = head;
+            }
+            while (Interlocked.CompareExchange(ref _inbox, operation, head) != head);
+        }
+        TakeInArrivals();
+    }
+
+    private void BeginCancellable(InferenceOperation<TIn, TOut> operation, CancellationToken cancellationToken)
+    {
+        List<Effect<TIn, TOut>>? effects;
+        lock (_gate)
+        {
+            effects = Arrive(operation, Now, null);
+        }
+        operation.CancelWith(cancellationToken);
+        Execute(effects);
+        TakeInArrivals();
+    }
+
+    /// <summary>Called after the lock was released: an arrival that came while it was held must not be left behind.</summary>
+    private void TakeInArrivals()
+    {
+        // Between releasing the lock and looking here, and between leaving an arrival and trying the lock, nothing may be reordered.
+        Interlocked.MemoryBarrier();
+        while (Volatile.Read(ref _inbox) is not null && _gate.TryEnter())
+        {
+            List<Effect<TIn, TOut>>? effects;
+            try
+            {
+                effects = TakeInArrivalsUnderLock(null);
+            }
+            finally
+            {
+                _gate.Exit();
+            }
+            Execute(effects);
+        }
+    }
+
+    private List<Effect<TIn, TOut>>? TakeInArrivalsUnderLock(List<Effect<TIn, TOut>>? effects)
+    {
+        var newest = Interlocked.Exchange(ref _inbox, null);
+        if (newest is null)
+        {
+            return effects;
+        }
+        InferenceOperation<TIn, TOut>? oldest = null;
+        while (newest is not null)
+        {
+            (newest.Next, oldest, newest) = (oldest, newest, newest.Next);
+        }
+        var now = Now;
+        while (oldest is not null)
+        {
+            var operation = oldest;
+            oldest = operation.Next;
+            operation.Next = null;
+            effects = Arrive(operation, now, effects);
+        }
+        return effects;
+    }
+
+    private List<Effect<TIn, TOut>>? Arrive(InferenceOperation<TIn, TOut> operation, TimeSpan now, List<Effect<TIn, TOut>>? effects)
+    {
+        if (!_started || _ended)
+        {
+            effects ??= TakeEffects();
+            effects.Add(new(SchedulerCommandKind.Reject, operation, null, null) { Reason = RejectionReason.Draining });
+            return effects;
+        }
+        ref readonly var options = ref operation.Options;
+        var timeout = options.Timeout ?? _parts.Options.Slo;
+        var deadline = timeout > FarFuture - now ? FarFuture : now + timeout;
+        operation.Begin(now, deadline);
+        _counters.Offered++;
+        _arrivals?.Add(Utc(now), 1);
+        operation.Id = _scheduler.OnArrival(now, new RequestTerms(
+            deadline, GroupOf(operation.ShapeKey, options.Key), options.Priority, options.WhenUnreachable ?? DefaultMode(options), options.Timeout is not null));
+        Hold(operation);
+        return Collect(null, effects);
     }
 
     private bool TryAdmit(TIn input, in InferenceOptions options, out RequestTraits traits, out ServingException? error)
@@ -229,6 +319,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
             effects = Collect(null);
         }
         Execute(effects);
+        TakeInArrivals();
     }
 
     public void OnBatchCompleted(BatchWork<TIn, TOut> work)
@@ -238,12 +329,13 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         List<Effect<TIn, TOut>>? effects = null;
         lock (_gate)
         {
+            effects = TakeInArrivalsUnderLock(effects);
             if (work.Dispatched is { } dispatched && dispatched.Tag == work)
             {
                 Release(dispatched);
                 _counters.Count(work, dispatched);
                 _scheduler.OnBatchCompleted(Now, dispatched);
-                effects = Collect(null);
+                effects = Collect(null, effects);
                 work.Clear();
                 if (isWhole)
                 {
@@ -253,6 +345,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
             }
         }
         Execute(effects);
+        TakeInArrivals();
     }
 
     public void OnBatchFailed(BatchWork<TIn, TOut> work, Exception error)
@@ -272,6 +365,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
             }
         }
         Execute(effects);
+        TakeInArrivals();
     }
 
     /// <summary>Puts an operation whose caller has its answer back to use.</summary>
@@ -358,6 +452,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
             ArmTimer();
         }
         Execute(effects);
+        TakeInArrivals();
     }
 
     private void Release(DispatchedBatch batch)
@@ -380,13 +475,13 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
     }
 
     /// <summary>Turns commands, which name slots, into effects, which hold what the slots stand for; under the lock.</summary>
-    private List<Effect<TIn, TOut>>? Collect(Exception? failure)
+    private List<Effect<TIn, TOut>>? Collect(Exception? failure, List<Effect<TIn, TOut>>? effects = null)
     {
         if (_scheduler.Commands.IsEmpty)
         {
-            return null;
+            return effects;
         }
-        var effects = TakeEffects();
+        effects ??= TakeEffects();
         foreach (var command in _scheduler.Commands)
         {
             switch (command.Kind)
