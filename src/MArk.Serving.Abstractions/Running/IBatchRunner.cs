@@ -36,7 +36,8 @@ public interface IBatchRunnerFactory<TIn, TOut>
 /// <summary>What the scheduler must know of an input.</summary>
 /// <param name="ShapeKey">Inputs with different values never share a batch: derived from their shapes, for instance.</param>
 /// <param name="Weight">How much of an instance the input takes, in the model's own unit (items, tokens, pixels); at least 1.</param>
-public readonly record struct RequestTraits(long ShapeKey, int Weight)
+/// <param name="Bytes">How much memory the input holds while it waits, for the queue's bound by bytes; 0 where that does not matter.</param>
+public readonly record struct RequestTraits(long ShapeKey, int Weight, long Bytes = 0)
 {
     /// <summary>Every input may share a batch with every other; weight 1.</summary>
     public static RequestTraits Default => new(0, 1);

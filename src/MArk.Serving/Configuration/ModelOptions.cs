@@ -14,6 +14,12 @@ public sealed class ModelOptions
     /// <summary>The largest batch: 1 to 65536. Default 32.</summary>
     public int MaxBatchSize { get; set; } = 32;
 
+    /// <summary>
+    /// The most weight of a batch, in the unit of the model's weights (tokens, pixels): at least 1. A request that is heavier by itself is refused.
+    /// Default <see langword="null"/>: batches are limited by number alone.
+    /// </summary>
+    public int? MaxBatchWeight { get; set; }
+
     /// <summary>The most requests that wait at a time: 1 to 10 million. Default 10000.</summary>
     public int MaxQueueLength { get; set; } = 10_000;
 

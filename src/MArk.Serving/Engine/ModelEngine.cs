@@ -48,6 +48,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
     private InferenceOperation<TIn, TOut>? _inbox;     // arrivals that found the lock held, newest first
     private TimeSpan _startedAt;
     private readonly ServingInstruments _instruments;
+    private readonly RequestLimits _limits;
 
     public ModelEngine(EngineParts<TIn, TOut> parts)
     {
@@ -61,11 +62,13 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
             ModelName = parts.ModelName,
             Slo = parts.Options.Slo,
             MaxBatchSize = parts.Options.MaxBatchSize,
+            MaxBatchWeight = parts.Options.MaxBatchWeight ?? SchedulerSettings.NoWeightLimit,
             MaxQueueLength = parts.Options.MaxQueueLength,
             MaxRedeliveries = parts.Options.MaxRedeliveries,
             CreatePolicy = offering => parts.CreatePolicy(new BatchPolicySettings(
                 parts.ModelName, parts.OfferingName(offering), parts.Options.Slo, parts.Options.MaxBatchSize)),
         });
+        _limits = new RequestLimits(parts.Options);
         _instruments = new ServingInstruments(parts.Meter, this);
         _timer = _time.CreateTimer(static state => ((ModelEngine<TIn, TOut>)state!).OnTimer(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
@@ -127,13 +130,13 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         if (cancellationToken.CanBeCanceled)
         {
             operation = new InferenceOperation<TIn, TOut>(this);
-            operation.Prepare(input, destination, hasDestination, traits.ShapeKey, options);
+            operation.Prepare(input, destination, hasDestination, traits, options);
             BeginCancellable(operation, cancellationToken);
         }
         else
         {
             operation = TakeOperation();
-            operation.Prepare(input, destination, hasDestination, traits.ShapeKey, options);
+            operation.Prepare(input, destination, hasDestination, traits, options);
             Begin(operation);
         }
         return true;
@@ -238,7 +241,8 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         _counters.Offered++;
         _arrivals?.Add(Utc(now), 1);
         operation.Id = _scheduler.OnArrival(now, new RequestTerms(
-            deadline, GroupOf(operation.ShapeKey, options.Key), options.Priority, options.WhenUnreachable ?? DefaultMode(options), options.Timeout is not null));
+            deadline, GroupOf(operation.Traits.ShapeKey, options.Key), options.Priority, options.WhenUnreachable ?? DefaultMode(options), options.Timeout is not null,
+            operation.Traits.Weight));
         Hold(operation);
         return Collect(null, effects);
     }
@@ -263,9 +267,9 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         }
         try
         {
-            traits = _parts.RunnerFactory.Admit(input);
-            error = null;
-            return true;
+            traits = _parts.Traits(input);
+            error = _limits.Check(traits);
+            return error is null;
         }
         catch (Exception e)
         {

@@ -3,6 +3,8 @@ namespace MArk.Serving.Scheduling;
 // Who may wait, who is late, who is spilled, who is refused.
 internal sealed partial class ModelScheduler
 {
+    private const double WeightOfLast = 0.02;
+
     private SpilloverQuote? _quote;
     private TimeSpan _quoteExpires;
     private bool _quoteAsked;
@@ -19,6 +21,10 @@ internal sealed partial class ModelScheduler
 
     private void Admit(TimeSpan now, int slot, bool bounded = false)
     {
+        if (bounded && _isWeighed)
+        {
+            Weigh(_requests[slot].Terms.Weight);
+        }
         if (_drainIsOver)
         {
             Reject(slot, RejectionReason.Draining, null);
@@ -38,6 +44,13 @@ internal sealed partial class ModelScheduler
         {
             Enqueue(slot);
         }
+    }
+
+    /// <summary>A batch limited by weight is expected to hold as many requests as weigh as much as those that came of late.</summary>
+    private void Weigh(int weight)
+    {
+        _meanWeight = _meanWeight == 0 ? weight : _meanWeight + WeightOfLast * (weight - _meanWeight);
+        _forecast.LimitBatches((int)Math.Clamp(_settings.MaxBatchWeight / _meanWeight, 1, _settings.MaxBatchSize));
     }
 
     private bool IsReachable(TimeSpan now, int slot)
@@ -62,11 +75,12 @@ internal sealed partial class ModelScheduler
         var ownClass = RequestGroup.ClassOf(terms.Priority);
         foreach (var group in _groups)
         {
-            for (var c = 0; c < ownClass; c++)
+            foreach (var lane in group.Lanes)
             {
-                ahead += group.Class(c).Count;
+                ahead += lane.Class < ownClass ? lane.Queue.Count
+                    : lane.Class == ownClass ? lane.Queue.CountBefore(terms.Deadline == TimeSpan.MaxValue ? terms.Deadline : terms.Deadline + new TimeSpan(1))
+                    : 0;
             }
-            ahead += group.Class(ownClass).CountBefore(terms.Deadline == TimeSpan.MaxValue ? terms.Deadline : terms.Deadline + new TimeSpan(1));
         }
         return ahead;
     }
@@ -162,13 +176,13 @@ internal sealed partial class ModelScheduler
         for (var g = _groups.Count - 1; g >= 0; g--)
         {
             var group = _groups[g];
-            for (var c = 0; c < RequestGroup.Classes; c++)
+            foreach (var lane in group.Lanes)
             {
-                for (var i = 0; i < group.Class(c).Count;)
+                for (var i = 0; i < lane.Queue.Count;)
                 {
-                    var slot = group.Class(c).Slots[i];
+                    var slot = lane.Queue.Slots[i];
                     // Out of the queue first, so that a request does not count itself as being ahead.
-                    Dequeue(slot);
+                    Leave(slot);
                     if (IsReachable(now, slot))
                     {
                         Enqueue(slot);
@@ -180,6 +194,7 @@ internal sealed partial class ModelScheduler
                     }
                 }
             }
+            DropIfEmpty(group);
         }
     }
 
@@ -190,15 +205,16 @@ internal sealed partial class ModelScheduler
         for (var g = _groups.Count - 1; g >= 0; g--)
         {
             var group = _groups[g];
-            for (var c = 0; c < RequestGroup.Classes; c++)
+            foreach (var lane in group.Lanes)
             {
-                while (group.Class(c).Count > 0 && group.Class(c).Deadlines[0] < first)
+                while (lane.Queue.Count > 0 && lane.Queue.Deadlines[0] < first)
                 {
-                    var slot = group.Class(c).Slots[0];
-                    Dequeue(slot);
+                    var slot = lane.Queue.Slots[0];
+                    Leave(slot);
                     HandleUnreachable(now, slot);
                 }
             }
+            DropIfEmpty(group);
         }
     }
 
@@ -220,7 +236,7 @@ internal sealed partial class ModelScheduler
     {
         ref var request = ref _requests[slot];
         request.Place = RequestPlace.Queued;
-        GroupOf(request.Terms.Group).Class(RequestGroup.ClassOf(request.Terms.Priority)).Add(slot);
+        GroupOf(request.Terms.Group).LaneOf(request.Terms).Queue.Add(slot);
         _inTimeCount++;
         if (request.Terms.WhenUnreachable != WhenUnreachable.ServeLate)
         {
@@ -228,14 +244,17 @@ internal sealed partial class ModelScheduler
         }
     }
 
-    private void Dequeue(int slot)
+    /// <summary>Takes a request out of its queue; its group, if that is empty now, is still to be dropped.</summary>
+    private RequestGroup Leave(int slot)
     {
         ref var request = ref _requests[slot];
         var group = _groupById[request.Terms.Group];
-        group.Class(RequestGroup.ClassOf(request.Terms.Priority)).Remove(slot);
+        group.LaneOf(request.Terms).Queue.Remove(slot);
         LeaveInTime(in request.Terms);
-        DropIfEmpty(group);
+        return group;
     }
+
+    private void Dequeue(int slot) => DropIfEmpty(Leave(slot));
 
     private void LeaveInTime(in RequestTerms terms)
     {
@@ -246,13 +265,15 @@ internal sealed partial class ModelScheduler
         }
     }
 
-    private void DequeueLate(int slot)
+    private RequestGroup LeaveLate(int slot)
     {
         var group = _groupById[_requests[slot].Terms.Group];
         group.Late.Remove(slot);
         _lateCount--;
-        DropIfEmpty(group);
+        return group;
     }
+
+    private void DequeueLate(int slot) => DropIfEmpty(LeaveLate(slot));
 
     private RequestGroup GroupOf(int id)
     {

@@ -16,6 +16,7 @@ internal sealed partial class ModelScheduler
     private readonly Queue<RetryBatch> _retries = new();
     private readonly Stack<DispatchedBatch> _spareBatches = [];
     private readonly CompletionForecast _forecast;
+    private readonly CandidateList _candidates;
     private readonly ArrivalRateWindow _arrivalRate;
     private SchedulerCommand[] _commands = new SchedulerCommand[32];
     private int _commandCount;
@@ -26,6 +27,8 @@ internal sealed partial class ModelScheduler
     private int _retryCount;
     private int _strictCount;       // in-time requests that are judged on time: those to be spilled or rejected
     private int _spilledCount;
+    private readonly bool _isWeighed;   // whether batches are limited by weight
+    private double _meanWeight;         // of recent arrivals
     private bool _stopping;
     private bool _drainIsOver;
     private bool _drainedSaid;
@@ -34,6 +37,8 @@ internal sealed partial class ModelScheduler
     {
         _settings = settings;
         _forecast = new CompletionForecast(_instances, settings.MaxBatchSize);
+        _candidates = new CandidateList(_requests, settings.MaxBatchWeight);
+        _isWeighed = settings.MaxBatchWeight != SchedulerSettings.NoWeightLimit;
         var window = TimeSpan.FromTicks(Math.Clamp(settings.Slo.Ticks * 5, TimeSpan.TicksPerSecond / 10, TimeSpan.TicksPerSecond * 5));
         _arrivalRate = new ArrivalRateWindow(window);
     }
@@ -342,21 +347,22 @@ internal sealed partial class ModelScheduler
         for (var g = _groups.Count - 1; g >= 0; g--)
         {
             var group = _groups[g];
-            for (var c = 0; c < RequestGroup.Classes; c++)
+            foreach (var lane in group.Lanes)
             {
-                while (group.Class(c).Count > 0)
+                while (lane.Queue.Count > 0)
                 {
-                    var slot = group.Class(c).Slots[0];
-                    Dequeue(slot);
+                    var slot = lane.Queue.Slots[0];
+                    Leave(slot);
                     Reject(slot, RejectionReason.Draining, null);
                 }
             }
             while (group.Late.Count > 0)
             {
                 var slot = group.Late.Slots[0];
-                DequeueLate(slot);
+                LeaveLate(slot);
                 Reject(slot, RejectionReason.Draining, null);
             }
+            DropIfEmpty(group);
         }
         SayWhenDrained();
     }

@@ -3,12 +3,17 @@ namespace MArk.Serving.Scheduling;
 /// <summary>What a scheduler is made for.</summary>
 internal sealed record SchedulerSettings
 {
+    public const int NoWeightLimit = int.MaxValue;
+
     public required string ModelName { get; init; }
 
     public required TimeSpan Slo { get; init; }
 
     /// <summary>The largest batch allowed; an instance may allow less.</summary>
     public required int MaxBatchSize { get; init; }
+
+    /// <summary>The most weight a batch may have; no limit by default. The driver refuses a request that is heavier by itself.</summary>
+    public int MaxBatchWeight { get; init; } = NoWeightLimit;
 
     /// <summary>The most requests that wait at a time.</summary>
     public required int MaxQueueLength { get; init; }

@@ -273,12 +273,37 @@ public sealed class ModelEngineTests
     [InlineData("Slo", "00:00:00", "MArk:Models:m:Slo is 00:00:00; accepted: more than 00:00:00, at most 1.00:00:00.")]
     [InlineData("ServiceLevel", "1", "MArk:Models:m:ServiceLevel is 1; accepted: more than 0, less than 1.")]
     [InlineData("MaxBatchSize", "0", "MArk:Models:m:MaxBatchSize is 0; accepted: 1 to 65536.")]
+    [InlineData("MaxBatchWeight", "0", "MArk:Models:m:MaxBatchWeight is 0; accepted: 1 to 2147483647, or nothing for no limit.")]
     [InlineData("MaxQueueLength", "-1", "MArk:Models:m:MaxQueueLength is -1; accepted: 1 to 10000000.")]
     public async Task ABadSettingFailsTheStartAndIsNamed(string key, string value, string message)
     {
         var error = await Assert.ThrowsAsync<OptionsValidationException>(() => ServingHost.StartAsync(
             m => m.UseBatchFunction(Double), new() { [$"MArk:Models:m:{key}"] = value }));
         Assert.Contains(message, error.Message);
+    }
+
+    [Fact]
+    public async Task ABatchIsLimitedByTheWeightOfItsInputs()
+    {
+        var doubler = new GatedDoubler();
+        await using var host = await ServingHost.StartAsync(m => m.UseBatchFunction(doubler.RunAsync).WithWeight(i => i).WithOptions(o => o.MaxBatchWeight = 100));
+        var first = host.Client.InferAsync(1, Patient).AsTask();
+        await doubler.Entered.WaitAsync();
+        var rest = new[] { 60, 40, 50, 51, 49 }.Select(i => host.Client.InferAsync(i, Patient).AsTask()).ToArray();
+        doubler.Open();
+        await Task.WhenAll([first, .. rest]);
+        Assert.Equal([[1], [60, 40], [50], [51, 49]], doubler.Batches);
+    }
+
+    [Theory]
+    [InlineData(101)]
+    [InlineData(0)]
+    public async Task ARequestHeavierThanABatchMayBeIsRefusedNamingWeightAndLimit(int weight)
+    {
+        await using var host = await ServingHost.StartAsync(m => m.UseBatchFunction(Double).WithWeight(i => i), new() { ["MArk:Models:m:MaxBatchWeight"] = "100" });
+        var error = await Assert.ThrowsAsync<InvalidInputException>(async () => await host.Client.InferAsync(weight));
+        Assert.Equal($"Input 'weight': it is {weight}; accepted: 1 to 100 (MaxBatchWeight).", error.Message);
+        Assert.Equal(200, await host.Client.InferAsync(100));
     }
 
     [Fact]

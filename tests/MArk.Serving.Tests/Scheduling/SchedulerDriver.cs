@@ -26,8 +26,9 @@ internal sealed class SchedulerDriver
     private readonly Dictionary<DispatchedBatch, Caller[]> _running = [];
     private int _nextInstance;
 
-    public SchedulerDriver(IBatchPolicy? policy = null, int maxBatch = 4, int maxQueue = 16, double sloMs = 100)
+    public SchedulerDriver(IBatchPolicy? policy = null, int maxBatch = 4, int maxQueue = 16, double sloMs = 100, int? maxWeight = null)
     {
+        MaxWeight = maxWeight ?? SchedulerSettings.NoWeightLimit;
         MaxBatch = maxBatch;
         MaxQueue = maxQueue;
         Slo = TimeSpan.FromMilliseconds(sloMs);
@@ -36,6 +37,7 @@ internal sealed class SchedulerDriver
             ModelName = "m",
             Slo = Slo,
             MaxBatchSize = maxBatch,
+            MaxBatchWeight = MaxWeight,
             MaxQueueLength = maxQueue,
             CreatePolicy = _ => policy ?? new MArk.Serving.Batching.SloAwareBatchPolicy(),
         });
@@ -43,6 +45,7 @@ internal sealed class SchedulerDriver
 
     public int MaxBatch { get; }
     public int MaxQueue { get; }
+    public int MaxWeight { get; }
     public TimeSpan Slo { get; }
     public ModelScheduler Scheduler { get; }
     public TimeSpan Now { get; private set; }
@@ -71,9 +74,11 @@ internal sealed class SchedulerDriver
         Now = to;
     }
 
-    public Caller Arrive(double? timeoutMs = null, WhenUnreachable mode = WhenUnreachable.ServeLate, int group = 0, RequestPriority priority = RequestPriority.Normal, bool poison = false)
+    public Caller Arrive(
+        double? timeoutMs = null, WhenUnreachable mode = WhenUnreachable.ServeLate, int group = 0, RequestPriority priority = RequestPriority.Normal, bool poison = false,
+        int weight = 1)
     {
-        var terms = new RequestTerms(Now + (timeoutMs is { } t ? Ms(t) : Slo), group, priority, mode, timeoutMs is not null);
+        var terms = new RequestTerms(Now + (timeoutMs is { } t ? Ms(t) : Slo), group, priority, mode, timeoutMs is not null, weight);
         var caller = new Caller(Callers.Count, terms, poison);
         Callers.Add(caller);
         caller.Id = Scheduler.OnArrival(Now, terms);
@@ -293,6 +298,7 @@ internal sealed class SchedulerDriver
         var callers = batch.Slots.ToArray().Select(s => _bySlot[s]).ToArray();
         Assert.True(_running.TryAdd(batch, callers), "a batch that runs was dispatched again");
         Assert.InRange(batch.Count, 1, Math.Min(MaxBatch, batch.Instance.MaxBatchSize));
+        Assert.True(MaxWeight == SchedulerSettings.NoWeightLimit || callers.Sum(c => (long)c.Terms.Weight) <= MaxWeight, "a batch is too heavy");
         Assert.Contains(batch.Instance.Id, Instances);
         Assert.True(Running.Count(b => b.Instance == batch.Instance && !b.SlotFreed) <= batch.Instance.Slots, "more batches than slots");
         Assert.Equal(callers.Length, callers.Distinct().Count());
