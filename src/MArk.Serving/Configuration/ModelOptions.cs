@@ -23,6 +23,12 @@ public sealed class ModelOptions
     /// <summary>The most requests that wait at a time: 1 to 10 million. Default 10000.</summary>
     public int MaxQueueLength { get; set; } = 10_000;
 
+    /// <summary>
+    /// The most bytes that the inputs of waiting requests hold, where the runner or <c>WithSize</c> tells how many: 1 to 2^60. A request that is larger by itself is
+    /// refused. Default 1 GiB.
+    /// </summary>
+    public long MaxQueueBytes { get; set; } = 1L << 30;
+
     /// <summary>How many instances may die under a request before it fails: 0 to 100. Default 2.</summary>
     public int MaxRedeliveries { get; set; } = 2;
 

@@ -42,6 +42,8 @@ internal sealed class Snapshot
 
     public int Waiting { get; set; }
 
+    public long WaitingBytes { get; set; }
+
     public LatencyHistogram Latency { get; } = new();
 
     public FleetStatus Fleet { get; set; } = new();

@@ -60,6 +60,7 @@ internal sealed class ModelMonitor(IReportSource source, TimeProvider time) : IM
             P50 = latency.Quantile(0.5),
             P99 = latency.Quantile(0.99),
             Waiting = now.Waiting,
+            WaitingBytes = now.WaitingBytes,
             Offered = now.Offered,
             Succeeded = now.Succeeded,
             InTime = now.InTime,

@@ -41,6 +41,9 @@ public sealed record ModelReport
     /// <summary>Requests that wait now.</summary>
     public required int Waiting { get; init; }
 
+    /// <summary>The bytes that the inputs of waiting requests hold, as far as the runner or <c>WithSize</c> tells.</summary>
+    public required long WaitingBytes { get; init; }
+
     /// <summary>Requests that arrived since the start, those that wait or run included.</summary>
     public required long Offered { get; init; }
 

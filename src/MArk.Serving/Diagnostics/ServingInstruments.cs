@@ -28,6 +28,7 @@ internal sealed class ServingInstruments
             "mark.serving.batch.size", "{request}", "Requests of a batch that ran.", tags: null, new InstrumentAdvice<int> { HistogramBucketBoundaries = Sizes });
         meter.CreateObservableCounter("mark.serving.requests", () => Requests(source), "{request}", "Requests that have ended, by outcome.");
         meter.CreateObservableGauge("mark.serving.queue.length", () => Measure(source, s => s.Waiting), "{request}", "Requests that wait.");
+        meter.CreateObservableGauge("mark.serving.queue.bytes", () => Measure(source, s => s.WaitingBytes), "By", "Bytes that the inputs of waiting requests hold.");
         meter.CreateObservableGauge("mark.serving.instances", () => Instances(source), "{instance}", "Instances, by state.");
         meter.CreateObservableCounter("mark.serving.cost", () => Cost(source), "USD", "What it cost, by kind.");
     }

@@ -150,7 +150,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
             Array.Clear(_bySlot);
         }
         TakeInArrivals();
-        var ended = left.Count(operation => operation.TryEnd(InferenceResult<TOut>.Failure(new InferenceRejectedException(ModelName, RejectionReason.Draining))));
+        var ended = left.Count(operation => operation.TryEnd(InferenceResult<TOut>.Rejection(ModelName, RejectionReason.Draining)));
         lock (_gate)
         {
             _counters.Rejected += ended;

@@ -25,6 +25,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IReportSource
             snapshot.Batches = _counters.Batches;
             snapshot.BatchedRequests = _counters.BatchedRequests;
             snapshot.Waiting = _scheduler.WaitingCount;
+            snapshot.WaitingBytes = _scheduler.WaitingBytes;
             _counters.Latency.CopyTo(snapshot.Latency);
             if (_fleet is null)
             {

@@ -64,6 +64,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
             MaxBatchSize = parts.Options.MaxBatchSize,
             MaxBatchWeight = parts.Options.MaxBatchWeight ?? SchedulerSettings.NoWeightLimit,
             MaxQueueLength = parts.Options.MaxQueueLength,
+            MaxQueueBytes = parts.Options.MaxQueueBytes,
             MaxRedeliveries = parts.Options.MaxRedeliveries,
             CreatePolicy = offering => parts.CreatePolicy(new BatchPolicySettings(
                 parts.ModelName, parts.OfferingName(offering), parts.Options.Slo, parts.Options.MaxBatchSize)),
@@ -242,7 +243,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         _arrivals?.Add(Utc(now), 1);
         operation.Id = _scheduler.OnArrival(now, new RequestTerms(
             deadline, GroupOf(operation.Traits.ShapeKey, options.Key), options.Priority, options.WhenUnreachable ?? DefaultMode(options), options.Timeout is not null,
-            operation.Traits.Weight));
+            operation.Traits.Weight, operation.Traits.Bytes));
         Hold(operation);
         return Collect(null, effects);
     }
@@ -575,7 +576,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
                     _ = SpillAsync(effect.Operation!, effect.Slot);
                     break;
                 case SchedulerCommandKind.Reject:
-                    effect.Operation?.TryEnd(InferenceResult<TOut>.Failure(new InferenceRejectedException(ModelName, effect.Reason, effect.RetryAfter)));
+                    effect.Operation?.TryEnd(InferenceResult<TOut>.Rejection(ModelName, effect.Reason, effect.RetryAfter));
                     break;
                 case SchedulerCommandKind.Fail:
                     effect.Operation?.TryEnd(InferenceResult<TOut>.Failure(effect.Error!));

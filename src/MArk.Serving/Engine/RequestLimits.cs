@@ -14,6 +14,10 @@ internal sealed class RequestLimits(ModelOptions options)
         {
             return new InvalidInputException("weight", FormattableString.Invariant($"it is {traits.Weight}; accepted: 1 to {_maxWeight} (MaxBatchWeight)."));
         }
+        if (traits.Bytes < 0 || traits.Bytes > options.MaxQueueBytes)
+        {
+            return new InvalidInputException("size", FormattableString.Invariant($"it is {traits.Bytes} bytes; accepted: 0 to {options.MaxQueueBytes} (MaxQueueBytes)."));
+        }
         return null;
     }
 }

@@ -33,7 +33,7 @@ internal sealed partial class ModelScheduler
         {
             HandleUnreachable(now, slot, bounded);
         }
-        else if (bounded && !HasRoom(now))
+        else if (bounded && !HasRoom(now, _requests[slot].Terms))
         {
             if (!TrySpill(now, slot))
             {
@@ -98,7 +98,7 @@ internal sealed partial class ModelScheduler
             var none = _forecast.Finish(now, 0, 0, out _) == TimeSpan.MaxValue && _capacityExpectedAt == TimeSpan.MaxValue;
             Reject(slot, none ? RejectionReason.NoCapacity : RejectionReason.DeadlineUnreachable, RetryAfter(now));
         }
-        else if (bounded && !HasRoom(now))
+        else if (bounded && !HasRoom(now, _requests[slot].Terms))
         {
             Reject(slot, RejectionReason.QueueFull, RetryAfter(now));
         }
@@ -107,6 +107,8 @@ internal sealed partial class ModelScheduler
             request.Place = RequestPlace.Late;
             GroupOf(request.Terms.Group).Late.Add(slot);
             _lateCount++;
+            _lateBytes += request.Terms.Bytes;
+            _waitingBytes += request.Terms.Bytes;
         }
     }
 
@@ -143,31 +145,53 @@ internal sealed partial class ModelScheduler
         return _quoteUsed < quote.WarmConcurrency ? quote.Warm.P95 : quote.Cold.P95;
     }
 
-    /// <summary>Whether one more may wait. The first to leave a full queue is a request that is late anyway.</summary>
-    private bool HasRoom(TimeSpan now)
+    /// <summary>Whether one more may wait. The first to leave a full queue are requests that are late anyway.</summary>
+    private bool HasRoom(TimeSpan now, in RequestTerms terms)
     {
-        if (WaitingCount < _settings.MaxQueueLength)
-        {
-            return true;
-        }
-        if (FirstLate() is not { } group)
+        if (WaitingCount - _lateCount >= _settings.MaxQueueLength || terms.Bytes > _settings.MaxQueueBytes - (_waitingBytes - _lateBytes))
         {
             return false;
         }
-        var slot = group.Late.Slots[0];
-        DequeueLate(slot);
-        Reject(slot, RejectionReason.QueueFull, RetryAfter(now));
+        while (WaitingCount >= _settings.MaxQueueLength || terms.Bytes > _settings.MaxQueueBytes - _waitingBytes)
+        {
+            var slot = FirstLate()!.Late.Slots[0];
+            DequeueLate(slot);
+            Reject(slot, RejectionReason.QueueFull, RetryAfter(now));
+        }
         return true;
     }
 
+    /// <summary>
+    /// When such a request can expect to be taken: when all that wait in time are expected to have started. Nothing only where no instance serves and
+    /// none is on its way; never zero, since whoever is told to come back at once would find things as they are.
+    /// </summary>
     private TimeSpan? RetryAfter(TimeSpan now)
     {
-        var finish = _forecast.Finish(now, WaitingCount, 0, out var start);
+        var finish = _forecast.Finish(now, _inTimeCount + _retryCount, 0, out var start);
         if (finish == TimeSpan.MaxValue)
         {
-            return _capacityExpectedAt == TimeSpan.MaxValue ? null : ExpectedWithoutInstance(now) - now;
+            if (_capacityExpectedAt == TimeSpan.MaxValue)
+            {
+                return null;
+            }
+            start = ExpectedWithoutInstance(now);
         }
-        return start - now;
+        return start > now ? start - now : ShortestBatch();
+    }
+
+    /// <summary>The time of a lone request on the fastest instance; the objective, as long as nothing is measured.</summary>
+    private TimeSpan ShortestBatch()
+    {
+        var shortest = TimeSpan.Zero;
+        foreach (var instance in _instances)
+        {
+            var alone = instance.Profile.Mean(1);
+            if (instance.Serves && alone > TimeSpan.Zero && (shortest == TimeSpan.Zero || alone < shortest))
+            {
+                shortest = alone;
+            }
+        }
+        return shortest > TimeSpan.Zero ? shortest : _settings.Slo;
     }
 
     /// <summary>After capacity went away: every request that waits in time is judged again, in order.</summary>
@@ -238,6 +262,7 @@ internal sealed partial class ModelScheduler
         request.Place = RequestPlace.Queued;
         GroupOf(request.Terms.Group).LaneOf(request.Terms).Queue.Add(slot);
         _inTimeCount++;
+        _waitingBytes += request.Terms.Bytes;
         if (request.Terms.WhenUnreachable != WhenUnreachable.ServeLate)
         {
             _strictCount++;
@@ -259,6 +284,7 @@ internal sealed partial class ModelScheduler
     private void LeaveInTime(in RequestTerms terms)
     {
         _inTimeCount--;
+        _waitingBytes -= terms.Bytes;
         if (terms.WhenUnreachable != WhenUnreachable.ServeLate)
         {
             _strictCount--;
@@ -267,10 +293,18 @@ internal sealed partial class ModelScheduler
 
     private RequestGroup LeaveLate(int slot)
     {
-        var group = _groupById[_requests[slot].Terms.Group];
+        ref var request = ref _requests[slot];
+        var group = _groupById[request.Terms.Group];
         group.Late.Remove(slot);
-        _lateCount--;
+        LeaveLate(in request.Terms);
         return group;
+    }
+
+    private void LeaveLate(in RequestTerms terms)
+    {
+        _lateCount--;
+        _lateBytes -= terms.Bytes;
+        _waitingBytes -= terms.Bytes;
     }
 
     private void DequeueLate(int slot) => DropIfEmpty(LeaveLate(slot));

@@ -281,12 +281,12 @@ internal sealed partial class ModelScheduler
     {
         var count = FittingByWeight(group.Late.Slots[..Math.Min(group.Late.Count, instance.Profile.BestBatchSize(instance.MaxBatchSize))]);
         var batch = NewBatch(instance, now, group.Id);
-        for (var i = 0; i < count; i++)
+        foreach (var slot in group.Late.Slots[..count])
         {
-            Board(now, group.Late.Slots[i], batch);
+            LeaveLate(in _requests[slot].Terms);
+            Board(now, slot, batch);
         }
         group.Late.RemoveRange(0, count);
-        _lateCount -= count;
         DropIfEmpty(group);
         Start(now, batch, BatchReason.Late);
     }
@@ -319,8 +319,8 @@ internal sealed partial class ModelScheduler
         var batch = NewBatch(instance, now, retry.Group);
         foreach (var slot in slots)
         {
-            _retryCount--;
             ref var request = ref _requests[slot];
+            LeaveRetry(in request.Terms);
             if (request.Cancelled)
             {
                 _requests.Remove(slot);
@@ -335,6 +335,12 @@ internal sealed partial class ModelScheduler
             }
         }
         Start(now, batch, BatchReason.Retry);
+    }
+
+    private void LeaveRetry(in RequestTerms terms)
+    {
+        _retryCount--;
+        _waitingBytes -= terms.Bytes;
     }
 
     private DispatchedBatch NewBatch(SchedulerInstance instance, TimeSpan now, int group)

@@ -26,6 +26,8 @@ internal sealed partial class ModelScheduler
     private int _inTimeCount;
     private int _retryCount;
     private int _strictCount;       // in-time requests that are judged on time: those to be spilled or rejected
+    private long _waitingBytes;
+    private long _lateBytes;
     private int _spilledCount;
     private readonly bool _isWeighed;   // whether batches are limited by weight
     private double _meanWeight;         // of recent arrivals
@@ -45,6 +47,9 @@ internal sealed partial class ModelScheduler
 
     /// <summary>Requests that wait: in time, late, or to be retried.</summary>
     public int WaitingCount => _inTimeCount + _lateCount + _retryCount;
+
+    /// <summary>The bytes of all that wait.</summary>
+    public long WaitingBytes => _waitingBytes;
 
     /// <summary>Requests that wait and cannot make their deadline any more.</summary>
     public int LateCount => _lateCount;
@@ -340,7 +345,7 @@ internal sealed partial class ModelScheduler
         {
             foreach (var slot in retry.Slots)
             {
-                _retryCount--;
+                LeaveRetry(in _requests[slot].Terms);
                 Reject(slot, RejectionReason.Draining, null);
             }
         }
@@ -416,6 +421,7 @@ internal sealed partial class ModelScheduler
         foreach (var slot in slots)
         {
             _requests[slot].Place = RequestPlace.Retry;
+            _waitingBytes += _requests[slot].Terms.Bytes;
         }
         _retryCount += slots.Length;
         _retries.Enqueue(new RetryBatch(group, slots));

@@ -18,6 +18,9 @@ internal sealed record SchedulerSettings
     /// <summary>The most requests that wait at a time.</summary>
     public required int MaxQueueLength { get; init; }
 
+    /// <summary>The most bytes that wait at a time.</summary>
+    public long MaxQueueBytes { get; init; } = long.MaxValue;
+
     /// <summary>How many instances may die under a request before it fails.</summary>
     public int MaxRedeliveries { get; init; } = 2;
 

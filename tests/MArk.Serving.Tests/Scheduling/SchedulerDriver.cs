@@ -14,6 +14,7 @@ internal sealed class Caller(int number, RequestTerms terms, bool poison)
     public RequestId Id { get; set; }
     public Ending Ending { get; set; }
     public RejectionReason Reason { get; set; }
+    public TimeSpan? RetryAfter { get; set; }
     public bool IsSpilled { get; set; }
     public int Deliveries { get; set; }
     public TimeSpan EndedAt { get; set; }
@@ -25,8 +26,10 @@ internal sealed class SchedulerDriver
     private readonly Dictionary<int, Caller> _bySlot = [];
     private readonly Dictionary<DispatchedBatch, Caller[]> _running = [];
     private int _nextInstance;
+    private bool _isExpected;
+    private readonly HashSet<int> _draining = [];
 
-    public SchedulerDriver(IBatchPolicy? policy = null, int maxBatch = 4, int maxQueue = 16, double sloMs = 100, int? maxWeight = null)
+    public SchedulerDriver(IBatchPolicy? policy = null, int maxBatch = 4, int maxQueue = 16, double sloMs = 100, int? maxWeight = null, long maxBytes = long.MaxValue)
     {
         MaxWeight = maxWeight ?? SchedulerSettings.NoWeightLimit;
         MaxBatch = maxBatch;
@@ -39,6 +42,7 @@ internal sealed class SchedulerDriver
             MaxBatchSize = maxBatch,
             MaxBatchWeight = MaxWeight,
             MaxQueueLength = maxQueue,
+            MaxQueueBytes = maxBytes,
             CreatePolicy = _ => policy ?? new MArk.Serving.Batching.SloAwareBatchPolicy(),
         });
     }
@@ -52,6 +56,8 @@ internal sealed class SchedulerDriver
     public List<Caller> Callers { get; } = [];
     public List<Caller> Spilled { get; } = [];
     public List<int> Instances { get; } = [];
+    public HashSet<int> Unserving { get; } = [];
+    public bool CanServe => _isExpected || Instances.Exists(i => !Unserving.Contains(i));
     public List<string> Log { get; } = [];
     public List<ServingException> Faults { get; } = [];
     public bool Drained { get; private set; }
@@ -76,9 +82,9 @@ internal sealed class SchedulerDriver
 
     public Caller Arrive(
         double? timeoutMs = null, WhenUnreachable mode = WhenUnreachable.ServeLate, int group = 0, RequestPriority priority = RequestPriority.Normal, bool poison = false,
-        int weight = 1)
+        int weight = 1, long bytes = 0)
     {
-        var terms = new RequestTerms(Now + (timeoutMs is { } t ? Ms(t) : Slo), group, priority, mode, timeoutMs is not null, weight);
+        var terms = new RequestTerms(Now + (timeoutMs is { } t ? Ms(t) : Slo), group, priority, mode, timeoutMs is not null, weight, bytes);
         var caller = new Caller(Callers.Count, terms, poison);
         Callers.Add(caller);
         caller.Id = Scheduler.OnArrival(Now, terms);
@@ -118,12 +124,22 @@ internal sealed class SchedulerDriver
 
     public void Drain(int instance)
     {
+        _draining.Add(instance);
+        Unserving.Add(instance);
         Scheduler.OnInstanceDraining(Now, instance);
         Take();
     }
 
     public void Busy(int instance, bool busy)
     {
+        if (busy)
+        {
+            Unserving.Add(instance);
+        }
+        else if (!_draining.Contains(instance))
+        {
+            Unserving.Remove(instance);
+        }
         Scheduler.OnInstanceBusy(Now, instance, busy);
         Take();
     }
@@ -184,6 +200,7 @@ internal sealed class SchedulerDriver
 
     public void Expect(double? inMs)
     {
+        _isExpected = inMs is not null;
         Scheduler.OnCapacityExpected(Now, inMs is { } ms ? Now + Ms(ms) : TimeSpan.MaxValue);
         Take();
     }
@@ -261,7 +278,10 @@ internal sealed class SchedulerDriver
                 case SchedulerCommandKind.Reject:
                     var rejected = Release(command.Slot);
                     rejected.Reason = command.Reason;
+                    rejected.RetryAfter = command.RetryAfter;
                     Assert.NotEqual(RejectionReason.None, command.Reason);
+                    Assert.True(command.RetryAfter is null || command.RetryAfter > TimeSpan.Zero, $"retry after {command.RetryAfter}");
+                    Assert.True(command.Reason != RejectionReason.QueueFull || command.RetryAfter is not null || !CanServe, "a full queue and no word when to retry");
                     End(rejected, Ending.Rejected);
                     Log.Add($"{Now.TotalMilliseconds:0.###} reject {rejected.Number} {command.Reason}");
                     break;
@@ -291,6 +311,7 @@ internal sealed class SchedulerDriver
             }
         }
         Assert.True(Scheduler.WaitingCount >= 0 && Scheduler.RequestCount >= Scheduler.WaitingCount);
+        Assert.True(Scheduler.WaitingBytes >= 0 && (Scheduler.WaitingCount > 0 || Scheduler.WaitingBytes == 0), $"{Scheduler.WaitingBytes} bytes in {Scheduler.WaitingCount} requests");
     }
 
     private void TakeBatch(DispatchedBatch batch)

@@ -8,11 +8,11 @@ public sealed class SchedulerPropertyTests
 {
     internal readonly record struct Step(int Kind, int A, int B, int Wait);
 
-    internal sealed record Case(int Policy, int MaxBatch, int MaxQueue, int? MaxWeight, Step[] Steps);
+    internal sealed record Case(int Policy, int MaxBatch, int MaxQueue, int? MaxWeight, long MaxBytes, Step[] Steps);
 
     private static readonly Gen<Step> GenStep = Gen.Select(Gen.Int[0, 99], Gen.Int[0, 1000], Gen.Int[0, 1000], Gen.Int[0, 12], (k, a, b, w) => new Step(k, a, b, w));
     private static readonly Gen<Case> GenRun =
-        Gen.Select(Gen.Int[0, 3], Gen.Int[1, 6], Gen.Int[1, 20], Gen.Int[5, 20], GenStep.Array[0, 120], (p, b, q, w, s) => new Case(p, b, q, w > 15 ? null : w, s));
+        Gen.Select(Gen.Int[0, 3], Gen.Int[1, 6], Gen.Int[1, 20], Gen.Int[5, 20], GenStep.Array[0, 120], (p, b, q, w, s) => new Case(p, b, q, w > 15 ? null : w, 4 + 3 * q, s));
 
     private static IBatchPolicy Policy(int index) => index switch
     {
@@ -43,7 +43,7 @@ public sealed class SchedulerPropertyTests
     private static SchedulerDriver Run(Case run)
     {
         var maxBatch = run.MaxBatch;
-        var driver = new SchedulerDriver(Policy(run.Policy), maxBatch, run.MaxQueue, maxWeight: run.MaxWeight);
+        var driver = new SchedulerDriver(Policy(run.Policy), maxBatch, run.MaxQueue, maxWeight: run.MaxWeight, maxBytes: run.MaxBytes);
         foreach (var step in run.Steps)
         {
             driver.Advance(step.Wait / 4.0);
@@ -56,7 +56,8 @@ public sealed class SchedulerPropertyTests
                         group: step.B / 7 % 3,
                         priority: (RequestPriority)(step.A % 3 - 1),
                         poison: step.B % 11 == 0,
-                        weight: 1 + step.A / 7 % 5);
+                        weight: 1 + step.A / 7 % 5,
+                        bytes: step.B / 3 % 7);
                     break;
                 case < 50 when driver.Callers.Count > 0:
                     driver.Cancel(driver.Callers[step.A % driver.Callers.Count]);
@@ -155,5 +156,6 @@ public sealed class SchedulerPropertyTests
         // Without losses, failures and failed spills nothing is handed back, so the bound is exact.
         var driver = Run(run with { Steps = [.. run.Steps.Where(s => s.Kind < 50 && s.B % 11 != 0)] });
         Assert.True(driver.Scheduler.WaitingCount <= run.MaxQueue, $"{driver.Scheduler.WaitingCount} wait in a queue of {run.MaxQueue}");
+        Assert.True(driver.Scheduler.WaitingBytes <= run.MaxBytes, $"{driver.Scheduler.WaitingBytes} bytes wait in a queue of {run.MaxBytes}");
     }, iter: 500);
 }
