@@ -29,8 +29,14 @@ public sealed class ModelOptions
     /// </summary>
     public long MaxQueueBytes { get; set; } = 1L << 30;
 
-    /// <summary>How many instances may die under a request before it fails: 0 to 100. Default 2.</summary>
+    /// <summary>How many instances may die or fail under a request before it fails: 0 to 100. Default 2.</summary>
     public int MaxRedeliveries { get; set; } = 2;
+
+    /// <summary>
+    /// A batch that fails as a whole is run again in halves until the request that fails is alone: the most extra runs that this may cost, 0 to 1 million. What is not
+    /// alone by then fails together. Default 64.
+    /// </summary>
+    public int MaxRetryRuns { get; set; } = 64;
 
     /// <summary>How long a stopping model may take to finish what it accepted: 0 to 1 day. Default 30 s.</summary>
     public TimeSpan DrainTimeout { get; set; } = TimeSpan.FromSeconds(30);

@@ -21,6 +21,7 @@ internal sealed class ModelOptionsValidator(string modelName) : IValidateOptions
         Check(options.MaxQueueLength is >= 1 and <= 10_000_000, nameof(options.MaxQueueLength), options.MaxQueueLength, "1 to 10000000");
         Check(options.MaxQueueBytes is >= 1 and <= 1L << 60, nameof(options.MaxQueueBytes), options.MaxQueueBytes, "1 to 1152921504606846976");
         Check(options.MaxRedeliveries is >= 0 and <= 100, nameof(options.MaxRedeliveries), options.MaxRedeliveries, "0 to 100");
+        Check(options.MaxRetryRuns is >= 0 and <= 1_000_000, nameof(options.MaxRetryRuns), options.MaxRetryRuns, "0 to 1000000");
         Check(options.DrainTimeout >= TimeSpan.Zero && options.DrainTimeout <= TimeSpan.FromDays(1), nameof(options.DrainTimeout), options.DrainTimeout, "00:00:00 to 1.00:00:00");
         var fleet = options.Fleet;
         CheckFleet(fleet.MaxInstances is >= 1 and <= 10_000, nameof(fleet.MaxInstances), fleet.MaxInstances, "1 to 10000");

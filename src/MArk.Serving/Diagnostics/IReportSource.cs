@@ -40,6 +40,10 @@ internal sealed class Snapshot
 
     public long BatchedRequests { get; set; }
 
+    public long ExtraRuns { get; set; }
+
+    public int OutOfRotation { get; set; }
+
     public int Waiting { get; set; }
 
     public long WaitingBytes { get; set; }

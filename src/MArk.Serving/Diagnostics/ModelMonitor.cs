@@ -59,6 +59,8 @@ internal sealed class ModelMonitor(IReportSource source, TimeProvider time) : IM
             MeanBatch = batches == 0 ? 0 : (double)(now.BatchedRequests - before.BatchedRequests) / batches,
             P50 = latency.Quantile(0.5),
             P99 = latency.Quantile(0.99),
+            OutOfRotation = now.OutOfRotation,
+            ExtraRuns = now.ExtraRuns,
             Waiting = now.Waiting,
             WaitingBytes = now.WaitingBytes,
             Offered = now.Offered,

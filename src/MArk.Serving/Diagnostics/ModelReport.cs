@@ -29,6 +29,12 @@ public sealed record ModelReport
     /// <summary>Instances that finish what they have, or are being ended.</summary>
     public required int DrainingInstances { get; init; }
 
+    /// <summary>Instances, of those that serve, that failed and get nothing until they are probed with success.</summary>
+    public required int OutOfRotation { get; init; }
+
+    /// <summary>Runs since the start that were needed to find which requests of failed batches were at fault.</summary>
+    public required long ExtraRuns { get; init; }
+
     /// <summary>The mean number of requests of a batch in the interval; 0 if none ran.</summary>
     public required double MeanBatch { get; init; }
 

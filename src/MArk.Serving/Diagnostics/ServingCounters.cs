@@ -16,6 +16,7 @@ internal sealed class ServingCounters
     public long Batches;
     public long BatchedRequests;
     public long FailedBatches;
+    public long ExtraRuns;
 
     public LatencyHistogram Latency { get; } = new();
 
@@ -23,6 +24,7 @@ internal sealed class ServingCounters
     {
         Batches++;
         BatchedRequests += batch.Count;
+        ExtraRuns += batch.Reason == BatchReason.Retry ? 1 : 0;
         for (var i = 0; i < work.Count; i++)
         {
             CountAnswer(work, i);

@@ -30,6 +30,7 @@ internal sealed class ServingInstruments
         meter.CreateObservableGauge("mark.serving.queue.length", () => Measure(source, s => s.Waiting), "{request}", "Requests that wait.");
         meter.CreateObservableGauge("mark.serving.queue.bytes", () => Measure(source, s => s.WaitingBytes), "By", "Bytes that the inputs of waiting requests hold.");
         meter.CreateObservableGauge("mark.serving.instances", () => Instances(source), "{instance}", "Instances, by state.");
+        meter.CreateObservableCounter("mark.serving.batch.extra_runs", () => Measure(source, s => s.ExtraRuns), "{batch}", "Runs that were needed to find which requests of failed batches were at fault.");
         meter.CreateObservableCounter("mark.serving.cost", () => Cost(source), "USD", "What it cost, by kind.");
     }
 
@@ -74,7 +75,7 @@ internal sealed class ServingInstruments
     {
         var s = new Snapshot();
         source.Take(s);
-        (string State, int Count)[] all = [("ready", s.Fleet.Ready), ("launching", s.Fleet.Launching), ("draining", s.Fleet.Draining)];
+        (string State, int Count)[] all = [("ready", s.Fleet.Ready), ("launching", s.Fleet.Launching), ("draining", s.Fleet.Draining), ("out", s.OutOfRotation)];
         return all.Select(o => new Measurement<long>(o.Count, _model, new KeyValuePair<string, object?>("state", o.State)));
     }
 

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
 using System.Threading.Channels;
 using MArk.Serving.Diagnostics;
+using MArk.Serving.Profiling;
 
 namespace MArk.Serving.Engine;
 
@@ -13,6 +14,7 @@ internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
     private readonly Channel<BatchWork<TIn, TOut>> _work;
     private readonly CancellationTokenSource _stop;
     private Task _loops = Task.CompletedTask;
+    private volatile Task _probe = Task.CompletedTask;
 
     public InstanceWorker(ModelEngine<TIn, TOut> engine, int id, string instanceId, IBatchRunner<TIn, TOut> runner, CancellationToken hardStop)
     {
@@ -40,6 +42,9 @@ internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
 
     public void Enqueue(BatchWork<TIn, TOut> work) => _work.Writer.TryWrite(work);
 
+    /// <summary>Runs a sample on the instance while it has nothing else to run.</summary>
+    public Task ProbeAsync(TIn sample) => _probe = Task.Run(() => BatchProfiler.WarmUpAsync(_runner, sample, 1, _stop.Token));
+
     /// <summary>Runs what is queued and ends.</summary>
     public async Task StopAsync(bool hard)
     {
@@ -49,6 +54,7 @@ internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
             await _stop.CancelAsync().ConfigureAwait(false);
         }
         await _loops.ConfigureAwait(false);
+        await _probe.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         await DisposeAsync().ConfigureAwait(false);
     }
 

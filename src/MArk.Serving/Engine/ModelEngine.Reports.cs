@@ -24,6 +24,8 @@ internal sealed partial class ModelEngine<TIn, TOut> : IReportSource
             snapshot.Spilled = _counters.Spilled;
             snapshot.Batches = _counters.Batches;
             snapshot.BatchedRequests = _counters.BatchedRequests;
+            snapshot.ExtraRuns = _counters.ExtraRuns;
+            snapshot.OutOfRotation = _scheduler.OutOfRotationCount;
             snapshot.Waiting = _scheduler.WaitingCount;
             snapshot.WaitingBytes = _scheduler.WaitingBytes;
             _counters.Latency.CopyTo(snapshot.Latency);

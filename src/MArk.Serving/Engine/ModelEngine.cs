@@ -66,6 +66,8 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
             MaxQueueLength = parts.Options.MaxQueueLength,
             MaxQueueBytes = parts.Options.MaxQueueBytes,
             MaxRedeliveries = parts.Options.MaxRedeliveries,
+            MaxRetryRuns = parts.Options.MaxRetryRuns,
+            Seed = parts.Seed,
             CreatePolicy = offering => parts.CreatePolicy(new BatchPolicySettings(
                 parts.ModelName, parts.OfferingName(offering), parts.Options.Slo, parts.Options.MaxBatchSize)),
         });
@@ -356,6 +358,10 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
     public void OnBatchFailed(BatchWork<TIn, TOut> work, Exception error)
     {
         work.Close();
+        if (error is InstanceFailedException atFault)
+        {
+            Report(atFault);
+        }
         List<Effect<TIn, TOut>>? effects = null;
         lock (_gate)
         {
@@ -365,7 +371,14 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
                 _counters.FailedBatches++;
                 ReleaseAnswered(dispatched, work);
                 work.GiveDestinationsBack();
-                _scheduler.OnBatchFailed(Now, dispatched, (_, index) => work.IsAnswered(index));
+                if (error is InstanceFailedException)
+                {
+                    _scheduler.OnBatchFailedByInstance(Now, dispatched, (_, index) => work.IsAnswered(index));
+                }
+                else
+                {
+                    _scheduler.OnBatchFailed(Now, dispatched, (_, index) => work.IsAnswered(index));
+                }
                 effects = Collect(error);
             }
         }
@@ -515,6 +528,9 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
                         effects.Add(new(command.Kind, null, null, null));
                     }
                     break;
+                case SchedulerCommandKind.Probe:
+                    effects.Add(new(command.Kind, null, null, _workers[command.Instance!.Id]));
+                    break;
                 case SchedulerCommandKind.Fault:
                     effects.Add(new(command.Kind, null, null, null) { Error = command.Error });
                     break;
@@ -535,6 +551,8 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
 
     private ServingException Failure(Exception? failure) => failure switch
     {
+        InstanceFailedException atFault => new InferenceFailedException(
+            ModelName, $"more than {_parts.Options.MaxRedeliveries} instances were lost or failed while it ran; the last one: {atFault.Message}", atFault),
         ServingException known => known,
         null => new InferenceFailedException(ModelName, $"more than {_parts.Options.MaxRedeliveries} instances were lost while it ran."),
         _ => new InferenceFailedException(ModelName, failure.Message, failure),
@@ -589,6 +607,9 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
                     break;
                 case SchedulerCommandKind.InstanceDrained:
                     OnInstanceDrained(effect.Worker!);
+                    break;
+                case SchedulerCommandKind.Probe:
+                    _ = ProbeAsync(effect.Worker!);
                     break;
                 case SchedulerCommandKind.RefreshQuote:
                     RefreshQuote();

@@ -41,6 +41,9 @@ internal sealed class DispatchedBatch
 
     public int Group { get; private set; }
 
+    /// <summary>What is left for the batch that this one is a part of; nothing if it is whole.</summary>
+    public RetryBudget? Budget { get; set; }
+
     public int Count => _count;
 
     /// <summary>The requests' slots, in batch order.</summary>
@@ -57,6 +60,7 @@ internal sealed class DispatchedBatch
         OldestWait = TimeSpan.Zero;
         SlotFreed = false;
         Tag = null;
+        Budget = null;
         _count = 0;
     }
 

@@ -67,7 +67,7 @@ internal sealed partial class ModelScheduler
     }
 
     /// <summary>With no instance, the earliest a request can be served is when the next one is ready.</summary>
-    private TimeSpan ExpectedWithoutInstance(TimeSpan now) => _capacityExpectedAt > now ? _capacityExpectedAt : now;
+    private TimeSpan ExpectedWithoutInstance(TimeSpan now) => NextCapacityAt() is var next && next > now ? next : now;
 
     private int CountAhead(in RequestTerms terms)
     {
@@ -95,7 +95,7 @@ internal sealed partial class ModelScheduler
         }
         if (mode == WhenUnreachable.Reject || (mode == WhenUnreachable.Spill && request.Terms.OwnDeadline))
         {
-            var none = _forecast.Finish(now, 0, 0, out _) == TimeSpan.MaxValue && _capacityExpectedAt == TimeSpan.MaxValue;
+            var none = _forecast.Finish(now, 0, 0, out _) == TimeSpan.MaxValue && NextCapacityAt() == TimeSpan.MaxValue;
             Reject(slot, none ? RejectionReason.NoCapacity : RejectionReason.DeadlineUnreachable, RetryAfter(now));
         }
         else if (bounded && !HasRoom(now, _requests[slot].Terms))
@@ -170,7 +170,7 @@ internal sealed partial class ModelScheduler
         var finish = _forecast.Finish(now, _inTimeCount + _retryCount, 0, out var start);
         if (finish == TimeSpan.MaxValue)
         {
-            if (_capacityExpectedAt == TimeSpan.MaxValue)
+            if (NextCapacityAt() == TimeSpan.MaxValue)
             {
                 return null;
             }

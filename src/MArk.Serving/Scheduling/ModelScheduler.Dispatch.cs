@@ -7,6 +7,10 @@ internal sealed partial class ModelScheduler
 
     private void Dispatch(TimeSpan now)
     {
+        if (_outCount > 0)
+        {
+            ProbeThoseDue(now);
+        }
         if (WaitingCount == 0 || (_strictCount == 0 && !AnyAccepts()))
         {
             // Nobody can take anything, and nobody has to be told in time that nobody will.
@@ -137,7 +141,7 @@ internal sealed partial class ModelScheduler
             Profile = instance.Profile,
             FreeSlots = instance.Slots - instance.SlotsInUse,
             ArrivalRate = _arrivalRate.Rate(now),
-            ReadyInstances = _instances.Count,
+            ReadyInstances = _instances.Count - _outCount,
             OtherIdleInstances = CountOtherIdle(instance),
             NextInstanceFreeAt = NextFree(now),
         };
@@ -175,7 +179,7 @@ internal sealed partial class ModelScheduler
         {
             return false;
         }
-        var share = _arrivalRate.Rate(now) / _instances.Count;
+        var share = _arrivalRate.Rate(now) / (_instances.Count - _outCount);
         if (profile.Throughput(fitting) >= share)
         {
             return false;
@@ -313,10 +317,12 @@ internal sealed partial class ModelScheduler
         if (slots.Length > instance.MaxBatchSize)
         {
             _retries.Enqueue(retry with { Slots = slots[instance.MaxBatchSize..] });
+            retry.Budget.TakeAnyway();
             slots = slots[..instance.MaxBatchSize];
         }
         var finish = now + instance.Profile.High(slots.Length);
         var batch = NewBatch(instance, now, retry.Group);
+        batch.Budget = retry.Budget;
         foreach (var slot in slots)
         {
             ref var request = ref _requests[slot];
@@ -422,6 +428,11 @@ internal sealed partial class ModelScheduler
                 }
             }
         }
+        WakeAt(at);
+    }
+
+    private void WakeAt(TimeSpan at)
+    {
         // An earlier wake-up that is already asked for comes anyway, and asks again.
         if (at < _wakeAt)
         {

@@ -40,6 +40,7 @@ internal sealed partial class ModelScheduler
         _settings = settings;
         _forecast = new CompletionForecast(_instances, settings.MaxBatchSize);
         _candidates = new CandidateList(_requests, settings.MaxBatchWeight);
+        _jitter = new Random(settings.Seed);
         _isWeighed = settings.MaxBatchWeight != SchedulerSettings.NoWeightLimit;
         var window = TimeSpan.FromTicks(Math.Clamp(settings.Slo.Ticks * 5, TimeSpan.TicksPerSecond / 10, TimeSpan.TicksPerSecond * 5));
         _arrivalRate = new ArrivalRateWindow(window);
@@ -74,7 +75,7 @@ internal sealed partial class ModelScheduler
         {
             if (instance.Offering == offering && instance.Profile.IsMeasured)
             {
-                sum += instance.Profile.CapacityWithin(_settings.Slo, instance.MaxBatchSize);
+                sum += instance.Profile.CapacityWithin(_settings.Slo, instance.LargestBatch);
                 count++;
             }
         }
@@ -153,8 +154,8 @@ internal sealed partial class ModelScheduler
         {
             Id = id,
             Offering = offering,
-            MaxBatchSize = Math.Min(maxBatchSize, _settings.MaxBatchSize),
-            Slots = slots,
+            LargestBatch = Math.Min(maxBatchSize, _settings.MaxBatchSize),
+            AllSlots = slots,
             Profile = profile,
             Policy = policy,
         };
@@ -168,7 +169,7 @@ internal sealed partial class ModelScheduler
         Dispatch(now);
     }
 
-    /// <summary>An instance takes no batch for a while, or takes them again: it was put out of rotation, or probed back.</summary>
+    /// <summary>An instance takes no batch for a while, or takes them again.</summary>
     public void OnInstanceBusy(TimeSpan now, int id, bool busy)
     {
         if (Find(id) is { } instance && instance.IsBusy != busy)
@@ -209,28 +210,10 @@ internal sealed partial class ModelScheduler
         {
             return;
         }
-        _instances.Remove(instance);
-        _forecast.Invalidate();
+        Remove(instance);
         foreach (var batch in instance.Running)
         {
-            for (var i = 0; i < batch.Count; i++)
-            {
-                var slot = batch.Slots[i];
-                ref var request = ref _requests[slot];
-                if (request.Cancelled || isAnswered(batch, i))
-                {
-                    _requests.Remove(slot);
-                }
-                else if (++request.Losses > _settings.MaxRedeliveries)
-                {
-                    Fail(slot);
-                }
-                else
-                {
-                    request.Place = RequestPlace.Queued;
-                    Admit(now, slot);
-                }
-            }
+            HandBack(now, batch, isAnswered);
             _spareBatches.Push(batch);
         }
         JudgeAll(now);
@@ -258,10 +241,12 @@ internal sealed partial class ModelScheduler
             _requests.Remove(slot);
         }
         batch.Instance.Profile.Observe(batch.Count, duration);
+        batch.Instance.Failures = 0;
+        batch.Instance.IsOnTrial = false;
         EndBatch(now, batch, new BatchFeedback(batch.Count, duration, Succeeded: true, missed));
     }
 
-    /// <summary>A batch failed as a whole. A lone request fails; more are run again in halves, until the one that fails is alone.</summary>
+    /// <summary>A batch failed as a whole. A lone request fails; more are run again in halves, until the one that fails is alone or the extra runs are used up.</summary>
     /// <param name="now">Now.</param>
     /// <param name="batch">The batch.</param>
     /// <param name="isAnswered">Whether a request of the batch, by index, was answered before the failure.</param>
@@ -280,16 +265,17 @@ internal sealed partial class ModelScheduler
                 unanswered.Add(slot);
             }
         }
+        var budget = batch.Budget ?? new RetryBudget(_settings.MaxRetryRuns);
         // Answers before the failure clear nobody else: only a request that ran alone is known to be the culprit.
-        if (_drainIsOver || (unanswered.Count == 1 && batch.Count == 1))
+        if (_drainIsOver || (unanswered.Count == 1 && batch.Count == 1) || !budget.TryTake(Math.Min(2, unanswered.Count)))
         {
             unanswered.ForEach(Fail);
         }
         else if (unanswered.Count > 0)
         {
             var half = (unanswered.Count + 1) / 2;
-            Retry(batch.Group, [.. unanswered.Take(half)]);
-            Retry(batch.Group, [.. unanswered.Skip(half)]);
+            Retry(new RetryBatch(batch.Group, [.. unanswered.Take(half)], budget));
+            Retry(new RetryBatch(batch.Group, [.. unanswered.Skip(half)], budget));
         }
         EndBatch(now, batch, new BatchFeedback(batch.Count, now - batch.DispatchedAt, Succeeded: false, MissedDeadlines: 0));
     }
@@ -406,25 +392,35 @@ internal sealed partial class ModelScheduler
         return null;
     }
 
-    private void Forget(SchedulerInstance instance)
+    private void Remove(SchedulerInstance instance)
     {
         _instances.Remove(instance);
+        _forecast.Invalidate();
+        if (instance.IsOut)
+        {
+            _outCount--;
+        }
+    }
+
+    private void Forget(SchedulerInstance instance)
+    {
+        Remove(instance);
         Emit(new SchedulerCommand(SchedulerCommandKind.InstanceDrained) { Instance = instance });
     }
 
-    private void Retry(int group, int[] slots)
+    private void Retry(in RetryBatch retry)
     {
-        if (slots.Length == 0)
+        if (retry.Slots.Length == 0)
         {
             return;
         }
-        foreach (var slot in slots)
+        foreach (var slot in retry.Slots)
         {
             _requests[slot].Place = RequestPlace.Retry;
             _waitingBytes += _requests[slot].Terms.Bytes;
         }
-        _retryCount += slots.Length;
-        _retries.Enqueue(new RetryBatch(group, slots));
+        _retryCount += retry.Slots.Length;
+        _retries.Enqueue(retry);
     }
 
     private void Fail(int slot)
@@ -465,5 +461,5 @@ internal sealed partial class ModelScheduler
     }
 
     /// <summary>A part of a batch that failed as a whole, to be run as it is.</summary>
-    private readonly record struct RetryBatch(int Group, int[] Slots);
+    private readonly record struct RetryBatch(int Group, int[] Slots, RetryBudget Budget);
 }

@@ -24,6 +24,17 @@ internal sealed record SchedulerSettings
     /// <summary>How many instances may die under a request before it fails.</summary>
     public int MaxRedeliveries { get; init; } = 2;
 
+    /// <summary>The most extra runs that one failed batch may cause while it is run again in halves.</summary>
+    public int MaxRetryRuns { get; init; } = 64;
+
+    /// <summary>How long an instance that failed is out of rotation at first; doubles each time it fails again.</summary>
+    public TimeSpan RotationBackoffBase { get; init; } = TimeSpan.FromMilliseconds(100);
+
+    public TimeSpan RotationBackoffMax { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>Seeds the jitter of that time.</summary>
+    public int Seed { get; init; }
+
     /// <summary>Makes the batch policy of an offering, named by its index.</summary>
     public required Func<int, IBatchPolicy> CreatePolicy { get; init; }
 }

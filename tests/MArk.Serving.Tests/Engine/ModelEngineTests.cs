@@ -326,6 +326,7 @@ public sealed class ModelEngineTests
     [InlineData("MaxBatchSize", "0", "MArk:Models:m:MaxBatchSize is 0; accepted: 1 to 65536.")]
     [InlineData("MaxBatchWeight", "0", "MArk:Models:m:MaxBatchWeight is 0; accepted: 1 to 2147483647, or nothing for no limit.")]
     [InlineData("MaxQueueBytes", "0", "MArk:Models:m:MaxQueueBytes is 0; accepted: 1 to 1152921504606846976.")]
+    [InlineData("MaxRetryRuns", "-1", "MArk:Models:m:MaxRetryRuns is -1; accepted: 0 to 1000000.")]
     [InlineData("MaxQueueLength", "-1", "MArk:Models:m:MaxQueueLength is -1; accepted: 1 to 10000000.")]
     public async Task ABadSettingFailsTheStartAndIsNamed(string key, string value, string message)
     {

@@ -29,7 +29,7 @@ internal sealed class SchedulerDriver
     private bool _isExpected;
     private readonly HashSet<int> _draining = [];
 
-    public SchedulerDriver(IBatchPolicy? policy = null, int maxBatch = 4, int maxQueue = 16, double sloMs = 100, int? maxWeight = null, long maxBytes = long.MaxValue)
+    public SchedulerDriver(IBatchPolicy? policy = null, int maxBatch = 4, int maxQueue = 16, double sloMs = 100, int? maxWeight = null, long maxBytes = long.MaxValue, int maxRetryRuns = 64)
     {
         MaxWeight = maxWeight ?? SchedulerSettings.NoWeightLimit;
         MaxBatch = maxBatch;
@@ -43,6 +43,7 @@ internal sealed class SchedulerDriver
             MaxBatchWeight = MaxWeight,
             MaxQueueLength = maxQueue,
             MaxQueueBytes = maxBytes,
+            MaxRetryRuns = maxRetryRuns,
             CreatePolicy = _ => policy ?? new MArk.Serving.Batching.SloAwareBatchPolicy(),
         });
     }
@@ -56,8 +57,12 @@ internal sealed class SchedulerDriver
     public List<Caller> Callers { get; } = [];
     public List<Caller> Spilled { get; } = [];
     public List<int> Instances { get; } = [];
+    public List<int> Probing { get; } = [];
+    public Dictionary<int, TimeSpan> Out { get; } = [];
+    public int ExtraRuns { get; private set; }
+    public int WholeBatchesFailed { get; private set; }
     public HashSet<int> Unserving { get; } = [];
-    public bool CanServe => _isExpected || Instances.Exists(i => !Unserving.Contains(i));
+    public bool CanServe => _isExpected || Instances.Exists(i => !Unserving.Contains(i) && !Out.ContainsKey(i));
     public List<string> Log { get; } = [];
     public List<ServingException> Faults { get; } = [];
     public bool Drained { get; private set; }
@@ -153,6 +158,8 @@ internal sealed class SchedulerDriver
             _running.Remove(batch);
         }
         Instances.Remove(instance);
+        Out.Remove(instance);
+        Probing.Remove(instance);
         Scheduler.OnInstanceLost(Now, instance, (batch, index) => batches[batch][index].Ending != Ending.None);
         Take();
     }
@@ -164,12 +171,46 @@ internal sealed class SchedulerDriver
         if (callers.Any(c => c.IsPoison))
         {
             Answer(callers, answeredFirst);
+            WholeBatchesFailed += batch.Reason == BatchReason.Retry ? 0 : 1;
             Scheduler.OnBatchFailed(Now, batch, (_, i) => callers[i].Ending != Ending.None);
         }
         else
         {
             Answer(callers, callers.Length);
             Scheduler.OnBatchCompleted(Now, batch);
+        }
+        Take();
+    }
+
+    /// <summary>Ends a batch by a failure of its instance.</summary>
+    public void FailInstance(DispatchedBatch batch, int answeredFirst = 0)
+    {
+        Assert.True(_running.Remove(batch, out var callers));
+        Answer(callers, answeredFirst);
+        Out.TryAdd(batch.Instance.Id, Now);
+        Log.Add($"{Now.TotalMilliseconds:0.###} failed instance {batch.Instance.Id}");
+        Scheduler.OnBatchFailedByInstance(Now, batch, (_, i) => callers[i].Ending != Ending.None);
+        Take();
+    }
+
+    public void ProbeDone(int instance, bool? ok)
+    {
+        Assert.True(Probing.Remove(instance));
+        if (ok is false)
+        {
+            Out[instance] = Now;
+        }
+        else
+        {
+            Out.Remove(instance);
+        }
+        if (ok is { } said)
+        {
+            Scheduler.OnProbeCompleted(Now, instance, said);
+        }
+        else
+        {
+            Scheduler.OnProbeImpossible(Now, instance);
         }
         Take();
     }
@@ -231,6 +272,10 @@ internal sealed class SchedulerDriver
             if (Spilled.Count > 0)
             {
                 SpillDone(Spilled[0], answered: true);
+            }
+            if (Probing.Count > 0)
+            {
+                ProbeDone(Probing[0], ok: true);
             }
         }
     }
@@ -297,7 +342,18 @@ internal sealed class SchedulerDriver
                 case SchedulerCommandKind.InstanceDrained:
                     Assert.DoesNotContain(Running, b => b.Instance == command.Instance);
                     Instances.Remove(command.Instance!.Id);
+                    Out.Remove(command.Instance!.Id);
+                    Probing.Remove(command.Instance!.Id);
                     Log.Add($"{Now.TotalMilliseconds:0.###} drained instance {command.Instance!.Id}");
+                    break;
+                case SchedulerCommandKind.Probe:
+                    var probed = command.Instance!.Id;
+                    Assert.Contains(probed, Instances);
+                    Assert.DoesNotContain(probed, Probing);
+                    Assert.DoesNotContain(Running, b => b.Instance == command.Instance);
+                    Assert.InRange(Now, Out[probed] + Ms(50), TimeSpan.MaxValue);
+                    Probing.Add(probed);
+                    Log.Add($"{Now.TotalMilliseconds:0.###} probe instance {probed}");
                     break;
                 case SchedulerCommandKind.Fault:
                     Faults.Add(command.Error!);
@@ -321,6 +377,8 @@ internal sealed class SchedulerDriver
         Assert.InRange(batch.Count, 1, Math.Min(MaxBatch, batch.Instance.MaxBatchSize));
         Assert.True(MaxWeight == SchedulerSettings.NoWeightLimit || callers.Sum(c => (long)c.Terms.Weight) <= MaxWeight, "a batch is too heavy");
         Assert.Contains(batch.Instance.Id, Instances);
+        Assert.DoesNotContain(batch.Instance.Id, Out.Keys);
+        ExtraRuns += batch.Reason == BatchReason.Retry ? 1 : 0;
         Assert.True(Running.Count(b => b.Instance == batch.Instance && !b.SlotFreed) <= batch.Instance.Slots, "more batches than slots");
         Assert.Equal(callers.Length, callers.Distinct().Count());
         Assert.Single(callers.Select(c => c.Terms.Group).Distinct());

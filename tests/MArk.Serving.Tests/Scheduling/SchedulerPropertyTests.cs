@@ -10,7 +10,7 @@ public sealed class SchedulerPropertyTests
 
     internal sealed record Case(int Policy, int MaxBatch, int MaxQueue, int? MaxWeight, long MaxBytes, Step[] Steps);
 
-    private static readonly Gen<Step> GenStep = Gen.Select(Gen.Int[0, 99], Gen.Int[0, 1000], Gen.Int[0, 1000], Gen.Int[0, 12], (k, a, b, w) => new Step(k, a, b, w));
+    private static readonly Gen<Step> GenStep = Gen.Select(Gen.Int[0, 108], Gen.Int[0, 1000], Gen.Int[0, 1000], Gen.Int[0, 12], (k, a, b, w) => new Step(k, a, b, w));
     private static readonly Gen<Case> GenRun =
         Gen.Select(Gen.Int[0, 3], Gen.Int[1, 6], Gen.Int[1, 20], Gen.Int[5, 20], GenStep.Array[0, 120], (p, b, q, w, s) => new Case(p, b, q, w > 15 ? null : w, 4 + 3 * q, s));
 
@@ -94,6 +94,12 @@ public sealed class SchedulerPropertyTests
                 case 98 when step.A % 4 == 0:
                     driver.Stop();
                     break;
+                case >= 100 and < 105 when driver.Running.Count > 0:
+                    driver.FailInstance(Pick(driver, step.A), step.B % 3);
+                    break;
+                case >= 105 when driver.Probing.Count > 0:
+                    driver.ProbeDone(driver.Probing[step.A % driver.Probing.Count], (step.B % 3) switch { 0 => true, 1 => false, _ => null });
+                    break;
                 default:
                     break;
             }
@@ -128,6 +134,8 @@ public sealed class SchedulerPropertyTests
         // Whatever failed is poisonous itself, or more instances died under it than it may outlive.
         Assert.All(driver.Callers.Where(c => c.Ending == Ending.Failed), c => Assert.True(c.IsPoison || c.Deliveries > 2));
         Assert.All(driver.Callers.Where(c => c.IsPoison), c => Assert.NotEqual(Ending.Result, c.Ending));
+        // A batch of n is found out in 2n - 2 runs at most, each of which an instance of a smaller limit may do in parts.
+        Assert.True(driver.ExtraRuns <= driver.WholeBatchesFailed * (3 * run.MaxBatch - 2), $"{driver.ExtraRuns} extra runs for {driver.WholeBatchesFailed} batches of at most {run.MaxBatch}");
     }, iter: 1500);
 
     [Fact]
