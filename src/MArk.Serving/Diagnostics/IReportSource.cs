@@ -40,8 +40,6 @@ internal sealed class Snapshot
 
     public long BatchedRequests { get; set; }
 
-    public long ExtraRuns { get; set; }
-
     public int OutOfRotation { get; set; }
 
     public int Waiting { get; set; }
@@ -49,6 +47,11 @@ internal sealed class Snapshot
     public long WaitingBytes { get; set; }
 
     public LatencyHistogram Latency { get; } = new();
+
+    public LatencyHistogram OldestWait { get; } = new();
+
+    /// <summary>By <see cref="BatchReason"/>.</summary>
+    public long[] ByReason { get; } = new long[Enum.GetValues<BatchReason>().Length];
 
     public FleetStatus Fleet { get; set; } = new();
 

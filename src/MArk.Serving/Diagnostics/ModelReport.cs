@@ -32,8 +32,14 @@ public sealed record ModelReport
     /// <summary>Instances, of those that serve, that failed and get nothing until they are probed with success.</summary>
     public required int OutOfRotation { get; init; }
 
+    /// <summary>Batches that ran since the start, by why they left; every reason is there.</summary>
+    public required IReadOnlyDictionary<BatchReason, long> BatchesByReason { get; init; }
+
+    /// <summary>The longest that the oldest request of a batch of the interval had waited when the batch left, within 3 %; zero if none ran.</summary>
+    public required TimeSpan LongestOldestWait { get; init; }
+
     /// <summary>Runs since the start that were needed to find which requests of failed batches were at fault.</summary>
-    public required long ExtraRuns { get; init; }
+    public long ExtraRuns => BatchesByReason.GetValueOrDefault(BatchReason.Retry);
 
     /// <summary>The mean number of requests of a batch in the interval; 0 if none ran.</summary>
     public required double MeanBatch { get; init; }

@@ -16,15 +16,21 @@ internal sealed class ServingCounters
     public long Batches;
     public long BatchedRequests;
     public long FailedBatches;
-    public long ExtraRuns;
 
     public LatencyHistogram Latency { get; } = new();
+
+    /// <summary>How long the oldest request of each batch had waited.</summary>
+    public LatencyHistogram OldestWait { get; } = new();
+
+    /// <summary>Batches, by why they left.</summary>
+    public long[] ByReason { get; } = new long[Enum.GetValues<BatchReason>().Length];
 
     public void Count<TIn, TOut>(BatchWork<TIn, TOut> work, DispatchedBatch batch)
     {
         Batches++;
         BatchedRequests += batch.Count;
-        ExtraRuns += batch.Reason == BatchReason.Retry ? 1 : 0;
+        ByReason[(int)batch.Reason]++;
+        OldestWait.Add(batch.OldestWait);
         for (var i = 0; i < work.Count; i++)
         {
             CountAnswer(work, i);

@@ -24,6 +24,11 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
     /// <summary>The scheduler's record of the batch; nothing where the batch is a spilled request.</summary>
     public DispatchedBatch? Dispatched { get; private set; }
 
+    /// <summary>Why the batch left, and how long its oldest request had waited.</summary>
+    public BatchReason Reason { get; private set; }
+
+    public TimeSpan OldestWait { get; private set; }
+
     public int Count => _count;
 
     public RequestBatch<TIn> Inputs => new(_inputs.AsMemory(0, _count));
@@ -31,6 +36,8 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
     public void Begin(DispatchedBatch? dispatched, int count)
     {
         Dispatched = dispatched;
+        Reason = dispatched?.Reason ?? default;
+        OldestWait = dispatched?.OldestWait ?? default;
         _count = 0;
         if (_inputs.Length < count)
         {

@@ -3,8 +3,6 @@ namespace MArk.Serving.Scheduling;
 // Which idle instance takes which requests.
 internal sealed partial class ModelScheduler
 {
-    private TimeSpan _heldUntil = TimeSpan.MaxValue;
-
     private void Dispatch(TimeSpan now)
     {
         if (_outCount > 0)
@@ -151,17 +149,33 @@ internal sealed partial class ModelScheduler
             if (decision.Kind == BatchDecisionKind.WaitUntil)
             {
                 hold = decision.Until < hold ? decision.Until : hold;
-                _heldUntil = decision.Until;
+                group.HeldUntil = decision.Until;
             }
             return false;
         }
-        var reason = _stopping ? BatchReason.Drain
-            : context.IsFull && decision.Count == context.Deadlines.Length ? BatchReason.Full
-            : _heldUntil <= now ? BatchReason.HoldEnded
-            : BatchReason.IdleInstance;
-        _heldUntil = TimeSpan.MaxValue;
+        var reason = ReasonOf(decision.Count, context, group);
+        group.HeldUntil = TimeSpan.MaxValue;
         DispatchCandidates(now, instance, group, decision.Count, reason);
         return true;
+    }
+
+    private BatchReason ReasonOf(int count, in BatchContext context, RequestGroup group)
+    {
+        if (_stopping)
+        {
+            return BatchReason.Drain;
+        }
+        if (context.IsFull && count == context.Deadlines.Length)
+        {
+            return BatchReason.Full;
+        }
+        if (context.Now + context.Profile.High(count + 1) > context.EarliestDeadline)
+        {
+            return BatchReason.Deadline;
+        }
+        return count < context.QueueLength ? BatchReason.Full
+            : group.HeldUntil <= context.Now ? BatchReason.HoldEnded
+            : BatchReason.IdleInstance;
     }
 
     /// <summary>

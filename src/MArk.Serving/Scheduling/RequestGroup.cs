@@ -12,6 +12,9 @@ internal sealed class RequestGroup(int id, RequestTable requests)
 
     public DeadlineQueue Late { get; } = new(requests);
 
+    /// <summary>Until when a policy holds its requests; reset when a batch of it leaves.</summary>
+    public TimeSpan HeldUntil { get; set; } = TimeSpan.MaxValue;
+
     /// <summary>The lanes, by class.</summary>
     public ReadOnlySpan<Lane> Lanes => _lanes;
 

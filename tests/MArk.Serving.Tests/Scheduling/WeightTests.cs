@@ -39,7 +39,7 @@ public sealed class WeightTests
         driver.Arrive(weight: 6);
         Assert.Empty(driver.Running);
         driver.Arrive(weight: 4);
-        Assert.Equal(MArk.Serving.Scheduling.BatchReason.Full, Assert.Single(driver.Running).Reason);
+        Assert.Equal(BatchReason.Full, Assert.Single(driver.Running).Reason);
     }
 
     [Fact]
