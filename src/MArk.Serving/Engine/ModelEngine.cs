@@ -33,7 +33,6 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
     private readonly ConcurrentQueue<InferenceOperation<TIn, TOut>> _pool = new();
     private readonly Stack<BatchWork<TIn, TOut>> _spareWork = new();
     private readonly Dictionary<int, InstanceWorker<TIn, TOut>> _workers = [];
-    private readonly Dictionary<(long Shape, string? Key), int> _groups = [];
     private readonly TaskCompletionSource _drained = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly ServingCounters _counters = new();
     private readonly CostLedger _ledger = new();
@@ -244,7 +243,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         _counters.Offered++;
         _arrivals?.Add(Utc(now), 1);
         operation.Id = _scheduler.OnArrival(now, new RequestTerms(
-            deadline, GroupOf(operation.Traits.ShapeKey, options.Key), options.Priority, options.WhenUnreachable ?? DefaultMode(options), options.Timeout is not null,
+            deadline, _scheduler.GroupOf(operation.Traits.ShapeKey, options.Key), options.Priority, options.WhenUnreachable ?? DefaultMode(options), options.Timeout is not null,
             operation.Traits.Weight, operation.Traits.Bytes));
         Hold(operation);
         return Collect(null, effects);
@@ -285,19 +284,6 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         _parts.Spillover is not null ? WhenUnreachable.Spill
         : options.Timeout is not null ? WhenUnreachable.Reject
         : WhenUnreachable.ServeLate;
-
-    private int GroupOf(long shape, string? key)
-    {
-        if (shape == 0 && key is null)
-        {
-            return 0;
-        }
-        if (!_groups.TryGetValue((shape, key), out var group))
-        {
-            _groups.Add((shape, key), group = _groups.Count + 1);
-        }
-        return group;
-    }
 
     private void Hold(InferenceOperation<TIn, TOut> operation)
     {

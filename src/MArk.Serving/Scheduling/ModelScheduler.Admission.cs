@@ -105,7 +105,7 @@ internal sealed partial class ModelScheduler
         else
         {
             request.Place = RequestPlace.Late;
-            GroupOf(request.Terms.Group).Late.Add(slot);
+            _groups.Open(request.Terms.Group).Late.Add(slot);
             _lateCount++;
             _lateBytes += request.Terms.Bytes;
             _waitingBytes += request.Terms.Bytes;
@@ -218,7 +218,7 @@ internal sealed partial class ModelScheduler
                     }
                 }
             }
-            DropIfEmpty(group);
+            _groups.DropIfEmpty(group);
         }
     }
 
@@ -238,7 +238,7 @@ internal sealed partial class ModelScheduler
                     HandleUnreachable(now, slot);
                 }
             }
-            DropIfEmpty(group);
+            _groups.DropIfEmpty(group);
         }
     }
 
@@ -260,7 +260,7 @@ internal sealed partial class ModelScheduler
     {
         ref var request = ref _requests[slot];
         request.Place = RequestPlace.Queued;
-        GroupOf(request.Terms.Group).LaneOf(request.Terms).Queue.Add(slot);
+        _groups.Open(request.Terms.Group).LaneOf(request.Terms).Queue.Add(slot);
         _inTimeCount++;
         _waitingBytes += request.Terms.Bytes;
         if (request.Terms.WhenUnreachable != WhenUnreachable.ServeLate)
@@ -273,13 +273,13 @@ internal sealed partial class ModelScheduler
     private RequestGroup Leave(int slot)
     {
         ref var request = ref _requests[slot];
-        var group = _groupById[request.Terms.Group];
+        var group = _groups.Of(request.Terms.Group);
         group.LaneOf(request.Terms).Queue.Remove(slot);
         LeaveInTime(in request.Terms);
         return group;
     }
 
-    private void Dequeue(int slot) => DropIfEmpty(Leave(slot));
+    private void Dequeue(int slot) => _groups.DropIfEmpty(Leave(slot));
 
     private void LeaveInTime(in RequestTerms terms)
     {
@@ -294,7 +294,7 @@ internal sealed partial class ModelScheduler
     private RequestGroup LeaveLate(int slot)
     {
         ref var request = ref _requests[slot];
-        var group = _groupById[request.Terms.Group];
+        var group = _groups.Of(request.Terms.Group);
         group.Late.Remove(slot);
         LeaveLate(in request.Terms);
         return group;
@@ -307,31 +307,7 @@ internal sealed partial class ModelScheduler
         _waitingBytes -= terms.Bytes;
     }
 
-    private void DequeueLate(int slot) => DropIfEmpty(LeaveLate(slot));
-
-    private RequestGroup GroupOf(int id)
-    {
-        if (!_groupById.TryGetValue(id, out var group))
-        {
-            group = new RequestGroup(id, _requests);
-            _groupById.Add(id, group);
-        }
-        if (group.IsEmpty && !_groups.Contains(group))
-        {
-            _groups.Add(group);
-        }
-        return group;
-    }
-
-    private void DropIfEmpty(RequestGroup group)
-    {
-        // Group 0, which all requests without key and shape share, stays listed: it comes and goes with every request.
-        if (group.Id != 0 && group.IsEmpty)
-        {
-            _groups.Remove(group);
-            _groupById.Remove(group.Id);
-        }
-    }
+    private void DequeueLate(int slot) => _groups.DropIfEmpty(LeaveLate(slot));
 
     private RequestGroup? FirstLate()
     {

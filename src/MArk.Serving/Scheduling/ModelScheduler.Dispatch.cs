@@ -270,7 +270,7 @@ internal sealed partial class ModelScheduler
             Take(now, slot, finish, batch);
         }
         _candidates.Remove(count);
-        DropIfEmpty(group);
+        _groups.DropIfEmpty(group);
         Start(now, batch, reason);
     }
 
@@ -305,7 +305,7 @@ internal sealed partial class ModelScheduler
             Board(now, slot, batch);
         }
         group.Late.RemoveRange(0, count);
-        DropIfEmpty(group);
+        _groups.DropIfEmpty(group);
         Start(now, batch, BatchReason.Late);
     }
 
@@ -343,7 +343,7 @@ internal sealed partial class ModelScheduler
             LeaveRetry(in request.Terms);
             if (request.Cancelled)
             {
-                _requests.Remove(slot);
+                Release(slot);
             }
             else if (request.Terms.WhenUnreachable == WhenUnreachable.Reject && request.Terms.Deadline < finish)
             {

@@ -91,7 +91,7 @@ internal sealed partial class ModelScheduler
             ref var request = ref _requests[slot];
             if (request.Cancelled || isAnswered(batch, i))
             {
-                _requests.Remove(slot);
+                Release(slot);
             }
             else if (++request.Losses > _settings.MaxRedeliveries)
             {

@@ -9,8 +9,8 @@ internal sealed partial class ModelScheduler
 {
     private readonly SchedulerSettings _settings;
     private readonly RequestTable _requests = new();
-    private readonly Dictionary<int, RequestGroup> _groupById = [];
-    private readonly List<RequestGroup> _groups = [];           // only those that hold requests, in order of their first
+    private readonly KeyTable _keys = new();
+    private readonly GroupList _groups;
     private readonly List<SchedulerInstance> _instances = [];   // fastest first, then oldest
     private readonly Dictionary<int, IBatchPolicy> _policies = [];
     private readonly Queue<RetryBatch> _retries = new();
@@ -38,6 +38,7 @@ internal sealed partial class ModelScheduler
     public ModelScheduler(SchedulerSettings settings)
     {
         _settings = settings;
+        _groups = new GroupList(_requests);
         _forecast = new CompletionForecast(_instances, settings.MaxBatchSize);
         _candidates = new CandidateList(_requests, settings.MaxBatchWeight);
         _jitter = new Random(settings.Seed);
@@ -57,6 +58,9 @@ internal sealed partial class ModelScheduler
 
     /// <summary>Requests that have not ended: waiting, running or spilled.</summary>
     public int RequestCount => _requests.Count;
+
+    /// <summary>Distinct keys and shapes of those requests, none of them aside.</summary>
+    public int KeyCount => _keys.Count;
 
     public int InstanceCount => _instances.Count;
 
@@ -94,11 +98,18 @@ internal sealed partial class ModelScheduler
         _commandCount = 0;
     }
 
+    /// <summary>The number of a key and shape: requests of different numbers never share a batch. Only for the terms of the arrival that comes next.</summary>
+    public int GroupOf(long shape, string? key) => _keys.IdOf(shape, key);
+
     /// <summary>A request arrives. Its slot is the driver's key to it until a command, or the end of its batch, releases it.</summary>
     public RequestId OnArrival(TimeSpan now, in RequestTerms terms)
     {
         _arrivalRate.Add(now);
         var slot = _requests.Add(now, terms);
+        if (terms.Group != 0)
+        {
+            _keys.Hold(terms.Group);
+        }
         var id = _requests.IdOf(slot);
         _requests[slot].Place = RequestPlace.Queued;
         if (_stopping)
@@ -128,12 +139,12 @@ internal sealed partial class ModelScheduler
         {
             case RequestPlace.Queued:
                 Dequeue(id.Slot);
-                _requests.Remove(id.Slot);
+                Release(id.Slot);
                 Dispatch(now);
                 break;
             case RequestPlace.Late:
                 DequeueLate(id.Slot);
-                _requests.Remove(id.Slot);
+                Release(id.Slot);
                 SayWhenDrained();
                 break;
             default:
@@ -238,7 +249,7 @@ internal sealed partial class ModelScheduler
             {
                 missed++;
             }
-            _requests.Remove(slot);
+            Release(slot);
         }
         batch.Instance.Profile.Observe(batch.Count, duration);
         batch.Instance.Failures = 0;
@@ -258,7 +269,7 @@ internal sealed partial class ModelScheduler
             var slot = batch.Slots[i];
             if (_requests[slot].Cancelled || isAnswered(batch, i))
             {
-                _requests.Remove(slot);
+                Release(slot);
             }
             else
             {
@@ -287,7 +298,7 @@ internal sealed partial class ModelScheduler
         _spilledCount--;
         if (answered || request.Cancelled)
         {
-            _requests.Remove(slot);
+            Release(slot);
             SayWhenDrained();
             return;
         }
@@ -353,7 +364,7 @@ internal sealed partial class ModelScheduler
                 LeaveLate(slot);
                 Reject(slot, RejectionReason.Draining, null);
             }
-            DropIfEmpty(group);
+            _groups.DropIfEmpty(group);
         }
         SayWhenDrained();
     }
@@ -423,16 +434,26 @@ internal sealed partial class ModelScheduler
         _retries.Enqueue(retry);
     }
 
+    private void Release(int slot)
+    {
+        var group = _requests[slot].Terms.Group;
+        if (group != 0)
+        {
+            _keys.Release(group);
+        }
+        _requests.Remove(slot);
+    }
+
     private void Fail(int slot)
     {
-        _requests.Remove(slot);
+        Release(slot);
         Emit(new SchedulerCommand(SchedulerCommandKind.Fail) { Slot = slot });
     }
 
     private void Reject(int slot, RejectionReason reason, TimeSpan? retryAfter)
     {
         var cancelled = _requests[slot].Cancelled;
-        _requests.Remove(slot);
+        Release(slot);
         if (!cancelled)
         {
             Emit(new SchedulerCommand(SchedulerCommandKind.Reject) { Slot = slot, Reason = reason, RetryAfter = retryAfter });

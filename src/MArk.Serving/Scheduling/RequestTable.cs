@@ -8,7 +8,7 @@ internal readonly record struct RequestId(int Slot, uint Version);
 
 /// <summary>What the caller of a request asked for.</summary>
 /// <param name="Deadline">When the answer stops being worth having, in scheduling time.</param>
-/// <param name="Group">Requests of different groups never share a batch: key and shape, made dense by the driver.</param>
+/// <param name="Group">Requests of different groups never share a batch: key and shape, made dense by <see cref="ModelScheduler.GroupOf"/>.</param>
 /// <param name="Priority">The class.</param>
 /// <param name="WhenUnreachable">What to do when the fleet cannot make it.</param>
 /// <param name="OwnDeadline">Whether the caller gave the deadline; otherwise it comes from the SLO.</param>

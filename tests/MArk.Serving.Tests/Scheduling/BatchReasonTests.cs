@@ -72,10 +72,10 @@ public sealed class BatchReasonTests
         {
             driver.Arrive(group: 2);
         }
-        Assert.Equal((BatchReason.Full, 2), (Only(driver).Reason, Only(driver).Group));
+        Assert.Equal((BatchReason.Full, 4), (Only(driver).Reason, Only(driver).Count));
         driver.Advance(10);
         driver.Complete(Only(driver));
-        Assert.Equal((BatchReason.HoldEnded, 1), (Only(driver).Reason, Only(driver).Group));
+        Assert.Equal((BatchReason.HoldEnded, 1), (Only(driver).Reason, Only(driver).Count));
     }
 
     [Fact]

@@ -6,10 +6,11 @@ namespace MArk.Serving.Tests.Scheduling;
 internal enum Ending { None, Result, Failed, Rejected, Cancelled, Spilled }
 
 /// <summary>A request as the world outside the scheduler knows it.</summary>
-internal sealed class Caller(int number, RequestTerms terms, bool poison)
+internal sealed class Caller(int number, RequestTerms terms, int key, bool poison)
 {
     public int Number { get; } = number;
     public RequestTerms Terms { get; } = terms;
+    public int Key { get; } = key;
     public bool IsPoison { get; } = poison;
     public RequestId Id { get; set; }
     public Ending Ending { get; set; }
@@ -89,8 +90,8 @@ internal sealed class SchedulerDriver
         double? timeoutMs = null, WhenUnreachable mode = WhenUnreachable.ServeLate, int group = 0, RequestPriority priority = RequestPriority.Normal, bool poison = false,
         int weight = 1, long bytes = 0)
     {
-        var terms = new RequestTerms(Now + (timeoutMs is { } t ? Ms(t) : Slo), group, priority, mode, timeoutMs is not null, weight, bytes);
-        var caller = new Caller(Callers.Count, terms, poison);
+        var terms = new RequestTerms(Now + (timeoutMs is { } t ? Ms(t) : Slo), Scheduler.GroupOf(group, null), priority, mode, timeoutMs is not null, weight, bytes);
+        var caller = new Caller(Callers.Count, terms, group, poison);
         Callers.Add(caller);
         caller.Id = Scheduler.OnArrival(Now, terms);
         // As the engine does: the slot is the caller's before the commands of its arrival are read.
@@ -367,6 +368,7 @@ internal sealed class SchedulerDriver
             }
         }
         Assert.True(Scheduler.WaitingCount >= 0 && Scheduler.RequestCount >= Scheduler.WaitingCount);
+        Assert.True(Scheduler.KeyCount <= Scheduler.RequestCount);
         Assert.True(Scheduler.WaitingBytes >= 0 && (Scheduler.WaitingCount > 0 || Scheduler.WaitingBytes == 0), $"{Scheduler.WaitingBytes} bytes in {Scheduler.WaitingCount} requests");
     }
 
@@ -381,7 +383,7 @@ internal sealed class SchedulerDriver
         ExtraRuns += batch.Reason == BatchReason.Retry ? 1 : 0;
         Assert.True(Running.Count(b => b.Instance == batch.Instance && !b.SlotFreed) <= batch.Instance.Slots, "more batches than slots");
         Assert.Equal(callers.Length, callers.Distinct().Count());
-        Assert.Single(callers.Select(c => c.Terms.Group).Distinct());
+        Assert.Single(callers.Select(c => c.Key).Distinct());
         foreach (var caller in callers)
         {
             Assert.Equal(Ending.None, caller.Ending);   // not cancelled, not answered

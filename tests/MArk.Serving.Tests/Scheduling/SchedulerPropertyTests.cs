@@ -125,6 +125,7 @@ public sealed class SchedulerPropertyTests
         Assert.Equal(0, driver.Scheduler.RequestCount);
         Assert.Equal(0, driver.Scheduler.WaitingCount);
         Assert.Equal(0, driver.Scheduler.LateCount);
+        Assert.Equal(0, driver.Scheduler.KeyCount);
     }, iter: 3000);
 
     [Fact]
