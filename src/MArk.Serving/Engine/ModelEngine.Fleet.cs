@@ -167,6 +167,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
             if (isTaken)
             {
                 _workers.Add(worker.Id, worker);
+                _callersTakeIn |= !worker.RunsOnPool;
                 _scheduler.OnInstanceReady(now, worker.Id, offering, worker.MaxBatchSize, worker.Slots, profile);
             }
         });

@@ -150,7 +150,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
             Array.Clear(_bySlot);
         }
         TakeInArrivals();
-        var ended = left.Count(operation => operation.TryEnd(InferenceResult<TOut>.Failure(new InferenceRejectedException(ModelName, RejectionReason.Draining))));
+        var ended = left.Count(operation => operation.TryAbandon(InferenceResult<TOut>.Failure(new InferenceRejectedException(ModelName, RejectionReason.Draining))));
         lock (_gate)
         {
             _counters.Rejected += ended;
@@ -179,7 +179,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
         var target = _parts.Spillover!;
         var price = Quote(target).Price(1);
         var work = new BatchWork<TIn, TOut>(this);
-        work.Begin(null, 1);
+        work.Begin(null, null, 1);
         work.Add(operation);
         try
         {

@@ -84,7 +84,10 @@ internal sealed partial class ModelScheduler
     }
 
     /// <summary>A request arrives. Its slot is the driver's key to it until a command, or the end of its batch, releases it.</summary>
-    public RequestId OnArrival(TimeSpan now, in RequestTerms terms)
+    /// <param name="now">Now.</param>
+    /// <param name="terms">What it asks for.</param>
+    /// <param name="more">Whether another event at the same instant follows, so that what is dispatched is decided with that one.</param>
+    public RequestId OnArrival(TimeSpan now, in RequestTerms terms, bool more = false)
     {
         _arrivalRate.Add(now);
         var slot = _requests.Add(now, terms);
@@ -96,9 +99,15 @@ internal sealed partial class ModelScheduler
             return id;
         }
         Admit(now, slot, bounded: true);
-        Dispatch(now);
+        if (!more)
+        {
+            Dispatch(now);
+        }
         return id;
     }
+
+    /// <summary>The last of the arrivals that were said to be followed by more has been told.</summary>
+    public void OnArrivalsEnd(TimeSpan now) => Dispatch(now);
 
     /// <summary>A caller stopped waiting. A waiting request leaves at once; one that runs or is spilled goes on unheard.</summary>
     /// <returns>Whether the request was still here: the caller of one that is not gets the answer it already has. The driver forgets the slot either way.</returns>
