@@ -48,10 +48,10 @@ internal sealed record EngineParts<TIn, TOut>
 
     public string OfferingName(int offering) => Provider?.Offerings[offering].Name ?? FixedOffering;
 
-    public bool TryCreateSample([MaybeNullWhen(false)] out TIn sample)
+    public bool TryCreateSample(IBatchRunnerFactory<TIn, TOut> factory, [MaybeNullWhen(false)] out TIn sample)
     {
         sample = Sample.Input;
-        return Sample.Given || RunnerFactory.TryCreateSample(out sample);
+        return Sample.Given || factory.TryCreateSample(out sample);
     }
 }
 

@@ -19,13 +19,15 @@ internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
     private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly ConcurrentQueue<BatchWork<TIn, TOut>> _queue = new();      // for threads of its own
     private readonly SemaphoreSlim _queued = new(0);
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private int _loops;     // how many run batches now, and whether no more may begin
 
-    public InstanceWorker(ModelEngine<TIn, TOut> engine, int id, string instanceId, IBatchRunner<TIn, TOut> runner, CancellationToken hardStop)
+    public InstanceWorker(ModelEngine<TIn, TOut> engine, int id, InstanceDescriptor machine, int offering, IBatchRunner<TIn, TOut> runner, CancellationToken hardStop)
     {
         _engine = engine;
         Id = id;
-        InstanceId = instanceId;
+        Machine = machine;
+        Offering = offering;
         _stop = CancellationTokenSource.CreateLinkedTokenSource(hardStop);
         _runner = runner;
     }
@@ -33,8 +35,19 @@ internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
     /// <summary>The scheduler's name for it.</summary>
     public int Id { get; }
 
+    public InstanceDescriptor Machine { get; }
+
+    /// <summary>The offering's index.</summary>
+    public int Offering { get; }
+
     /// <summary>The provider's name for its machine.</summary>
-    public string InstanceId { get; }
+    public string InstanceId => Machine.Id;
+
+    /// <summary>Whether a newer version of the model has taken its place on the machine; under the engine's lock.</summary>
+    public bool IsSuperseded { get; set; }
+
+    /// <summary>When it has ended and its runner is disposed.</summary>
+    public Task Ended => _ended.Task;
 
     public int Slots => _runner.Slots;
 
@@ -99,7 +112,14 @@ internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
             await _stop.CancelAsync().ConfigureAwait(false);
         }
         await _idle.Task.ConfigureAwait(false);
-        await DisposeAsync().ConfigureAwait(false);
+        try
+        {
+            await DisposeAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            _ended.TrySetResult();
+        }
     }
 
     public async ValueTask DisposeAsync()

@@ -19,7 +19,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
             {
                 return;
             }
-            await _parts.RunnerFactory.InitializeAsync(cancellationToken).ConfigureAwait(false);
+            await _factory.InitializeAsync(cancellationToken).ConfigureAwait(false);
             if (_parts.Spillover is { } spillover)
             {
                 await spillover.InitializeAsync(cancellationToken).ConfigureAwait(false);
@@ -169,7 +169,10 @@ internal sealed partial class ModelEngine<TIn, TOut>
         }
         finally
         {
-            _fleet?.OnDrained(worker.InstanceId);
+            if (!worker.IsSuperseded)
+            {
+                _fleet?.OnDrained(worker.InstanceId);
+            }
         }
     }
 

@@ -10,7 +10,7 @@ namespace MArk.Serving.Engine;
 /// Carries out the scheduler's commands for one model with real threads and real time. The lock is held while the scheduler decides
 /// and never while a command is carried out or user code runs.
 /// </summary>
-internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, IModelRuntime, IAsyncDisposable
+internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, IModelReloader<TIn, TOut>, IModelRuntime, IAsyncDisposable
 {
     // The latest deadline: late enough for anybody, and times can be added to it.
     private static readonly TimeSpan FarFuture = TimeSpan.MaxValue / 2;
@@ -52,7 +52,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         _time = parts.Time;
         _origin = _time.GetTimestamp();
         _utcOrigin = _time.GetUtcNow();
-        RunnerName = parts.RunnerFactory.GetType().Name;
+        _factory = parts.RunnerFactory;
         _scheduler = new ModelScheduler(new SchedulerSettings
         {
             ModelName = parts.ModelName,
@@ -70,7 +70,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
 
     public string ModelName => _parts.ModelName;
 
-    public string RunnerName { get; }
+    public string RunnerName => _factory.GetType().Name;
 
     /// <summary>Scheduling time: since the engine was made, monotonic.</summary>
     public TimeSpan Now => _time.GetElapsedTime(_origin);
@@ -152,7 +152,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         }
         try
         {
-            traits = _parts.RunnerFactory.Admit(input);
+            traits = _factory.Admit(input);
             error = null;
             return true;
         }

@@ -74,6 +74,12 @@ internal sealed partial class ModelScheduler
     /// <summary>The profile of an offering's fastest instance, as refined so far; nothing while none is measured.</summary>
     public LatencyProfile? ProfileOf(int offering) => _instances.Find(i => i.Offering == offering && i.Profile.IsMeasured)?.Profile;
 
+    /// <summary>An instance's own profile, as refined so far; nothing if there is no such instance.</summary>
+    public LatencyProfile? ProfileOfInstance(int id) => Find(id)?.Profile;
+
+    /// <summary>Whether an instance is to be taken away, or is gone.</summary>
+    public bool IsDraining(int id) => Find(id)?.IsDraining ?? true;
+
     /// <summary>The commands of the events since they were last cleared.</summary>
     public ReadOnlySpan<SchedulerCommand> Commands => _commands.AsSpan(0, _commandCount);
 
