@@ -15,6 +15,9 @@ internal static class Format
 
     public static JsonNode Round(double value, int digits = 4) => JsonValue.Create(Math.Round(value, digits));
 
+    /// <summary>A ratio; null over nothing.</summary>
+    public static JsonNode? Ratio(double value, double over) => over > 0 ? Round(value / over) : null;
+
     /// <summary>A name as a JSON key: "greedy channel" is greedyChannel.</summary>
     public static string Key(string name)
     {

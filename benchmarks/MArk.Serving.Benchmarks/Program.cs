@@ -1,9 +1,13 @@
 using MArk.Serving.Benchmarks;
+using MArk.Serving.Benchmarks.Micro;
 
 (string Name, string About, Func<string[], Task<int>> RunAsync)[] verbs =
 [
     ("overhead", "what the engine costs a request of a model that does nothing, against bare batchers", OverheadBenchmark.RunAsync),
     ("saturation", "requests/s over raw capacity when 256 callers never let a server idle", SaturationBenchmark.RunAsync),
+    ("goodput", "the share of an open-loop load answered within the objective, at 0.5 to 2 times the raw capacity", GoodputBenchmark.RunAsync),
+    ("max-load", "the highest Poisson rate with 99 % within the objective, over the best peer and over raw capacity", MaxLoadBenchmark.RunAsync),
+    ("micro", "BenchmarkDotNet over single decisions: enqueue, decide, complete, forecast, plan", MicroBenchmark.RunAsync),
 ];
 
 if (args is [var name, .. var rest] && Array.Find(verbs, v => v.Name == name) is { RunAsync: { } runAsync })

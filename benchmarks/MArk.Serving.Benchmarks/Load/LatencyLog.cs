@@ -19,9 +19,16 @@ internal sealed class LatencyLog(PoissonArrivals arrivals)
     public int Left => Volatile.Read(ref _left);
 
     /// <summary>When every request has ended, one way or another.</summary>
-    public Task Ended => _left == 0 ? Task.CompletedTask : _ended.Task;
+    public Task Ended => _ended.Task;
 
-    public void Start(long timestamp) => _start = timestamp;
+    public void Start(long timestamp)
+    {
+        _start = timestamp;
+        if (Count == 0)
+        {
+            _ended.SetResult();
+        }
+    }
 
     public long DueAt(int index) => _start + arrivals.Due[index];
 

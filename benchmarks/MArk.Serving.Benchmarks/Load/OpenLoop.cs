@@ -28,9 +28,13 @@ internal sealed class OpenLoop(float[][] inputs)
         await Task.WhenAny(log.Ended, Task.Delay(2 * slo));
         var result = log.Summarize(slo);
         server.RefusesWaiting = true;
-        if (await Task.WhenAny(log.Ended, Task.Delay(Patience)) != log.Ended)
+        try
         {
-            throw new InvalidOperationException($"{server.Name} left {log.Left} of {log.Count} requests without an answer for {Patience}.");
+            await log.Ended.WaitAsync(Patience);
+        }
+        catch (TimeoutException e)
+        {
+            throw new InvalidOperationException($"{server.Name} left {log.Left} of {log.Count} requests without an answer for {Patience}.", e);
         }
         server.RefusesWaiting = false;
         return result;
