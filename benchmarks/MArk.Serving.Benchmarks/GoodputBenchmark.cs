@@ -55,7 +55,7 @@ internal static class GoodputBenchmark
             byLoad[load] = summary;
         }
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"\nThe generator was at most {bench.GeneratorP99Ms:N2} ms late (99th percentile of the worst run). Peers have nowhere to spill to: theirs at {SpilloverLoad} is the plain share."));
+            $"\nLatency counts from the scheduled arrival; the generator's own lateness (its 99th percentile) is part of it. Peers have nowhere to spill to: theirs at {SpilloverLoad} is the plain share."));
         return arguments.Finish(Result(byLoad, serveLate.Name, reject.Name, spill.Name));
     }
 

@@ -27,11 +27,11 @@ internal sealed class LoadSummary(double load)
     {
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
             $"capacity beside the generator {Counted.Average(run => run.Capacity):N0}/s; drift at most {100 * _runs.Max(run => run.Drift):N1} %{Caveat()}"));
-        Console.WriteLine("server                  within SLO    refused    goodput/s   over capacity    p50 ms    p99 ms");
+        Console.WriteLine("server                  within SLO    refused    goodput/s   over capacity    p50 ms    p99 ms   generator late ms");
         foreach (var server in Servers.Order())
         {
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"{server,-22} {Share(server),10:P2} {Mean(server, r => r.RefusedShare),10:P2} {Mean(server, r => r.Goodput),12:N0} {GoodputOverCapacity(server),15:N3} {Mean(server, r => r.P50Ms),9:N1} {Mean(server, r => r.P99Ms),9:N1}"));
+                $"{server,-22} {Share(server),10:P2} {Mean(server, r => r.RefusedShare),10:P2} {Mean(server, r => r.Goodput),12:N0} {GoodputOverCapacity(server),15:N3} {Mean(server, r => r.P50Ms),9:N1} {Mean(server, r => r.P99Ms),9:N1} {Mean(server, r => r.GeneratorP99Ms),19:N2}"));
         }
     }
 
