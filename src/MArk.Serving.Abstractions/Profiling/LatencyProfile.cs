@@ -30,6 +30,9 @@ public sealed class LatencyProfile
     // What handing a batch over costs at the very least, ticks: it keeps sizes that run within the clock's resolution apart.
     private const int HandOver = 5;
 
+    private const double Hope = 0.99;
+    private const int HopeAfter = 64;
+
     // Sizes within this of the highest throughput are as good, and the smallest of them answers soonest.
     private const double AsGood = 0.995;
 
@@ -40,6 +43,8 @@ public sealed class LatencyProfile
     private readonly double[] _mean;        // ticks at each size as believed now; 0 = not known
     private readonly double[] _high;
     private readonly double[] _weight;
+    private readonly double[] _hope;
+    private readonly long[] _hopeTable;
     private readonly double[] _block;       // scratch of MakeRise
     private readonly double[] _blockWeight;
     private readonly int[] _blockLast;
@@ -94,6 +99,8 @@ public sealed class LatencyProfile
         _mean = new double[_sizes.Length];
         _high = new double[_sizes.Length];
         _weight = new double[_sizes.Length];
+        _hope = new double[_sizes.Length];
+        _hopeTable = new long[_sizes[^1] + 1];
         _block = new double[_sizes.Length];
         _blockWeight = new double[_sizes.Length];
         _blockLast = new int[_sizes.Length];
@@ -260,6 +267,8 @@ public sealed class LatencyProfile
         MakeRise(_high);
         Fill(_meanTable, _mean);
         Fill(_highTable, _high);
+        HopeForUntried();
+        Fill(_hopeTable, _hope);
         int best = 1, soonest = 1;
         _bestUpTo[0] = 1;
         for (var b = 1; b <= MaxBatchSize; b++)
@@ -272,7 +281,28 @@ public sealed class LatencyProfile
             _bestUpTo[b] = soonest;
         }
 
-        double Rate(int size) => size / (double)(_meanTable[size] + HandOver);
+        double Rate(int size) => size / (double)(_hopeTable[size] + HandOver);
+    }
+
+    /// <summary>
+    /// Once batches run, which size is best is judged as if one that has not been tried lately served at least as fast as the smaller ones: so that it is tried, and a
+    /// measurement that a pause of the machine spoilt does not keep it out of use for ever.
+    /// </summary>
+    private void HopeForUntried()
+    {
+        var rate = 0.0;
+        for (var i = 0; i < _sizes.Length; i++)
+        {
+            _hope[i] = _mean[i];
+            if (_mean[i] > 0)
+            {
+                if (rate > 0 && _clock >= HopeAfter && (_recent[i]?.Count ?? 0) < EnoughToRevise)
+                {
+                    _hope[i] = Math.Min(_hope[i], Hope * _sizes[i] / rate);
+                }
+                rate = Math.Max(rate, _sizes[i] / _hope[i]);
+            }
+        }
     }
 
     /// <summary>What is believed of each size: what was seen of it lately; else what was measured at first, scaled as those are that were seen.</summary>

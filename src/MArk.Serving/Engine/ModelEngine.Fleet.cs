@@ -173,7 +173,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
     private void Take(TimeSpan now, InstanceWorker<TIn, TOut> worker, LatencyProfile profile)
     {
         _workers.Add(worker.Id, worker);
-        _callersTakeIn |= !worker.RunsOnPool;
+        _hasThreads |= !worker.RunsOnPool;
         _scheduler.OnInstanceReady(now, worker.Id, worker.Offering, worker.MaxBatchSize, worker.Slots, profile);
     }
 

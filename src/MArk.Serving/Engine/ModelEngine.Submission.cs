@@ -7,7 +7,7 @@ namespace MArk.Serving.Engine;
 internal sealed partial class ModelEngine<TIn, TOut>
 {
     private InferenceOperation<TIn, TOut>? _inbox;      // newest first
-    private volatile bool _callersTakeIn;               // an instance has threads of its own, so that a caller can set it going without a hop
+    private volatile bool _hasIdleThread;               // an instance with threads of its own is idle, so that a caller can set it going without a hop
 
     private void Submit(InferenceOperation<TIn, TOut> operation)
     {
@@ -29,7 +29,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
             // Whoever left the first one sees to it.
             return;
         }
-        if (_callersTakeIn)
+        if (_hasIdleThread)
         {
             TakeInArrivals();
         }

@@ -39,6 +39,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
     private InferenceOperation<TIn, TOut>?[] _bySlot = new InferenceOperation<TIn, TOut>?[64];
     private TimeSpan _wakeAt = TimeSpan.MaxValue;     // the instant the scheduler named last, under the lock
     private TimeSpan _armedAt = TimeSpan.MaxValue;    // the instant the timer is set to, under the lock
+    private bool _hasThreads;       // whether an instance has threads of its own, under the lock
     private volatile bool _started;
     private volatile bool _ended;
     private int _nextInstance;
@@ -280,6 +281,10 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
     /// <summary>Turns commands, which name slots, into effects, which hold what the slots stand for; under the lock.</summary>
     private List<Effect<TIn, TOut>>? Collect(Exception? failure, List<Effect<TIn, TOut>>? effects = null)
     {
+        if (_hasThreads)
+        {
+            _hasIdleThread = _scheduler.HasIdleInstance;
+        }
         if (_scheduler.Commands.IsEmpty)
         {
             return effects;

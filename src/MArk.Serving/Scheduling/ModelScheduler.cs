@@ -49,6 +49,9 @@ internal sealed partial class ModelScheduler
 
     public int InstanceCount => _instances.Count;
 
+    /// <summary>Whether an instance could take a batch now.</summary>
+    public bool HasIdleInstance => AnyAccepts();
+
     /// <summary>The batches under way on an instance; none if there is no such instance.</summary>
     public IReadOnlyList<DispatchedBatch> RunningOn(int id) => Find(id)?.Running ?? [];
 
