@@ -43,7 +43,7 @@ internal static class GoodputBenchmark
             var rate = load * bench.R0;
             var (batchBlock, batchBlockWindow) = await bench.BestWindowAsync(batchBlocks, rate);
             var (fixedWindow, fixedWindowWindow) = await bench.BestWindowAsync(fixedWindows, rate);
-            var summary = new LoadSummary(load);
+            var summary = new LoadSummary(load, rate);
             IServer[] servers = [serveLate, reject, .. load == SpilloverLoad ? [spill] : Array.Empty<IServer>(), naive, batchBlock, channel, fixedWindow];
             foreach (var seed in seeds)
             {

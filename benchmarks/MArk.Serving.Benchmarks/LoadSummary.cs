@@ -4,7 +4,7 @@ using MArk.Serving.Benchmarks.Load;
 namespace MArk.Serving.Benchmarks;
 
 /// <summary>The runs under one load, one a seed. Means are over those whose capacity settled; over all if none did.</summary>
-internal sealed class LoadSummary(double load)
+internal sealed class LoadSummary(double load, double rate)
 {
     private readonly List<SettledRun<Dictionary<string, LoadResult>>> _runs = [];
 
@@ -25,8 +25,9 @@ internal sealed class LoadSummary(double load)
 
     public void Print()
     {
+        var capacity = Counted.Average(run => run.Capacity);
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"capacity beside the generator {Counted.Average(run => run.Capacity):N0}/s; drift at most {100 * _runs.Max(run => run.Drift):N1} %{Caveat()}"));
+            $"capacity beside the generator {capacity:N0}/s, of which the load is {rate / capacity:N2}; drift at most {100 * _runs.Max(run => run.Drift):N1} %{Caveat()}"));
         Console.WriteLine("server                  within SLO    refused    goodput/s   over capacity    p50 ms    p99 ms   generator late ms");
         foreach (var server in Servers.Order())
         {
