@@ -106,7 +106,7 @@ public sealed class NamedTensorsCodec : ITensorCodec<NamedTensors, NamedTensors>
         {
             throw new InvalidInputException(spec.Name, $"it is {value}, without the batch; the model declares {spec}.");
         }
-        var finite = AllowNonFinite || value.ElementType switch
+        var finite = AllowNonFinite || value.Length == 0 || value.ElementType switch
         {
             TensorElementType.Float32 => TensorPrimitives.IsFiniteAll(value.As<float>()),
             TensorElementType.Float64 => TensorPrimitives.IsFiniteAll(value.As<double>()),

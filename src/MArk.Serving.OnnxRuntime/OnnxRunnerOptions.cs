@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace MArk.Serving.OnnxRuntime;
 
 /// <summary>What computes a model.</summary>
@@ -10,7 +12,7 @@ public enum OnnxExecutionProvider
     Cuda,
 }
 
-/// <summary>How an ONNX model is run.</summary>
+/// <summary>How an ONNX model is run. What does not fit the model fails when it is opened, by a <see cref="ModelLoadException"/>.</summary>
 public sealed record OnnxRunnerOptions
 {
     /// <summary>The model's file.</summary>
@@ -24,4 +26,7 @@ public sealed record OnnxRunnerOptions
 
     /// <summary>The threads of one instance; 0, the default, takes what the instance's machine grants (at least 1).</summary>
     public int IntraOpThreads { get; init; }
+
+    /// <summary>The lengths that are padded to buckets. Default: none, and only requests of equal shapes share a batch.</summary>
+    public ImmutableArray<OnnxPadding> Padding { get; init; } = [];
 }
