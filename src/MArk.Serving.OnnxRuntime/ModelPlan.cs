@@ -41,9 +41,10 @@ internal sealed class ModelPlan
 /// <param name="Spec">The tensor.</param>
 /// <param name="DimensionNames">The names of its dimensions without the batch; "" for one without.</param>
 /// <param name="LengthOf">For each dimension without the batch, which padded length it has; -1 for none.</param>
+/// <param name="WeightOf">Which dimensions, without the batch, make a request's weight.</param>
 /// <param name="IsMask">Whether the runner fills it.</param>
 /// <param name="Fill">The element beyond a request's own length, as bits; for a mask the element within.</param>
-internal sealed record PlannedTensor(TensorSpec Spec, ImmutableArray<string> DimensionNames, ImmutableArray<int> LengthOf, bool IsMask, ulong Fill)
+internal sealed record PlannedTensor(TensorSpec Spec, ImmutableArray<string> DimensionNames, ImmutableArray<int> LengthOf, ImmutableArray<int> WeightOf, bool IsMask, ulong Fill)
 {
     public bool IsFixed { get; } = Spec.IsFixed;
 

@@ -11,6 +11,7 @@ internal sealed class ModelPlanner
     private readonly ModelDeclaration _model;
     private readonly int[][] _inputLengths;
     private readonly int[][] _outputLengths;
+    private readonly List<int>[] _weightOf;
     private readonly ulong[] _fills;
     private readonly bool[] _isMask;
 
@@ -19,6 +20,7 @@ internal sealed class ModelPlanner
         _model = model;
         _inputLengths = [.. model.Inputs.Select(NoLengths)];
         _outputLengths = [.. model.Outputs.Select(NoLengths)];
+        _weightOf = [.. model.Inputs.Select(_ => new List<int>())];
         _fills = new ulong[model.Inputs.Length];
         _isMask = new bool[model.Inputs.Length];
     }
@@ -35,10 +37,11 @@ internal sealed class ModelPlanner
         {
             throw planner.Misfit("Padding", $"makes more than {MaxShapes} combinations of buckets; accepted are as many at most");
         }
+        planner.Weigh(options.WeightOf.IsDefault ? [] : options.WeightOf);
         return new ModelPlan(
             model,
-            [.. model.Inputs.Select((t, i) => new PlannedTensor(t.Spec, t.DimensionNames, [.. planner._inputLengths[i]], planner._isMask[i], planner._fills[i]))],
-            [.. model.Outputs.Select((t, i) => new PlannedTensor(t.Spec, t.DimensionNames, [.. planner._outputLengths[i]], IsMask: false, Fill: 0))],
+            [.. model.Inputs.Select((t, i) => new PlannedTensor(t.Spec, t.DimensionNames, [.. planner._inputLengths[i]], [.. planner._weightOf[i]], planner._isMask[i], planner._fills[i]))],
+            [.. model.Outputs.Select((t, i) => new PlannedTensor(t.Spec, t.DimensionNames, [.. planner._outputLengths[i]], WeightOf: [], IsMask: false, Fill: 0))],
             [.. paddings.Select(p => new PaddedLength(p.Buckets))]);
     }
 
@@ -143,6 +146,19 @@ internal sealed class ModelPlanner
         ElementBits.TryEncode(mask.Spec.ElementType, 1, out _fills[input]);
         _isMask[input] = true;
         _inputLengths[input][mask.Spec.ItemShape.IndexOf(-1)] = length;
+    }
+
+    private void Weigh(ImmutableArray<OnnxDimension> dimensions)
+    {
+        for (var i = 0; i < dimensions.Length; i++)
+        {
+            var (input, d) = Find($"WeightOf[{i}]", dimensions[i], "input", _model.Inputs);
+            if (_isMask[input])
+            {
+                throw Misfit($"WeightOf[{i}]", $"is {dimensions[i]}, a mask, which requests do not bring; accepted is a dimension that it is padded with");
+            }
+            _weightOf[input].Add(d);
+        }
     }
 
     private static int[] NoLengths(DeclaredTensor tensor) => [.. tensor.Spec.ItemShape.Select(_ => -1)];

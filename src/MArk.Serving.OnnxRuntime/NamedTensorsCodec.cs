@@ -4,7 +4,7 @@ using System.Numerics.Tensors;
 namespace MArk.Serving.OnnxRuntime;
 
 /// <summary>The general form: any number of named inputs and outputs, of any element type and shape.</summary>
-public sealed class NamedTensorsCodec : ITensorCodec<NamedTensors, NamedTensors>
+public sealed class NamedTensorsCodec : ITensorCodec<NamedTensors, NamedTensors>, ICountsCharacters<NamedTensors>
 {
     private ModelSignature? _signature;
 
@@ -89,6 +89,16 @@ public sealed class NamedTensorsCodec : ITensorCodec<NamedTensors, NamedTensors>
             sample.Add(spec.Name, TensorValue.Zeros(spec.ElementType, [.. spec.ItemShape.Select(d => d < 0 ? 1 : d)]));
         }
         return true;
+    }
+
+    long ICountsCharacters<NamedTensors>.CountCharacters(NamedTensors input, int inputIndex)
+    {
+        var characters = 0L;
+        foreach (var text in input[Signature.Inputs[inputIndex].Name].As<string>())
+        {
+            characters += text.Length;
+        }
+        return characters;
     }
 
     private void Validate(TensorSpec spec, TensorValue value)

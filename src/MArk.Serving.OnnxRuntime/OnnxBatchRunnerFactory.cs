@@ -35,6 +35,10 @@ public sealed class OnnxBatchRunnerFactory<TIn, TOut>(OnnxRunnerOptions options,
     }
 
     /// <inheritdoc/>
+    /// <remarks>
+    /// The shape key tells apart shapes as they run: padded, where they are padded. The bytes are those of the elements as they wait,
+    /// unpadded; a string counts 24 and 2 for each character, or 64 where the codec is none of this package's.
+    /// </remarks>
     public RequestTraits Admit(TIn input)
     {
         var meter = _meter ?? throw NotOpened();

@@ -29,4 +29,10 @@ public sealed record OnnxRunnerOptions
 
     /// <summary>The lengths that are padded to buckets. Default: none, and only requests of equal shapes share a batch.</summary>
     public ImmutableArray<OnnxPadding> Padding { get; init; } = [];
+
+    /// <summary>
+    /// The open dimensions of inputs whose product is a request's weight, as it runs: padded, where they are padded. One for the tokens of
+    /// a text, two for the pixels of an image. Default: none, and every request weighs 1.
+    /// </summary>
+    public ImmutableArray<OnnxDimension> WeightOf { get; init; } = [];
 }

@@ -1,34 +1,71 @@
 namespace MArk.Serving.OnnxRuntime;
 
-/// <summary>Says of an input what the scheduler must know: which others it may share a batch with.</summary>
-internal sealed class RequestMeter<TIn, TOut>(ModelPlan plan, ITensorCodec<TIn, TOut> codec)
+/// <summary>Says of an input what the scheduler must know: which others it may share a batch with, what it weighs and what it holds.</summary>
+internal sealed class RequestMeter<TIn, TOut>
 {
-    private readonly int _maxRank = plan.RequestInputs.Max(i => i.Spec.ItemShape.Length);
-    private readonly bool _isFixed = plan.RequestInputs.All(i => i.IsFixed);
+    private const int StringHeader = 24;
+    private const int StringEstimate = 64;
 
-    public RequestTraits Measure(TIn input)
+    private readonly ModelPlan _plan;
+    private readonly ITensorCodec<TIn, TOut> _codec;
+    private readonly ICountsCharacters<TIn>? _characters;
+    private readonly int _maxRank;
+    private readonly RequestTraits? _all;
+
+    public RequestMeter(ModelPlan plan, ITensorCodec<TIn, TOut> codec)
     {
-        if (_isFixed)
+        _plan = plan;
+        _codec = codec;
+        _characters = codec as ICountsCharacters<TIn>;
+        _maxRank = plan.RequestInputs.Max(i => i.Spec.ItemShape.Length);
+        if (plan.RequestInputs.All(i => i.IsFixed && i.Spec.ElementType != TensorElementType.String))
         {
-            return RequestTraits.Default;
+            _all = new RequestTraits(0, 1, plan.RequestInputs.Sum(i => i.Spec.ItemLength * TensorElementTypes.SizeOf(i.Spec.ElementType)));
         }
+    }
+
+    public RequestTraits Measure(TIn input) => _all ?? MeasureOne(input);
+
+    private RequestTraits MeasureOne(TIn input)
+    {
         Span<long> space = stackalloc long[_maxRank];
-        Span<long> lengths = stackalloc long[plan.Lengths.Length];
+        Span<long> lengths = stackalloc long[_plan.Lengths.Length];
         lengths.Fill(-1);
-        var key = 0UL;
-        for (var i = 0; i < plan.RequestInputs.Length; i++)
+        var (key, weight, bytes) = (0UL, 1L, 0L);
+        for (var i = 0; i < _plan.RequestInputs.Length; i++)
         {
-            var tensor = plan.RequestInputs[i];
+            var tensor = _plan.RequestInputs[i];
+            var shape = space[..tensor.Spec.ItemShape.Length];
+            tensor.Spec.ItemShape.CopyTo(shape);
             if (!tensor.IsFixed)
             {
-                var shape = space[..tensor.Spec.ItemShape.Length];
-                tensor.Spec.ItemShape.CopyTo(shape);
-                codec.GetItemShape(input, i, shape);
-                Pad(tensor, shape, lengths);
-                key = Hash(key, shape, i);
+                _codec.GetItemShape(input, i, shape);
+            }
+            bytes += BytesOf(tensor, shape, input, i);
+            if (tensor.IsFixed)
+            {
+                continue;
+            }
+            Pad(tensor, shape, lengths);
+            key = Hash(key, shape, i);
+            foreach (var d in tensor.WeightOf)
+            {
+                weight = Math.Clamp(weight * Math.Min(shape[d], int.MaxValue), 1, int.MaxValue);
             }
         }
-        return new RequestTraits((long)key, Weight: 1);
+        return new RequestTraits((long)key, (int)weight, bytes);
+    }
+
+    private long BytesOf(PlannedTensor tensor, ReadOnlySpan<long> shape, TIn input, int index)
+    {
+        var elements = 1L;
+        foreach (var dimension in shape)
+        {
+            elements = checked(elements * dimension);
+        }
+        return tensor.Spec.ElementType != TensorElementType.String ? elements * TensorElementTypes.SizeOf(tensor.Spec.ElementType)
+            : _characters is null ? elements * StringEstimate
+            : elements * StringHeader + sizeof(char) * _characters.CountCharacters(input, index);
     }
 
     private void Pad(PlannedTensor tensor, Span<long> shape, Span<long> lengths)
@@ -40,7 +77,7 @@ internal sealed class RequestMeter<TIn, TOut>(ModelPlan plan, ITensorCodec<TIn, 
                 continue;
             }
             var own = shape[d];
-            var padded = plan.Lengths[length];
+            var padded = _plan.Lengths[length];
             if (own < 0 || own > padded.Largest)
             {
                 throw new InvalidInputException(
