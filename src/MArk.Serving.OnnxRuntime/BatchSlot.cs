@@ -2,7 +2,7 @@ using Microsoft.ML.OnnxRuntime;
 
 namespace MArk.Serving.OnnxRuntime;
 
-/// <summary>The memory of one batch under way: gathers requests into it, runs them in place, and scatters the answers.</summary>
+/// <summary>The memory of one batch under way, for one thread at a time: gathers requests into it, runs them in place, and scatters the answers.</summary>
 internal sealed class BatchSlot<TIn, TOut> : IDisposable
 {
     private readonly ModelPlan _plan;

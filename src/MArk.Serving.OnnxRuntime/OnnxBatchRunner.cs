@@ -2,37 +2,78 @@ using Microsoft.ML.OnnxRuntime;
 
 namespace MArk.Serving.OnnxRuntime;
 
-/// <summary>One session, and the memory of a batch.</summary>
-internal sealed class OnnxBatchRunner<TIn, TOut>(InferenceSession session, ModelPlan plan, ITensorCodec<TIn, TOut> codec, bool isOnDevice) : IBatchRunner<TIn, TOut>
+/// <summary>One session, and memory for as many batches as may be under way: one of them runs, while others are gathered or scattered.</summary>
+internal sealed class OnnxBatchRunner<TIn, TOut> : IBatchRunner<TIn, TOut>
 {
+    private readonly InferenceSession _session;
+    private readonly ModelPlan _plan;
     private readonly RunOptions _runOptions = new();
-    private readonly BatchSlot<TIn, TOut> _slot = new(session, plan, codec, isOnDevice);
+    private readonly Lock _run = new();
+    private readonly BatchSlot<TIn, TOut>[] _slots;
+    private readonly Stack<BatchSlot<TIn, TOut>> _free;
 
-    public int MaxBatchSize => plan.MaxBatchSize;
+    /// <param name="session">The session, from now on this runner's own.</param>
+    /// <param name="plan">The model.</param>
+    /// <param name="codec">Maps requests to tensors and back.</param>
+    /// <param name="slots">How many batches may be under way.</param>
+    /// <param name="isOnDevice">Whether the session computes in another memory than the processor's.</param>
+    public OnnxBatchRunner(InferenceSession session, ModelPlan plan, ITensorCodec<TIn, TOut> codec, int slots, bool isOnDevice)
+    {
+        _session = session;
+        _plan = plan;
+        _slots = [.. Enumerable.Range(0, slots).Select(_ => new BatchSlot<TIn, TOut>(session, plan, codec, isOnDevice))];
+        _free = new Stack<BatchSlot<TIn, TOut>>(_slots);
+    }
+
+    public int MaxBatchSize => _plan.MaxBatchSize;
+
+    public int Slots => _slots.Length;
 
     public bool BlocksThread => true;
 
     public ValueTask RunAsync(RequestBatch<TIn> batch, IBatchSink<TOut> sink, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
+        var slot = Take();
         try
         {
-            _slot.Gather(batch);
-            _slot.Run(_runOptions);
-            _slot.Scatter(batch.Count, sink);
+            slot.Gather(batch);
+            lock (_run)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                slot.Run(_runOptions);
+            }
+            slot.Scatter(batch.Count, sink);
         }
         finally
         {
-            _slot.Reset();
+            slot.Reset();
+            lock (_free)
+            {
+                _free.Push(slot);
+            }
         }
         return ValueTask.CompletedTask;
     }
 
     public ValueTask DisposeAsync()
     {
-        _slot.Dispose();
+        foreach (var slot in _slots)
+        {
+            slot.Dispose();
+        }
         _runOptions.Dispose();
-        session.Dispose();
+        _session.Dispose();
         return ValueTask.CompletedTask;
+    }
+
+    private BatchSlot<TIn, TOut> Take()
+    {
+        lock (_free)
+        {
+            return _free.TryPop(out var slot)
+                ? slot
+                : throw new InvalidOperationException($"More batches at once than the {_slots.Length} that may be under way (PipelineDepth).");
+        }
     }
 }

@@ -25,6 +25,7 @@ public sealed class OnnxBatchRunnerFactory<TIn, TOut>(OnnxRunnerOptions options,
     {
         if (_plan is null)
         {
+            options.Check();
             using var session = OnnxModel.Open(options, threads: 1);
             var plan = ModelPlanner.Plan(OnnxModel.ReadDeclaration(session, options.Path), options);
             codec.Bind(plan.Requests);
@@ -53,7 +54,7 @@ public sealed class OnnxBatchRunnerFactory<TIn, TOut>(OnnxRunnerOptions options,
         await InitializeAsync(cancellationToken).ConfigureAwait(false);
         var threads = options.IntraOpThreads > 0 ? options.IntraOpThreads : Math.Max(1, instance.Threads);
         return new OnnxBatchRunner<TIn, TOut>(
-            OnnxModel.Open(options, threads), Plan, codec, isOnDevice: options.ExecutionProvider != OnnxExecutionProvider.Cpu);
+            OnnxModel.Open(options, threads), Plan, codec, options.Slots, isOnDevice: options.ExecutionProvider != OnnxExecutionProvider.Cpu);
     }
 
     /// <inheritdoc/>

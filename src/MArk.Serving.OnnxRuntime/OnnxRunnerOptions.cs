@@ -15,6 +15,8 @@ public enum OnnxExecutionProvider
 /// <summary>How an ONNX model is run. What does not fit the model fails when it is opened, by a <see cref="ModelLoadException"/>.</summary>
 public sealed record OnnxRunnerOptions
 {
+    private const int MaxPipelineDepth = 64;
+
     /// <summary>The model's file.</summary>
     public required string Path { get; init; }
 
@@ -35,4 +37,21 @@ public sealed record OnnxRunnerOptions
     /// a text, two for the pixels of an image. Default: none, and every request weighs 1.
     /// </summary>
     public ImmutableArray<OnnxDimension> WeightOf { get; init; } = [];
+
+    /// <summary>
+    /// How many batches of one instance may be under way, 1 to 64, each with memory of its own: one runs, while the next is gathered and the
+    /// last one's answers are handed out. <see langword="null"/>, the default, is 1 on the processor, where gathering would take the
+    /// running batch's core, and 2 on a GPU.
+    /// </summary>
+    public int? PipelineDepth { get; init; }
+
+    internal int Slots => PipelineDepth ?? (ExecutionProvider == OnnxExecutionProvider.Cpu ? 1 : 2);
+
+    internal void Check()
+    {
+        if (PipelineDepth is < 1 or > MaxPipelineDepth)
+        {
+            throw new ModelLoadException(Path, $"PipelineDepth is {PipelineDepth}; accepted are 1 to {MaxPipelineDepth}.");
+        }
+    }
 }

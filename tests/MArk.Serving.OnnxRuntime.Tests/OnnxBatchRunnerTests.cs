@@ -140,7 +140,7 @@ public sealed class OnnxBatchRunnerTests
         var plan = ModelPlanner.Plan(OnnxModel.ReadDeclaration(session, options.Path), options);
         var codec = new SingleTensorCodec<float, float>();
         codec.Bind(plan.Requests);
-        await using var runner = new OnnxBatchRunner<float[], float[]>(session, plan, codec, isOnDevice: true);
+        await using var runner = new OnnxBatchRunner<float[], float[]>(session, plan, codec, slots: 1, isOnDevice: true);
         Assert.Equal([[1f, 2]], (await OnnxTestKit.RunAsync(runner, [1f, 2])).Results!);
         Assert.Equal([[3f, 4]], (await OnnxTestKit.RunAsync(runner, [3f, 4])).Results!);
     }
