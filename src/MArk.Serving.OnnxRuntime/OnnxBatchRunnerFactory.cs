@@ -52,9 +52,8 @@ public sealed class OnnxBatchRunnerFactory<TIn, TOut>(OnnxRunnerOptions options,
     {
         ArgumentNullException.ThrowIfNull(instance);
         await InitializeAsync(cancellationToken).ConfigureAwait(false);
-        var threads = options.IntraOpThreads > 0 ? options.IntraOpThreads : Math.Max(1, instance.Threads);
         return new OnnxBatchRunner<TIn, TOut>(
-            OnnxModel.Open(options, threads), Plan, codec, options.Slots, isOnDevice: options.ExecutionProvider != OnnxExecutionProvider.Cpu);
+            OnnxModel.Open(options, options.ThreadsOf(instance)), Plan, codec, options.Slots, isOnDevice: options.ExecutionProvider != OnnxExecutionProvider.Cpu);
     }
 
     /// <inheritdoc/>

@@ -15,6 +15,7 @@ public enum OnnxExecutionProvider
 /// <summary>How an ONNX model is run. What does not fit the model fails when it is opened, by a <see cref="ModelLoadException"/>.</summary>
 public sealed record OnnxRunnerOptions
 {
+    private const int MaxIntraOpThreads = 1024;
     private const int MaxPipelineDepth = 64;
 
     /// <summary>The model's file.</summary>
@@ -26,8 +27,11 @@ public sealed record OnnxRunnerOptions
     /// <summary>Which GPU, counted from 0; only with <see cref="OnnxExecutionProvider.Cuda"/>.</summary>
     public int DeviceId { get; init; }
 
-    /// <summary>The threads of one instance; 0, the default, takes what the instance's machine grants (at least 1).</summary>
-    public int IntraOpThreads { get; init; }
+    /// <summary>
+    /// The threads that compute one instance's batch, 1 to 1024; <see langword="null"/>, the default, takes what the instance's machine
+    /// grants (at least 1). More than it grants takes cores that other instances were promised.
+    /// </summary>
+    public int? IntraOpThreads { get; init; }
 
     /// <summary>The lengths that are padded to buckets. Default: none, and only requests of equal shapes share a batch.</summary>
     public ImmutableArray<OnnxPadding> Padding { get; init; } = [];
@@ -47,8 +51,14 @@ public sealed record OnnxRunnerOptions
 
     internal int Slots => PipelineDepth ?? (ExecutionProvider == OnnxExecutionProvider.Cpu ? 1 : 2);
 
+    internal int ThreadsOf(InstanceDescriptor instance) => IntraOpThreads ?? Math.Max(1, instance.Threads);
+
     internal void Check()
     {
+        if (IntraOpThreads is < 1 or > MaxIntraOpThreads)
+        {
+            throw new ModelLoadException(Path, $"IntraOpThreads is {IntraOpThreads}; accepted are 1 to {MaxIntraOpThreads}, or null for the threads that the instance is granted.");
+        }
         if (PipelineDepth is < 1 or > MaxPipelineDepth)
         {
             throw new ModelLoadException(Path, $"PipelineDepth is {PipelineDepth}; accepted are 1 to {MaxPipelineDepth}.");

@@ -18,6 +18,19 @@ public sealed class OnnxPipelineTests
     }
 
     [Theory]
+    [InlineData(null, 3, 3)]
+    [InlineData(null, 0, 1)]
+    [InlineData(2, 3, 2)]
+    public async Task TheThreadsAreTheInstancesUnlessSet(int? set, int granted, int threads)
+    {
+        var options = new OnnxRunnerOptions { Path = OnnxTestKit.Asset("add_two_inputs.onnx"), IntraOpThreads = set };
+        var instance = new InstanceDescriptor { Id = "i", LaunchId = "l", OfferingName = "o", Threads = granted };
+        Assert.Equal(threads, options.ThreadsOf(instance));
+        await using var runner = await new OnnxBatchRunnerFactory<NamedTensors, NamedTensors>(options, new NamedTensorsCodec()).ConnectAsync(instance, CancellationToken.None);
+        Assert.Equal(1, runner.Slots);
+    }
+
+    [Theory]
     [InlineData(0)]
     [InlineData(-1)]
     [InlineData(65)]
@@ -41,7 +54,7 @@ public sealed class OnnxPipelineTests
         void Work(int worker)
         {
             var random = new Random(worker);
-            for (var run = 0; run < 300; run++)
+            for (var run = 0; run < 150; run++)
             {
                 var length = model == "echo_float32.onnx" ? 2 : random.Next(1, 9);
                 var firsts = Enumerable.Range(0, random.Next(1, 17)).Select(_ => random.Next(1000)).ToArray();
