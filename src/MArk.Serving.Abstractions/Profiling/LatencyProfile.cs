@@ -285,7 +285,7 @@ public sealed class LatencyProfile
     }
 
     /// <summary>
-    /// Once batches run, which size is best is judged as if one that has not been tried lately served at least as fast as the smaller ones: so that it is tried, and a
+    /// Once batches run, or where nothing was measured at first, which size is best is judged as if one that has not been tried lately served at least as fast as the smaller ones: so that it is tried, and a
     /// measurement that a pause of the machine spoilt does not keep it out of use for ever.
     /// </summary>
     private void HopeForUntried()
@@ -296,7 +296,7 @@ public sealed class LatencyProfile
             _hope[i] = _mean[i];
             if (_mean[i] > 0)
             {
-                if (rate > 0 && _clock >= HopeAfter && (_recent[i]?.Count ?? 0) < EnoughToRevise)
+                if (rate > 0 && (_recent[i]?.Count ?? 0) < EnoughToRevise && (_baseMean[i] == 0 || _clock >= HopeAfter))
                 {
                     _hope[i] = Math.Min(_hope[i], Hope * _sizes[i] / rate);
                 }

@@ -36,9 +36,10 @@ public interface IBatchRunnerFactory<TIn, TOut>
 /// <summary>What the scheduler must know of an input.</summary>
 /// <param name="ShapeKey">Inputs with different values never share a batch: derived from their shapes, for instance.</param>
 /// <param name="Weight">How much of an instance the input takes, in the model's own unit (items, tokens, pixels); at least 1.</param>
-public readonly record struct RequestTraits(long ShapeKey, int Weight)
+/// <param name="Bytes">The memory the input holds while it waits, in bytes: its data, without the caller's own bookkeeping; 0 if it is not known.</param>
+public readonly record struct RequestTraits(long ShapeKey, int Weight, long Bytes = 0)
 {
-    /// <summary>Every input may share a batch with every other; weight 1.</summary>
+    /// <summary>Every input may share a batch with every other; weight 1; its memory is not known.</summary>
     public static RequestTraits Default => new(0, 1);
 }
 
