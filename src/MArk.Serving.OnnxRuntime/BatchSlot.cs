@@ -5,6 +5,7 @@ namespace MArk.Serving.OnnxRuntime;
 /// <summary>The memory of one batch under way, for one thread at a time: gathers requests into it, runs them in place, and scatters the answers.</summary>
 internal sealed class BatchSlot<TIn, TOut> : IDisposable
 {
+    private TOut[] _answers = [];
     private readonly ModelPlan _plan;
     private readonly ITensorCodec<TIn, TOut> _codec;
     private readonly InferenceSession _session;
@@ -96,10 +97,15 @@ internal sealed class BatchSlot<TIn, TOut> : IDisposable
                 output.Open(_rows, _lengths.Padded);
             }
         }
+        if (_answers.Length < count)
+        {
+            _answers = new TOut[count];
+        }
+        // Told of in runs as long as they come: one call for the whole batch, unless a row cannot be read.
+        var told = 0;
         for (var row = 0; row < count; row++)
         {
             _outputItems.Row = row;
-            TOut answer;
             try
             {
                 foreach (var output in _cut)
@@ -107,15 +113,17 @@ internal sealed class BatchSlot<TIn, TOut> : IDisposable
                     output.Cut(row, _lengths.Own(row));
                 }
                 var hasDestination = sink.TryGetDestination(row, out var destination);
-                answer = _codec.Read(_outputItems, hasDestination, destination);
+                _answers[row] = _codec.Read(_outputItems, hasDestination, destination);
             }
             catch (Exception e)
             {
+                sink.SetResults(told, _answers.AsSpan(told..row));
                 sink.SetError(row, e);
-                continue;
+                told = row + 1;
             }
-            sink.SetResult(row, answer);
         }
+        sink.SetResults(told, _answers.AsSpan(told..count));
+        Array.Clear(_answers, 0, count);
     }
 
     /// <summary>Lets go of what belongs to the last batch alone, however far it came.</summary>
