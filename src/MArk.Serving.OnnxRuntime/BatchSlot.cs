@@ -24,6 +24,7 @@ internal sealed class BatchSlot<TIn, TOut> : IDisposable
     private readonly Dictionary<(long Buckets, int Rows), BoundRun> _bound = [];
     private BoundRun? _next;
     private OrtValue[] _values = [];
+    private IDisposableReadOnlyCollection<OrtValue>? _results;
     private int _rows;
 
     public BatchSlot(InferenceSession session, ModelPlan plan, ITensorCodec<TIn, TOut> codec, bool isOnDevice)
@@ -80,11 +81,7 @@ internal sealed class BatchSlot<TIn, TOut> : IDisposable
             _next.Run(_session, options);
             return;
         }
-        var results = _session.Run(options, _inputNames, _values, _outputNames);
-        for (var i = 0; i < _outputs.Length; i++)
-        {
-            _outputs[i].Take(results[i]);
-        }
+        _results = _session.Run(options, _inputNames, _values, _outputNames);
     }
 
     /// <summary>Answers the requests.</summary>
@@ -92,9 +89,9 @@ internal sealed class BatchSlot<TIn, TOut> : IDisposable
     {
         if (_next is null)
         {
-            foreach (var output in _outputs)
+            for (var i = 0; i < _outputs.Length; i++)
             {
-                output.Open(_rows, _lengths.Padded);
+                _outputs[i].Open(_results![i], _rows, _lengths.Padded);
             }
         }
         if (_answers.Length < count)
@@ -139,6 +136,8 @@ internal sealed class BatchSlot<TIn, TOut> : IDisposable
         {
             output.Release();
         }
+        _results?.Dispose();
+        _results = null;
     }
 
     public void Dispose()
@@ -161,22 +160,26 @@ internal sealed class BatchSlot<TIn, TOut> : IDisposable
             }
         }
         _lengths.End();
-        var moved = false;
-        foreach (var input in _inputs)
+        foreach (var mask in _masks)
         {
-            if (input.Plan.IsMask)
-            {
-                input.Plan.SetLengths(input.Shape, _lengths.Padded);
-            }
-            moved |= input.Buffer.Reserve(input.Shape, _rows);
+            mask.Plan.SetLengths(mask.Shape, _lengths.Padded);
         }
-        if (_plan.HasFiniteShapes)
+        var moved = false;
+        try
         {
-            foreach (var output in _outputs)
+            foreach (var input in _inputs)
             {
-                output.Plan.SetLengths(output.Shape, _lengths.Padded);
-                moved |= output.Buffer.Reserve(output.Shape, _rows);
+                moved |= input.Buffer.Reserve(input.Shape, _rows);
             }
+            for (var i = 0; i < _outputs.Length && _plan.HasFiniteShapes; i++)
+            {
+                _outputs[i].Plan.SetLengths(_outputs[i].Shape, _lengths.Padded);
+                moved |= _outputs[i].Buffer.Reserve(_outputs[i].Shape, _rows);
+            }
+        }
+        finally
+        {
+            // Even where a later one finds no memory: nothing may stay bound to memory that was given up.
             if (moved)
             {
                 Unbind();

@@ -18,14 +18,10 @@ internal sealed class OutputTensor(PlannedTensor plan)
     /// <summary>An item's shape as the batch runs it, where that is known before.</summary>
     public long[] Shape { get; } = [.. plan.Spec.ItemShape];
 
-    /// <summary>Takes what ONNX Runtime gave, until <see cref="Release"/>.</summary>
-    public void Take(OrtValue value) => _value = value;
-
-    /// <summary>Makes what was taken ready to be read.</summary>
+    /// <summary>Reads what ONNX Runtime gave, until <see cref="Release"/>.</summary>
     /// <exception cref="InvalidOperationException">It has not the shape that the batch asks for.</exception>
-    public void Open(int rows, ReadOnlySpan<long> bucketLengths)
+    public void Open(OrtValue value, int rows, ReadOnlySpan<long> bucketLengths)
     {
-        var value = _value!;
         var shape = value.GetTensorTypeAndShape().Shape;
         if (shape.Length == 0 || shape[0] != rows)
         {
@@ -37,6 +33,7 @@ internal sealed class OutputTensor(PlannedTensor plan)
         {
             CheckCut(bucketLengths);
         }
+        _value = value;
         _strings = Plan.Spec.ElementType == TensorElementType.String ? value.GetStringTensorAsArray() : null;
         _length = 1;
         foreach (var dimension in _shape)
@@ -47,7 +44,6 @@ internal sealed class OutputTensor(PlannedTensor plan)
 
     public void Release()
     {
-        _value?.Dispose();
         _value = null;
         _strings = null;
     }

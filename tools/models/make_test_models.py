@@ -236,13 +236,13 @@ def square():
         [node("Identity", ["x"], ["y"]), node("Identity", ["label"], ["same"])])
 
 
-def twice_as_long():
-    """An output whose length is not the input's: words = x and x again."""
+def twice_as_long(element_type):
+    """An output whose length is not the input's: y = x and x again."""
     return model(
-        "twice_as_long",
-        [value_info("x", "string", ["batch", "length"])],
-        [value_info("words", "string", ["batch", "twice"])],
-        [node("Concat", ["x", "x"], ["words"], axis=1)])
+        f"twice_as_long_{element_type}",
+        [value_info("x", element_type, ["batch", "length"])],
+        [value_info("y", element_type, ["batch", "twice"])],
+        [node("Concat", ["x", "x"], ["y"], axis=1)])
 
 
 def main():
@@ -253,9 +253,9 @@ def main():
 
     models = {make.__name__: make() for make in (
         add_two_inputs, fixed_batch4, dynamic_length, fails_on_negative, scalar_output,
-        masked_mean, masked_center, masked_channels, image_max, echo_words, square,
-        twice_as_long)}
+        masked_mean, masked_center, masked_channels, image_max, echo_words, square)}
     models.update({f"echo_{element_type}": echo(element_type) for element_type in TYPES})
+    models.update({f"twice_as_long_{t}": twice_as_long(t) for t in ("float32", "string")})
     for name, content in models.items():
         (out / f"{name}.onnx").write_bytes(content)
         print(f"wrote {name}.onnx: {len(content)} bytes")
