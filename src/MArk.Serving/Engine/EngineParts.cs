@@ -61,10 +61,6 @@ internal readonly record struct Effect<TIn, TOut>(
 {
     public int Slot { get; init; }
 
-    public RejectionReason Reason { get; init; }
-
-    public TimeSpan? RetryAfter { get; init; }
-
     public ServingException? Error { get; init; }
 }
 

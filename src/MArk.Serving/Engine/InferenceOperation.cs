@@ -95,26 +95,19 @@ internal sealed class InferenceOperation<TIn, TOut> : IValueTaskSource<TOut>, IV
     /// <summary>The run that had reserved the memory is over without an answer.</summary>
     public void ReleaseDestination() => Interlocked.CompareExchange(ref _state, Waiting, Claimed);
 
-    /// <summary>Ends the call, unless its caller has already gone.</summary>
-    public bool TryEnd(in InferenceResult<TOut> result)
-    {
-        if (Interlocked.Exchange(ref _state, Ended) == Ended)
-        {
-            return false;
-        }
-        _result = result;
-        _core.SetResult(true);
-        return true;
-    }
-
     /// <summary>Ends the call while a runner may still hold it: it is not used for another.</summary>
     public bool TryAbandon(in InferenceResult<TOut> result)
     {
         _isAbandoned = true;
-        return TryEnd(result);
+        if (!TryAnswer(result))
+        {
+            return false;
+        }
+        Signal();
+        return true;
     }
 
-    /// <summary>Ends the call, unless its caller has already gone; the caller goes on with <see cref="Deliver"/>.</summary>
+    /// <summary>Ends the call, unless its caller has already gone; the caller goes on with <see cref="Deliver"/> or <see cref="Signal"/>.</summary>
     public bool TryAnswer(in InferenceResult<TOut> result)
     {
         if (Interlocked.Exchange(ref _state, Ended) == Ended)
@@ -124,6 +117,9 @@ internal sealed class InferenceOperation<TIn, TOut> : IValueTaskSource<TOut>, IV
         _result = result;
         return true;
     }
+
+    /// <summary>Lets the caller go on, on a thread of the pool.</summary>
+    public void Signal() => _core.SetResult(true);
 
     /// <summary>Lets the caller go on, on this thread.</summary>
     public void Deliver()

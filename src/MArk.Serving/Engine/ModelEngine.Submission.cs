@@ -94,8 +94,17 @@ internal sealed partial class ModelEngine<TIn, TOut>
     {
         if (!_started || _ended)
         {
-            effects ??= TakeEffects();
-            effects.Add(new(SchedulerCommandKind.Reject, operation, null, null) { Reason = RejectionReason.Draining });
+            _counters.Offered += _started ? 1 : 0;
+            if (operation.TryAnswer(InferenceResult<TOut>.Failure(new InferenceRejectedException(ModelName, RejectionReason.Draining))))
+            {
+                _counters.Rejected += _started ? 1 : 0;
+                effects ??= TakeEffects();
+                effects.Add(new(SchedulerCommandKind.Reject, operation, null, null));
+            }
+            else
+            {
+                _counters.Cancelled += _started ? 1 : 0;
+            }
             return effects;
         }
         ref readonly var options = ref operation.Options;
@@ -121,10 +130,10 @@ internal sealed partial class ModelEngine<TIn, TOut>
         lock (_gate)
         {
             // One that is still in the inbox is found cancelled there.
-            if (operation.IsTakenIn && _scheduler.OnCancelled(Now, operation.Id))
+            if (operation.IsTakenIn)
             {
                 _counters.Cancelled++;
-                if (_bySlot[operation.Id.Slot] == operation)
+                if (_scheduler.OnCancelled(Now, operation.Id) && _bySlot[operation.Id.Slot] == operation)
                 {
                     _bySlot[operation.Id.Slot] = null;
                 }

@@ -298,18 +298,27 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
                     effects.Add(new(command.Kind, null, Gather(command.Batch!, _workers[command.Batch!.Instance.Id]), null));
                     break;
                 case SchedulerCommandKind.Spill:
-                    effects.Add(new(command.Kind, _bySlot[command.Slot], null, null) { Slot = command.Slot });
+                    // Its input is read here, since the call may end, and let go of it, before the effect is carried out.
+                    var spilled = new BatchWork<TIn, TOut>(this);
+                    spilled.Begin(null, null, 1);
+                    spilled.Add(_bySlot[command.Slot]!);
+                    effects.Add(new(command.Kind, _bySlot[command.Slot], spilled, null) { Slot = command.Slot });
                     break;
-                case SchedulerCommandKind.Reject when TakeSlot(command.Slot) is { } rejected:
-                    _counters.Rejected++;
-                    effects.Add(new(command.Kind, rejected, null, null) { Reason = command.Reason, RetryAfter = command.RetryAfter });
+                // What has ended already, by its token or by a hard stop, was counted there.
+                case SchedulerCommandKind.Reject:
+                    if (TakeSlot(command.Slot) is { } rejected
+                        && rejected.TryAnswer(InferenceResult<TOut>.Failure(new InferenceRejectedException(ModelName, command.Reason, command.RetryAfter))))
+                    {
+                        _counters.Rejected++;
+                        effects.Add(new(command.Kind, rejected, null, null));
+                    }
                     break;
-                case SchedulerCommandKind.Fail when TakeSlot(command.Slot) is { } failed:
-                    _counters.Failed++;
-                    effects.Add(new(command.Kind, failed, null, null) { Error = Failure(failure) });
-                    break;
-                case SchedulerCommandKind.Reject or SchedulerCommandKind.Fail:
-                    // A hard stop has ended the call already.
+                case SchedulerCommandKind.Fail:
+                    if (TakeSlot(command.Slot) is { } failed && failed.TryAnswer(InferenceResult<TOut>.Failure(Failure(failure))))
+                    {
+                        _counters.Failed++;
+                        effects.Add(new(command.Kind, failed, null, null));
+                    }
                     break;
                 case SchedulerCommandKind.WakeAt:
                     _wakeAt = command.At;
@@ -384,13 +393,10 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
                     effect.Work!.Worker!.Enqueue(effect.Work);
                     break;
                 case SchedulerCommandKind.Spill:
-                    _ = SpillAsync(effect.Operation!, effect.Slot);
+                    _ = SpillAsync(effect.Work!, effect.Operation!, effect.Slot);
                     break;
-                case SchedulerCommandKind.Reject:
-                    effect.Operation?.TryEnd(InferenceResult<TOut>.Failure(new InferenceRejectedException(ModelName, effect.Reason, effect.RetryAfter)));
-                    break;
-                case SchedulerCommandKind.Fail:
-                    effect.Operation?.TryEnd(InferenceResult<TOut>.Failure(effect.Error!));
+                case SchedulerCommandKind.Reject or SchedulerCommandKind.Fail:
+                    effect.Operation!.Signal();
                     break;
                 case SchedulerCommandKind.WakeAt:
                     ArmTimer();
