@@ -18,16 +18,21 @@ internal static class MicroBenchmark
         {
             return Task.FromResult(2);
         }
+        var artifacts = Path.Combine(Path.GetTempPath(), $"mark-benchmark-{Environment.ProcessId}");
         var job = (arguments.Quick ? Job.Dry : Job.Default).WithToolchain(InProcessEmitToolchain.Instance);
         var config = ManualConfig.CreateEmpty()
             .AddJob(job)
             .AddLogger(NullLogger.Instance)
             .AddColumnProvider(DefaultColumnProviders.Instance)
             .WithOptions(ConfigOptions.DisableLogFile)
-            .WithArtifactsPath(Path.Combine(Path.GetTempPath(), $"mark-benchmark-{Environment.ProcessId}"));
+            .WithArtifactsPath(artifacts);
         Console.WriteLine(Format.Machine());
         Console.WriteLine($"micro: no model, no load, no seed; BenchmarkDotNet's {(arguments.Quick ? "dry" : "default")} job, in process");
         var summary = BenchmarkRunner.Run<CoreBenchmarks>(config);
+        if (Directory.Exists(artifacts))
+        {
+            Directory.Delete(artifacts, recursive: true);
+        }
         if (summary.HasCriticalValidationErrors || summary.Reports.Any(report => report.ResultStatistics is null))
         {
             Console.Error.WriteLine($"a benchmark did not run: {string.Join("; ", summary.ValidationErrors.Select(e => e.Message))}");
