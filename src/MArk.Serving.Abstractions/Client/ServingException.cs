@@ -109,6 +109,20 @@ public sealed class ModelLoadException : ServingException
     public string Path { get; }
 }
 
+/// <summary>A new version of a model does not serve; the version that served before goes on.</summary>
+public sealed class ModelReloadException : ServingException
+{
+    /// <summary>A reload that came to nothing.</summary>
+    /// <param name="modelName">The model.</param>
+    /// <param name="message">What is wrong with the new version.</param>
+    /// <param name="innerException">The cause.</param>
+    public ModelReloadException(string modelName, string message, Exception? innerException = null)
+        : base($"Model '{modelName}' was not reloaded, and its present version goes on: {message}", innerException) => ModelName = modelName;
+
+    /// <summary>The model.</summary>
+    public string ModelName { get; }
+}
+
 /// <summary>A pluggable part (a policy, a runner, a predictor, a planner) answered outside its contract.</summary>
 /// <remarks>The engine goes on with its own safe answer in place of the bad one; no request is lost.</remarks>
 public sealed class ContractViolationException : ServingException

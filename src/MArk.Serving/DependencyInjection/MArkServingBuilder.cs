@@ -43,7 +43,7 @@ public sealed class MArkServingBuilder
     public IServiceCollection Services { get; }
 
     /// <summary>
-    /// Adds a model. Its client is the keyed service <see cref="IModelClient{TIn, TOut}"/> under the model's name, and <see cref="IModelMonitor"/> tells what it does; it runs from the host's start to
+    /// Adds a model. Its client is the keyed service <see cref="IModelClient{TIn, TOut}"/> under the model's name, <see cref="IModelMonitor"/> tells what it does, and <see cref="IModelReloader{TIn, TOut}"/> puts another version in its place; it runs from the host's start to
     /// its stop. Settings come from the configuration section <c>MArk:Models:{name}</c>, then from <paramref name="configure"/>, and are checked at start.
     /// </summary>
     /// <typeparam name="TIn">A request's input.</typeparam>
@@ -72,6 +72,7 @@ public sealed class MArkServingBuilder
         Services.AddSingleton<IValidateOptions<ModelOptions>>(new ModelOptionsValidator(name));
         Services.AddKeyedSingleton(name, (provider, _) => model.Build(provider));
         Services.AddKeyedSingleton<IModelClient<TIn, TOut>>(name, (provider, key) => provider.GetRequiredKeyedService<ModelEngine<TIn, TOut>>(key));
+        Services.AddKeyedSingleton<IModelReloader<TIn, TOut>>(name, (provider, key) => provider.GetRequiredKeyedService<ModelEngine<TIn, TOut>>(key));
         Services.AddKeyedSingleton<IModelMonitor>(name, (provider, key) => new ModelMonitor(
             provider.GetRequiredKeyedService<ModelEngine<TIn, TOut>>(key), provider.GetRequiredService<TimeProvider>()));
         Services.AddSingleton<IModelRuntime>(provider => provider.GetRequiredKeyedService<ModelEngine<TIn, TOut>>(name));

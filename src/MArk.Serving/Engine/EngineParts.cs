@@ -53,18 +53,18 @@ internal sealed record EngineParts<TIn, TOut>
 
     public string OfferingName(int offering) => Provider?.Offerings[offering].Name ?? FixedOffering;
 
-    public RequestTraits Traits(TIn input)
+    public RequestTraits Traits(IBatchRunnerFactory<TIn, TOut> factory, TIn input)
     {
-        var traits = RunnerFactory.Admit(input);
+        var traits = factory.Admit(input);
         return Weigh is null && Measure is null
             ? traits
             : traits with { Weight = Weigh?.Invoke(input) ?? traits.Weight, Bytes = Measure?.Invoke(input) ?? traits.Bytes };
     }
 
-    public bool TryCreateSample([MaybeNullWhen(false)] out TIn sample)
+    public bool TryCreateSample(IBatchRunnerFactory<TIn, TOut> factory, [MaybeNullWhen(false)] out TIn sample)
     {
         sample = Sample.Input;
-        return Sample.Given || RunnerFactory.TryCreateSample(out sample);
+        return Sample.Given || factory.TryCreateSample(out sample);
     }
 }
 
@@ -73,10 +73,6 @@ internal readonly record struct Effect<TIn, TOut>(
     SchedulerCommandKind Kind, InferenceOperation<TIn, TOut>? Operation, BatchWork<TIn, TOut>? Work, InstanceWorker<TIn, TOut>? Worker)
 {
     public int Slot { get; init; }
-
-    public RejectionReason Reason { get; init; }
-
-    public TimeSpan? RetryAfter { get; init; }
 
     public ServingException? Error { get; init; }
 }

@@ -8,7 +8,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
         var ok = false;
         try
         {
-            if (!_parts.TryCreateSample(out var sample))
+            if (!_parts.TryCreateSample(_factory, out var sample))
             {
                 Tell(now => _scheduler.OnProbeImpossible(now, worker.Id));
                 return;

@@ -64,6 +64,9 @@ internal sealed partial class ModelScheduler
 
     public int InstanceCount => _instances.Count;
 
+    /// <summary>Whether an instance could take a batch now.</summary>
+    public bool HasIdleInstance => AnyAccepts();
+
     /// <summary>The batches under way on an instance; none if there is no such instance.</summary>
     public IReadOnlyList<DispatchedBatch> RunningOn(int id) => Find(id)?.Running ?? [];
 
@@ -89,6 +92,12 @@ internal sealed partial class ModelScheduler
     /// <summary>The profile of an offering's fastest instance, as refined so far; nothing while none is measured.</summary>
     public LatencyProfile? ProfileOf(int offering) => _instances.Find(i => i.Offering == offering && i.Profile.IsMeasured)?.Profile;
 
+    /// <summary>An instance's own profile, as refined so far; nothing if there is no such instance.</summary>
+    public LatencyProfile? ProfileOfInstance(int id) => Find(id)?.Profile;
+
+    /// <summary>Whether an instance is to be taken away, or is gone.</summary>
+    public bool IsDraining(int id) => Find(id)?.IsDraining ?? true;
+
     /// <summary>The commands of the events since they were last cleared.</summary>
     public ReadOnlySpan<SchedulerCommand> Commands => _commands.AsSpan(0, _commandCount);
 
@@ -102,7 +111,10 @@ internal sealed partial class ModelScheduler
     public int GroupOf(long shape, string? key) => _keys.IdOf(shape, key);
 
     /// <summary>A request arrives. Its slot is the driver's key to it until a command, or the end of its batch, releases it.</summary>
-    public RequestId OnArrival(TimeSpan now, in RequestTerms terms)
+    /// <param name="now">Now.</param>
+    /// <param name="terms">What it asks for.</param>
+    /// <param name="more">Whether another event at the same instant follows, so that what is dispatched is decided with that one.</param>
+    public RequestId OnArrival(TimeSpan now, in RequestTerms terms, bool more = false)
     {
         _arrivalRate.Add(now);
         var slot = _requests.Add(now, terms);
@@ -118,9 +130,15 @@ internal sealed partial class ModelScheduler
             return id;
         }
         Admit(now, slot, bounded: true);
-        Dispatch(now);
+        if (!more)
+        {
+            Dispatch(now);
+        }
         return id;
     }
+
+    /// <summary>The last of the arrivals that were said to be followed by more has been told.</summary>
+    public void OnArrivalsEnd(TimeSpan now) => Dispatch(now);
 
     /// <summary>A caller stopped waiting. A waiting request leaves at once; one that runs or is spilled goes on unheard.</summary>
     /// <returns>Whether the request was still here: the caller of one that is not gets the answer it already has. The driver forgets the slot either way.</returns>

@@ -40,10 +40,12 @@ public sealed class BatchTelemetryTests
         var doubler = new GatedDoubler();
         await using var host = await ServingHost.StartAsync(
             m => m.UseBatchFunction(doubler.RunAsync).UseBatchPolicy(_ => new NoBatchingPolicy()), model: Model);
-        var calls = Enumerable.Range(0, 3).Select(i => host.Client.InferAsync(i, Patient).AsTask()).ToArray();
+        var first = host.Client.InferAsync(0, Patient).AsTask();
         await doubler.Entered.WaitAsync();
+        var rest = new[] { host.Client.InferAsync(1, Patient).AsTask(), host.Client.InferAsync(2, Patient).AsTask() };
+        await host.UntilAsync(r => r.Waiting == 2);
         doubler.Open();
-        await Task.WhenAll(calls);
+        await Task.WhenAll([first, .. rest]);
         await host.UntilAsync(r => r.BatchesByReason.Values.Sum() == 3);
         await host.StopAsync();
 

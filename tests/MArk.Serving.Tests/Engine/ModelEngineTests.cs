@@ -199,41 +199,6 @@ public sealed class ModelEngineTests
     }
 
     [Fact]
-    public async Task AFullQueueRejectsWithoutAllocating()
-    {
-        var doubler = new GatedDoubler();
-        await using var host = await ServingHost.StartAsync(m => m.UseBatchFunction(doubler.RunAsync).WithOptions(o => o.MaxQueueLength = 1));
-        var running = host.Client.InferAsync(0, Patient).AsTask();
-        await doubler.Entered.WaitAsync();
-        var waiting = host.Client.InferAsync(1, Patient).AsTask();
-        Assert.Equal((1000, 1000), RejectMany(host.Client, 1000));      // pools and lists
-        var before = GC.GetAllocatedBytesForCurrentThread();
-        var (rejected, withHint) = RejectMany(host.Client, 1000);
-        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
-        Assert.Equal((1000, 1000), (rejected, withHint));
-        var error = await Assert.ThrowsAsync<InferenceRejectedException>(async () => await host.Client.InferAsync(2, Patient));
-        Assert.Equal(("m", RejectionReason.QueueFull), (error.ModelName, error.Reason));
-        Assert.True(error.RetryAfter > TimeSpan.Zero);
-        doubler.Open();
-        await Task.WhenAll(running, waiting);
-    }
-
-    private static (int Rejected, int WithHint) RejectMany(IModelClient<int, int> client, int count)
-    {
-        var (rejected, withHint) = (0, 0);
-        for (var i = 0; i < count; i++)
-        {
-            var call = client.TryInferAsync(i, Patient);
-            if (call.IsCompleted && call.Result is { RejectionReason: RejectionReason.QueueFull } result)
-            {
-                rejected++;
-                withHint += result.RetryAfter > TimeSpan.Zero ? 1 : 0;
-            }
-        }
-        return (rejected, withHint);
-    }
-
-    [Fact]
     public async Task TheQueueIsBoundedByTheBytesOfItsInputs()
     {
         var doubler = new GatedDoubler();
@@ -260,7 +225,7 @@ public sealed class ModelEngineTests
         doubler.Open();
         await Task.WhenAll([first, .. calls]);
         Assert.All(doubler.Batches.Skip(1), batch => Assert.Single(batch.Select(i => i % 3).Distinct()));
-        Assert.Equal(4, doubler.Batches.Count);
+        Assert.True(doubler.Batches.Count == 4, string.Join(" | ", doubler.Batches.Select(b => string.Join(",", b))));
     }
 
     [Fact]

@@ -60,15 +60,29 @@ internal sealed class ScriptedProvider(params InstanceOffering[] offerings) : II
 
     public void Change(string id, InstanceState state)
     {
+        if (!TryChange(id, state))
+        {
+            throw new ArgumentException($"There is no machine '{id}'.", nameof(id));
+        }
+    }
+
+    /// <returns>Whether there is such a machine; it may have been ended meanwhile.</returns>
+    public bool TryChange(string id, InstanceState state)
+    {
         lock (_gate)
         {
-            var machine = _machines[id] with { State = state };
+            if (!_machines.TryGetValue(id, out var machine))
+            {
+                return false;
+            }
+            machine = machine with { State = state };
             _machines[id] = machine;
             if (state == InstanceState.Terminated)
             {
                 _machines.Remove(id);
             }
             Tell(machine);
+            return true;
         }
     }
 

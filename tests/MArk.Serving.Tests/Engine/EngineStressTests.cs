@@ -1,0 +1,62 @@
+using System.Globalization;
+using MArk.Serving.Tests.Engine.Stress;
+
+namespace MArk.Serving.Tests.Engine;
+
+/// <summary>
+/// The engine under many callers at a time, in a world where everything goes wrong that may: every call ends exactly once, in a way that is legal for it, and
+/// nothing is left. To try one seed again, or many new ones:
+/// <code>
+/// MARK_STRESS_SEED=42 dotnet test --project tests/MArk.Serving.Tests -c Release -- --filter-class MArk.Serving.Tests.Engine.EngineStressTests
+/// MARK_STRESS_RUNS=200 (the same)
+/// </code>
+/// </summary>
+public sealed class EngineStressTests(ITestOutputHelper output)
+{
+    private const string Seed = "MARK_STRESS_SEED";
+    private const string Runs = "MARK_STRESS_RUNS";
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    [InlineData(4)]
+    [InlineData(5)]
+    [InlineData(6)]
+    [InlineData(7)]
+    [InlineData(8)]
+    public Task EveryCallEndsExactlyOnceAndNothingIsLeft(int seed) => RunAsync(seed);
+
+    [Fact]
+    public async Task EveryCallEndsExactlyOnceAndNothingIsLeftForANewSeed()
+    {
+        if (Number(Seed) is { } seed)
+        {
+            await RunAsync(seed);
+            return;
+        }
+        for (var run = Number(Runs) ?? 1; run > 0; run--)
+        {
+            await RunAsync(Random.Shared.Next());
+        }
+    }
+
+    private async Task RunAsync(int seed)
+    {
+        var world = new StressWorld(StressSettings.Of(seed));
+        string wrong;
+        try
+        {
+            wrong = await world.RunAsync();
+        }
+        catch (Exception e)
+        {
+            wrong = e.ToString();
+        }
+        output.WriteLine($"Seed {seed}: {world.Settings.End}; {world.Ledger.Counts}; {world.Ledger.Losses} machines lost");
+        Assert.True(wrong.Length == 0, $"Seed {seed}; {Seed}={seed} tries it again.\n{wrong}");
+    }
+
+    private static int? Number(string variable) =>
+        int.TryParse(Environment.GetEnvironmentVariable(variable), CultureInfo.InvariantCulture, out var number) ? number : null;
+}

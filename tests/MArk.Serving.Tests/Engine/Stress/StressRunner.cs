@@ -1,0 +1,283 @@
+using System.Collections.Concurrent;
+
+namespace MArk.Serving.Tests.Engine.Stress;
+
+/// <summary>What a fake runner breaks with.</summary>
+internal sealed class StressFault(string message) : Exception(message);
+
+/// <summary>Fake runners, and what is left of them.</summary>
+internal sealed class StressRunnerFactory(StressWorld world) : IBatchRunnerFactory<StressCall, Reply>
+{
+    private int _connected;
+
+    public ConcurrentQueue<StressRunner> Runners { get; } = new();
+
+    public RequestTraits Admit(StressCall input) =>
+        input.IsInvalid ? throw new InvalidInputException("input", "it is not valid.") : new RequestTraits(input.Shape, 1);
+
+    public async ValueTask<IBatchRunner<StressCall, Reply>> ConnectAsync(InstanceDescriptor instance, CancellationToken cancellationToken)
+    {
+        await Task.Yield();
+        var runner = new StressRunner(world, world.MachineOf(instance.Id), Interlocked.Increment(ref _connected));
+        Runners.Enqueue(runner);
+        return runner;
+    }
+}
+
+/// <summary>A runner that does what it should most of the time, and all that it should not, as its random numbers have it.</summary>
+internal sealed class StressRunner : IBatchRunner<StressCall, Reply>
+{
+    private enum Behaviour
+    {
+        Well,
+        Backwards,
+        FromOtherThreads,
+        BreaksAtOnce,
+        BreaksHalfWay,
+        FailsSome,
+        AnswersTwice,
+        ForgetsSome,
+        AnswersAfterItsReturn,
+        AnswersAfterItBroke,
+        LosesItsMachine,
+        Count,
+    }
+
+    private readonly StressWorld _world;
+    private readonly StressMachine _machine;
+    private readonly int _seed;
+    private readonly bool _returnsUnfinished;
+    private readonly ConcurrentDictionary<Thread, bool> _threads = new();
+    private int _runs;
+    private int _running;
+    private int _disposals;
+    private long _floorTick;
+    private long _floorTimestamp;
+
+    public StressRunner(StressWorld world, StressMachine machine, int number)
+    {
+        _world = world;
+        _machine = machine;
+        _seed = unchecked(world.Settings.Seed * 31 + number * 1_000_003);
+        var random = new Random(_seed);
+        MaxBatchSize = random.Next(1, 11);
+        Slots = random.Next(3) == 0 ? 2 : 1;
+        BlocksThread = random.Next(2) == 0;
+        _returnsUnfinished = random.Next(2) == 0;
+        _floorTick = world.Ledger.Tick();
+    }
+
+    public int MaxBatchSize { get; }
+
+    public int Slots { get; }
+
+    public bool BlocksThread { get; }
+
+    public string Id => _machine.Id;
+
+    /// <summary>The threads it was called on, where it is to have its own.</summary>
+    public IEnumerable<Thread> Threads => _threads.Keys;
+
+    public TaskCompletionSource Disposed { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public ValueTask RunAsync(RequestBatch<StressCall> batch, IBatchSink<Reply> sink, CancellationToken cancellationToken)
+    {
+        if (BlocksThread)
+        {
+            _threads.TryAdd(Thread.CurrentThread, true);
+            if (Thread.CurrentThread.IsThreadPoolThread)
+            {
+                _world.Ledger.Violate($"runner {Id} blocks its thread, and was called on one of the pool");
+            }
+        }
+        var run = RunOnceAsync(batch, sink, new Random(unchecked(_seed + Interlocked.Increment(ref _runs))), cancellationToken);
+        if (!BlocksThread || _returnsUnfinished)
+        {
+            return new ValueTask(run);
+        }
+        run.GetAwaiter().GetResult();
+        return ValueTask.CompletedTask;
+    }
+
+    public ValueTask DisposeAsync()
+    {
+        if (Interlocked.Increment(ref _disposals) > 1 || Volatile.Read(ref _running) > 0)
+        {
+            _world.Ledger.Violate($"runner {Id} is disposed of {_disposals} times, and has {_running} runs under way");
+        }
+        Disposed.TrySetResult();
+        return ValueTask.CompletedTask;
+    }
+
+    private async Task RunOnceAsync(RequestBatch<StressCall> batch, IBatchSink<Reply> sink, Random random, CancellationToken cancellationToken)
+    {
+        var run = new StressRun(_world.Ledger, _machine, batch, sink);
+        if (Interlocked.Increment(ref _running) > Slots || Volatile.Read(ref _disposals) > 0)
+        {
+            _world.Ledger.Violate($"runner {Id} with {Slots} slots has {_running} runs under way, after {_disposals} disposals");
+        }
+        try
+        {
+            // With more slots than one, a batch may have been dispatched before others that have ended meanwhile.
+            run.Enter(
+                Math.Min(MaxBatchSize, _world.Settings.MaxBatchSize),
+                Slots == 1 ? new DispatchFloor(Volatile.Read(ref _floorTick), Volatile.Read(ref _floorTimestamp)) : default);
+            CancelThoseThatWantIt(run, random);
+            for (var i = random.Next(12); i > 0; i--)
+            {
+                await Task.Yield();
+            }
+            if (_world.Ledger.MayGiveUp && random.Next(3) > 0)
+            {
+                await UntilCancelledAsync(run, random, cancellationToken);
+            }
+            else
+            {
+                await BehaveAsync(run, random, cancellationToken);
+            }
+        }
+        finally
+        {
+            run.Leave();
+            Volatile.Write(ref _floorTimestamp, TimeProvider.System.GetTimestamp());
+            Volatile.Write(ref _floorTick, _world.Ledger.Tick());
+            Interlocked.Decrement(ref _running);
+        }
+    }
+
+    private static void CancelThoseThatWantIt(StressRun run, Random random)
+    {
+        foreach (var call in run.Calls)
+        {
+            if (call.Plan == CancelPlan.WhileItRuns)
+            {
+                if (random.Next(2) == 0)
+                {
+                    call.Cancel();
+                }
+                else
+                {
+                    _ = Task.Run(call.Cancel);
+                }
+            }
+        }
+    }
+
+    /// <summary>Ends only when the engine gives it up: then it breaks, answers all the same, or returns with nothing.</summary>
+    private static async Task UntilCancelledAsync(StressRun run, Random random, CancellationToken cancellationToken)
+    {
+        await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        switch (random.Next(3))
+        {
+            case 0:
+                throw run.Break(new OperationCanceledException(cancellationToken));
+            case 1:
+                AnswerAll(run, Enumerable.Range(0, run.Calls.Count));
+                break;
+            default:
+                ForgetAll(run, Enumerable.Range(0, run.Calls.Count));
+                break;
+        }
+    }
+
+    private async Task BehaveAsync(StressRun run, Random random, CancellationToken cancellationToken)
+    {
+        var all = Enumerable.Range(0, run.Calls.Count).ToArray();
+        var behaviour = random.Next(100) < _world.Settings.Faults ? (Behaviour)random.Next((int)Behaviour.Count) : Behaviour.Well;
+        if (Array.Exists(all, i => run.Calls[i].IsPoison && run.Calls[i].Number % 3 > 0))
+        {
+            // Two poisons of three break what batch ever holds them; of the third the runner can say that it is the one.
+            behaviour = random.Next(2) == 0 ? Behaviour.BreaksAtOnce : Behaviour.BreaksHalfWay;
+        }
+        switch (behaviour)
+        {
+            case Behaviour.Backwards:
+                AnswerAll(run, all.Reverse());
+                break;
+            case Behaviour.FromOtherThreads:
+                await Task.WhenAll(all.Chunk(2).Select(chunk => Task.Run(() => AnswerAll(run, chunk), CancellationToken.None)));
+                break;
+            case Behaviour.BreaksAtOnce:
+                throw run.Break(new StressFault("at once"));
+            case Behaviour.BreaksHalfWay:
+                AnswerAll(run, all.Where(i => i % 2 == 1));
+                throw run.Break(new StressFault("half-way"));
+            case Behaviour.FailsSome:
+                foreach (var i in all)
+                {
+                    if (random.Next(2) == 0)
+                    {
+                        run.Fail(i, new StressFault("this one"));
+                    }
+                    else
+                    {
+                        AnswerOne(run, i);
+                    }
+                }
+                break;
+            case Behaviour.AnswersTwice:
+                AnswerAll(run, all);
+                run.AnswerWrongly(random.Next(all.Length));
+                break;
+            case Behaviour.ForgetsSome:
+                AnswerAll(run, all.Where(i => i % 2 == 1));
+                ForgetAll(run, all.Where(i => i % 2 == 0));
+                break;
+            case Behaviour.AnswersAfterItsReturn:
+                ForgetAll(run, all.Where(i => i % 2 == 0));
+                AnswerAll(run, all.Where(i => i % 2 == 1));
+                AnswerLate(run, all.Where(i => i % 2 == 0));
+                break;
+            case Behaviour.AnswersAfterItBroke:
+                AnswerLate(run, all);
+                throw run.Break(new StressFault("and answers after it"));
+            case Behaviour.LosesItsMachine when _world.Lose(_machine.Id):
+                AnswerAll(run, all.Where(i => i % 2 == random.Next(2)));
+                await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                AnswerAll(run, all.Where(i => random.Next(2) == 0));
+                throw new OperationCanceledException(cancellationToken);
+            default:
+                AnswerAll(run, all);
+                break;
+        }
+    }
+
+    private void AnswerLate(StressRun run, IEnumerable<int> indices)
+    {
+        foreach (var i in indices)
+        {
+            if (!run.Calls[i].IsPoison)
+            {
+                _world.InTheBackground(Task.Run(() => run.AnswerLate(i)));
+            }
+        }
+    }
+
+    private static void AnswerAll(StressRun run, IEnumerable<int> indices)
+    {
+        foreach (var i in indices)
+        {
+            AnswerOne(run, i);
+        }
+    }
+
+    private static void AnswerOne(StressRun run, int index)
+    {
+        if (run.Calls[index].IsPoison)
+        {
+            run.Fail(index, new StressFault("poison"));
+        }
+        else
+        {
+            run.Answer(index);
+        }
+    }
+
+    private static void ForgetAll(StressRun run, IEnumerable<int> indices)
+    {
+        foreach (var i in indices)
+        {
+            run.Forget(i);
+        }
+    }
+}
