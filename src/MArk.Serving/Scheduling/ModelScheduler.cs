@@ -10,6 +10,7 @@ internal sealed partial class ModelScheduler
     private readonly SchedulerSettings _settings;
     private readonly RequestTable _requests = new();
     private readonly KeyTable _keys = new();
+    private readonly TenantTable _tenants;
     private readonly GroupList _groups;
     private readonly List<SchedulerInstance> _instances = [];   // fastest first, then oldest
     private readonly Dictionary<int, IBatchPolicy> _policies = [];
@@ -24,6 +25,7 @@ internal sealed partial class ModelScheduler
     private TimeSpan _wakeAt = TimeSpan.MaxValue;
     private int _lateCount;
     private int _inTimeCount;
+    private readonly int[] _classCount = new int[RequestGroup.Classes];    // of those in time
     private int _retryCount;
     private int _strictCount;       // in-time requests that are judged on time: those to be spilled or rejected
     private long _waitingBytes;
@@ -38,7 +40,9 @@ internal sealed partial class ModelScheduler
     public ModelScheduler(SchedulerSettings settings)
     {
         _settings = settings;
-        _groups = new GroupList(_requests);
+        _tenants = new TenantTable(settings.TenantShares);
+        _groups = new GroupList(_requests, _tenants);
+        SetBounds();
         _forecast = new CompletionForecast(_instances, settings.MaxBatchSize);
         _candidates = new CandidateList(_requests, settings.MaxBatchWeight);
         _jitter = new Random(settings.Seed);
@@ -61,6 +65,9 @@ internal sealed partial class ModelScheduler
 
     /// <summary>Distinct keys and shapes of those requests, none of them aside.</summary>
     public int KeyCount => _keys.Count;
+
+    /// <summary>Tenants that are known: those of the requests, and those that were served ahead of others lately.</summary>
+    public int TenantCount => _tenants.Count;
 
     public int InstanceCount => _instances.Count;
 
@@ -110,6 +117,9 @@ internal sealed partial class ModelScheduler
     /// <summary>The number of a key and shape: requests of different numbers never share a batch. Only for the terms of the arrival that comes next.</summary>
     public int GroupOf(long shape, string? key) => _keys.IdOf(shape, key);
 
+    /// <summary>The number of a tenant, 0 for none. Only for the terms of the arrival that comes next.</summary>
+    public int TenantOf(string? name) => _tenants.IdOf(name);
+
     /// <summary>A request arrives. Its slot is the driver's key to it until a command, or the end of its batch, releases it.</summary>
     /// <param name="now">Now.</param>
     /// <param name="terms">What it asks for.</param>
@@ -118,10 +128,7 @@ internal sealed partial class ModelScheduler
     {
         _arrivalRate.Add(now);
         var slot = _requests.Add(now, terms);
-        if (terms.Group != 0)
-        {
-            _keys.Hold(terms.Group);
-        }
+        Hold(terms);
         var id = _requests.IdOf(slot);
         _requests[slot].Place = RequestPlace.Queued;
         if (_stopping)
@@ -369,9 +376,9 @@ internal sealed partial class ModelScheduler
             var group = _groups[g];
             foreach (var lane in group.Lanes)
             {
-                while (lane.Queue.Count > 0)
+                while (lane.Count > 0)
                 {
-                    var slot = lane.Queue.Slots[0];
+                    var slot = lane.Slots[0];
                     Leave(slot);
                     Reject(slot, RejectionReason.Draining, null);
                 }
@@ -452,12 +459,32 @@ internal sealed partial class ModelScheduler
         _retries.Enqueue(retry);
     }
 
+    private void Hold(in RequestTerms terms)
+    {
+        if (terms.Group != 0)
+        {
+            _keys.Hold(terms.Group);
+        }
+        if (terms.Tenant != 0)
+        {
+            _tenants.Hold(terms.Tenant, terms.Weight);
+        }
+        else if (_tenants.AreSeveral)
+        {
+            TenantTable.Weigh(_tenants.Nameless, terms.Weight);
+        }
+    }
+
     private void Release(int slot)
     {
-        var group = _requests[slot].Terms.Group;
-        if (group != 0)
+        ref readonly var terms = ref _requests[slot].Terms;
+        if (terms.Group != 0)
         {
-            _keys.Release(group);
+            _keys.Release(terms.Group);
+        }
+        if (terms.Tenant != 0)
+        {
+            _tenants.Release(terms.Tenant);
         }
         _requests.Remove(slot);
     }
