@@ -266,7 +266,7 @@ internal sealed partial class ModelScheduler
     /// <summary>A batch is done; every request of it was answered, well or badly, by the driver.</summary>
     public void OnBatchCompleted(TimeSpan now, DispatchedBatch batch)
     {
-        var duration = now - batch.DispatchedAt;
+        var duration = batch.Instance.DurationOf(batch, now);
         var missed = 0;
         foreach (var slot in batch.Slots)
         {
@@ -313,7 +313,7 @@ internal sealed partial class ModelScheduler
             Retry(new RetryBatch(batch.Group, [.. unanswered.Take(half)], budget));
             Retry(new RetryBatch(batch.Group, [.. unanswered.Skip(half)], budget));
         }
-        EndBatch(now, batch, new BatchFeedback(batch.Count, now - batch.DispatchedAt, Succeeded: false, MissedDeadlines: 0));
+        EndBatch(now, batch, new BatchFeedback(batch.Count, batch.Instance.DurationOf(batch, now), Succeeded: false, MissedDeadlines: 0));
     }
 
     /// <summary>The spillover target answered a request, or gave it back: then the fleet serves it after all, if it can.</summary>

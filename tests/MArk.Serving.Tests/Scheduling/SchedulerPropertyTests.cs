@@ -12,13 +12,14 @@ public sealed class SchedulerPropertyTests
 
     private static readonly Gen<Step> GenStep = Gen.Select(Gen.Int[0, 108], Gen.Int[0, 1000], Gen.Int[0, 1000], Gen.Int[0, 12], (k, a, b, w) => new Step(k, a, b, w));
     private static readonly Gen<Case> GenRun =
-        Gen.Select(Gen.Int[0, 3], Gen.Int[1, 6], Gen.Int[1, 20], Gen.Int[5, 20], GenStep.Array[0, 120], (p, b, q, w, s) => new Case(p, b, q, w > 15 ? null : w, 4 + 3 * q, s));
+        Gen.Select(Gen.Int[0, 4], Gen.Int[1, 6], Gen.Int[1, 20], Gen.Int[5, 20], GenStep.Array[0, 120], (p, b, q, w, s) => new Case(p, b, q, w > 15 ? null : w, 4 + 3 * q, s));
 
     private static IBatchPolicy Policy(int index) => index switch
     {
         0 => new SloAwareBatchPolicy(),
         1 => new FixedWindowBatchPolicy(3, TimeSpan.FromMilliseconds(4)),
         2 => new NoBatchingPolicy(),
+        3 => new AimdBatchPolicy(TimeSpan.FromMilliseconds(10)),
         _ => new NonsensePolicy(),
     };
 
