@@ -62,6 +62,7 @@ public interface IBatchRunner<TIn, TOut> : IAsyncDisposable
     /// <param name="sink">Takes the answers, in any order, from any thread.</param>
     /// <param name="cancellationToken">Cancelled when the instance is being lost or the host stops hard; the work may be left.</param>
     /// <returns>When the batch is done. An exception fails the whole batch, which is retried in halves until the culprit is alone.</returns>
+    /// <exception cref="InstanceFailedException">The instance is at fault, not the inputs: they go elsewhere, and it gets no batch until it is probed with success.</exception>
     ValueTask RunAsync(RequestBatch<TIn> batch, IBatchSink<TOut> sink, CancellationToken cancellationToken);
 }
 

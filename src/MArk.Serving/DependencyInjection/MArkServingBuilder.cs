@@ -95,6 +95,8 @@ public sealed class ModelBuilder<TIn, TOut>
     private Func<IServiceProvider, IProvisioningPlanner> _planner = static _ => new GreedyPlanner();
     private readonly Dictionary<string, LatencyProfile> _profiles = [];
     private (bool Given, TIn? Input) _sample;
+    private Func<TIn, int>? _weigh;
+    private Func<TIn, long>? _measure;
     private int _concurrency = 1;
 
     internal ModelBuilder(string name, IServiceCollection services)
@@ -232,6 +234,26 @@ public sealed class ModelBuilder<TIn, TOut>
         return this;
     }
 
+    /// <summary>Says how much of a batch an input takes, for <see cref="ModelOptions.MaxBatchWeight"/>, where the runner does not.</summary>
+    /// <param name="weigh">The weight in the model's own unit (tokens, pixels); at least 1. Called concurrently, on the caller's thread.</param>
+    /// <returns>This builder.</returns>
+    public ModelBuilder<TIn, TOut> WithWeight(Func<TIn, int> weigh)
+    {
+        ArgumentNullException.ThrowIfNull(weigh);
+        _weigh = weigh;
+        return this;
+    }
+
+    /// <summary>Says how much memory an input holds while it waits, where the runner does not.</summary>
+    /// <param name="measure">The bytes; not negative. Called concurrently, on the caller's thread.</param>
+    /// <returns>This builder.</returns>
+    public ModelBuilder<TIn, TOut> WithSize(Func<TIn, long> measure)
+    {
+        ArgumentNullException.ThrowIfNull(measure);
+        _measure = measure;
+        return this;
+    }
+
     /// <summary>Takes an earlier measurement of an offering's instances instead of measuring the first of them.</summary>
     /// <param name="offeringName">The offering.</param>
     /// <param name="profile">How long a batch takes on this very machine, not scaled by <see cref="LocalOffering.DeviceTimeScale"/>.</param>
@@ -274,6 +296,8 @@ public sealed class ModelBuilder<TIn, TOut>
             ModelName = Name,
             Options = options,
             RunnerFactory = factory,
+            Weigh = _weigh,
+            Measure = _measure,
             CreatePolicy = _createPolicy,
             Spillover = _spillover?.Invoke(provider, factory),
             FixedInstances = _concurrency,

@@ -42,6 +42,11 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
     /// <summary>Who runs it; nobody where the batch is a spilled request.</summary>
     public InstanceWorker<TIn, TOut>? Worker { get; private set; }
 
+    /// <summary>Why the batch left, and how long its oldest request had waited.</summary>
+    public BatchReason Reason { get; private set; }
+
+    public TimeSpan OldestWait { get; private set; }
+
     public int Count => _count;
 
     public RequestBatch<TIn> Inputs => new(_inputs.AsMemory(0, _count));
@@ -60,6 +65,8 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
     {
         Dispatched = dispatched;
         Worker = worker;
+        Reason = dispatched?.Reason ?? default;
+        OldestWait = dispatched?.OldestWait ?? default;
         if (_inputs.Length < count)
         {
             _inputs = new TIn[count];

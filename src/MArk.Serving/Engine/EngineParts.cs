@@ -17,6 +17,11 @@ internal sealed record EngineParts<TIn, TOut>
 
     public required IBatchRunnerFactory<TIn, TOut> RunnerFactory { get; init; }
 
+    /// <summary>What the host says an input weighs, and how many bytes it holds, instead of the runner.</summary>
+    public Func<TIn, int>? Weigh { get; init; }
+
+    public Func<TIn, long>? Measure { get; init; }
+
     public required Func<BatchPolicySettings, IBatchPolicy> CreatePolicy { get; init; }
 
     public ISpilloverTarget<TIn, TOut>? Spillover { get; init; }
@@ -47,6 +52,14 @@ internal sealed record EngineParts<TIn, TOut>
     public required Action<ServingException> Report { get; init; }
 
     public string OfferingName(int offering) => Provider?.Offerings[offering].Name ?? FixedOffering;
+
+    public RequestTraits Traits(IBatchRunnerFactory<TIn, TOut> factory, TIn input)
+    {
+        var traits = factory.Admit(input);
+        return Weigh is null && Measure is null
+            ? traits
+            : traits with { Weight = Weigh?.Invoke(input) ?? traits.Weight, Bytes = Measure?.Invoke(input) ?? traits.Bytes };
+    }
 
     public bool TryCreateSample(IBatchRunnerFactory<TIn, TOut> factory, [MaybeNullWhen(false)] out TIn sample)
     {

@@ -45,18 +45,18 @@ internal sealed class InferenceOperation<TIn, TOut> : IValueTaskSource<TOut>, IV
 
     public ref readonly InferenceOptions Options => ref _options;
 
-    public long ShapeKey { get; private set; }
+    public RequestTraits Traits { get; private set; }
 
     /// <summary>Whether the scheduler knows of it; under the engine's lock.</summary>
     public bool IsTakenIn { get; private set; }
 
-    public void Prepare(TIn input, TOut? destination, bool hasDestination, long shapeKey, in InferenceOptions options)
+    public void Prepare(TIn input, TOut? destination, bool hasDestination, in RequestTraits traits, in InferenceOptions options)
     {
         IsTakenIn = false;
         Input = input;
         Destination = destination;
         HasDestination = hasDestination;
-        ShapeKey = shapeKey;
+        Traits = traits;
         _options = options;
         _state = Waiting;
     }

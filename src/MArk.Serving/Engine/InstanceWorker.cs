@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
 using MArk.Serving.Diagnostics;
+using MArk.Serving.Profiling;
 
 namespace MArk.Serving.Engine;
 
@@ -21,6 +22,7 @@ internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
     private readonly SemaphoreSlim _queued = new(0);
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private int _loops;     // how many run batches now, and whether no more may begin
+    private volatile Task _probe = Task.CompletedTask;
 
     public InstanceWorker(ModelEngine<TIn, TOut> engine, int id, InstanceDescriptor machine, int offering, IBatchRunner<TIn, TOut> runner, CancellationToken hardStop)
     {
@@ -96,6 +98,9 @@ internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
         }
     }
 
+    /// <summary>Runs a sample on the instance while it has nothing else to run.</summary>
+    public Task ProbeAsync(TIn sample) => _probe = Task.Run(() => BatchProfiler.WarmUpAsync(_runner, sample, 1, _stop.Token));
+
     /// <summary>Runs what is queued and ends.</summary>
     public async Task StopAsync(bool hard)
     {
@@ -115,6 +120,7 @@ internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
             await _stop.CancelAsync().ConfigureAwait(false);
         }
         await _idle.Task.ConfigureAwait(false);
+        await _probe.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         try
         {
             await DisposeAsync().ConfigureAwait(false);
@@ -282,7 +288,8 @@ internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
         try
         {
             var activity = ServingInstruments.Activities.StartActivity("mark.serving.batch");
-            return activity?.SetTag("mark.model", _engine.ModelName).SetTag("mark.instance", InstanceId).SetTag("mark.batch.size", work.Count);
+            return activity?.SetTag("mark.model", _engine.ModelName).SetTag("mark.instance", InstanceId).SetTag("mark.batch.size", work.Count)
+                .SetTag("mark.batch.reason", ServingInstruments.NameOf(work.Reason)).SetTag("mark.batch.oldest_wait", work.OldestWait.TotalSeconds);
         }
         catch (Exception e)
         {

@@ -43,6 +43,10 @@ internal sealed partial class ModelEngine<TIn, TOut>
     public BatchWork<TIn, TOut>? OnBatchFailed(BatchWork<TIn, TOut> work, Exception error, InstanceWorker<TIn, TOut> worker)
     {
         work.Close();
+        if (error is InstanceFailedException atFault)
+        {
+            Report(atFault);
+        }
         List<Effect<TIn, TOut>>? effects = null;
         lock (_gate)
         {
@@ -52,7 +56,14 @@ internal sealed partial class ModelEngine<TIn, TOut>
                 _counters.FailedBatches++;
                 ReleaseAnswered(dispatched, work);
                 work.GiveDestinationsBack();
-                _scheduler.OnBatchFailed(Now, dispatched, (_, index) => work.IsAnswered(index));
+                if (error is InstanceFailedException)
+                {
+                    _scheduler.OnBatchFailedByInstance(Now, dispatched, (_, index) => work.IsAnswered(index));
+                }
+                else
+                {
+                    _scheduler.OnBatchFailed(Now, dispatched, (_, index) => work.IsAnswered(index));
+                }
                 effects = Collect(error);
             }
         }

@@ -151,7 +151,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
             Array.Clear(_bySlot);
         }
         TakeInArrivals();
-        var ended = left.Count(operation => operation.TryAbandon(InferenceResult<TOut>.Failure(new InferenceRejectedException(ModelName, RejectionReason.Draining))));
+        var ended = left.Count(operation => operation.TryAbandon(InferenceResult<TOut>.Rejection(ModelName, RejectionReason.Draining)));
         lock (_gate)
         {
             _counters.Rejected += ended;

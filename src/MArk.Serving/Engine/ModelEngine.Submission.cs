@@ -95,7 +95,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
         if (!_started || _ended)
         {
             _counters.Offered += _started ? 1 : 0;
-            if (operation.TryAnswer(InferenceResult<TOut>.Failure(new InferenceRejectedException(ModelName, RejectionReason.Draining))))
+            if (operation.TryAnswer(InferenceResult<TOut>.Rejection(ModelName, RejectionReason.Draining)))
             {
                 _counters.Rejected += _started ? 1 : 0;
                 effects ??= TakeEffects();
@@ -118,7 +118,8 @@ internal sealed partial class ModelEngine<TIn, TOut>
             return effects;
         }
         operation.Id = _scheduler.OnArrival(now, new RequestTerms(
-            deadline, GroupOf(operation.ShapeKey, options.Key), options.Priority, options.WhenUnreachable ?? DefaultMode(options), options.Timeout is not null), more: true);
+            deadline, _scheduler.GroupOf(operation.Traits.ShapeKey, options.Key), options.Priority, options.WhenUnreachable ?? DefaultMode(options), options.Timeout is not null,
+            operation.Traits.Weight, operation.Traits.Bytes), more: true);
         Hold(operation);
         return Collect(null, effects);
     }

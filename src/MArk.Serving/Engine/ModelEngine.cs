@@ -31,7 +31,6 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
     private readonly ConcurrentQueue<InferenceOperation<TIn, TOut>> _pool = new();
     private readonly ConcurrentQueue<BatchWork<TIn, TOut>> _spareWork = new();
     private readonly Dictionary<int, InstanceWorker<TIn, TOut>> _workers = [];
-    private readonly Dictionary<(long Shape, string? Key), int> _groups = [];
     private readonly TaskCompletionSource _drained = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly ServingCounters _counters = new();
     private readonly CostLedger _ledger = new();
@@ -46,6 +45,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
     private int _pooled;
     private TimeSpan _startedAt;
     private readonly ServingInstruments _instruments;
+    private readonly RequestLimits _limits;
 
     public ModelEngine(EngineParts<TIn, TOut> parts)
     {
@@ -59,11 +59,16 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
             ModelName = parts.ModelName,
             Slo = parts.Options.Slo,
             MaxBatchSize = parts.Options.MaxBatchSize,
+            MaxBatchWeight = parts.Options.MaxBatchWeight ?? SchedulerSettings.NoWeightLimit,
             MaxQueueLength = parts.Options.MaxQueueLength,
+            MaxQueueBytes = parts.Options.MaxQueueBytes,
             MaxRedeliveries = parts.Options.MaxRedeliveries,
+            MaxRetryRuns = parts.Options.MaxRetryRuns,
+            Seed = parts.Seed,
             CreatePolicy = offering => parts.CreatePolicy(new BatchPolicySettings(
                 parts.ModelName, parts.OfferingName(offering), parts.Options.Slo, parts.Options.MaxBatchSize)),
         });
+        _limits = new RequestLimits(parts.Options);
         _turn = new Turn(this, isFurther: false);
         _furtherTurn = new Turn(this, isFurther: true);
         // On the machine's own clock: it is about threads that are held, which no test's clock knows of.
@@ -127,7 +132,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
             return false;
         }
         operation = TakeOperation();
-        operation.Prepare(input, destination, hasDestination, traits.ShapeKey, options);
+        operation.Prepare(input, destination, hasDestination, traits, options);
         Submit(operation);
         if (cancellationToken.CanBeCanceled)
         {
@@ -156,9 +161,9 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         }
         try
         {
-            traits = _factory.Admit(input);
-            error = null;
-            return true;
+            traits = _parts.Traits(_factory, input);
+            error = _limits.Check(traits);
+            return error is null;
         }
         catch (Exception e)
         {
@@ -171,19 +176,6 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         _parts.Spillover is not null ? WhenUnreachable.Spill
         : options.Timeout is not null ? WhenUnreachable.Reject
         : WhenUnreachable.ServeLate;
-
-    private int GroupOf(long shape, string? key)
-    {
-        if (shape == 0 && key is null)
-        {
-            return 0;
-        }
-        if (!_groups.TryGetValue((shape, key), out var group))
-        {
-            _groups.Add((shape, key), group = _groups.Count + 1);
-        }
-        return group;
-    }
 
     private void Hold(InferenceOperation<TIn, TOut> operation)
     {
@@ -310,7 +302,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
                 // What has ended already, by its token or by a hard stop, was counted there.
                 case SchedulerCommandKind.Reject:
                     if (TakeSlot(command.Slot) is { } rejected
-                        && rejected.TryAnswer(InferenceResult<TOut>.Failure(new InferenceRejectedException(ModelName, command.Reason, command.RetryAfter))))
+                        && rejected.TryAnswer(InferenceResult<TOut>.Rejection(ModelName, command.Reason, command.RetryAfter)))
                     {
                         _counters.Rejected++;
                         effects.Add(new(command.Kind, rejected, null, null));
@@ -329,6 +321,9 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
                     {
                         effects.Add(new(command.Kind, null, null, null));
                     }
+                    break;
+                case SchedulerCommandKind.Probe:
+                    effects.Add(new(command.Kind, null, null, _workers[command.Instance!.Id]));
                     break;
                 case SchedulerCommandKind.Fault:
                     effects.Add(new(command.Kind, null, null, null) { Error = command.Error });
@@ -350,6 +345,8 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
 
     private ServingException Failure(Exception? failure) => failure switch
     {
+        InstanceFailedException atFault => new InferenceFailedException(
+            ModelName, $"more than {_parts.Options.MaxRedeliveries} instances were lost or failed while it ran; the last one: {atFault.Message}", atFault),
         ServingException known => known,
         null => new InferenceFailedException(ModelName, $"more than {_parts.Options.MaxRedeliveries} instances were lost while it ran."),
         _ => new InferenceFailedException(ModelName, failure.Message, failure),
@@ -409,6 +406,9 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
                     break;
                 case SchedulerCommandKind.InstanceDrained:
                     OnInstanceDrained(effect.Worker!);
+                    break;
+                case SchedulerCommandKind.Probe:
+                    _ = ProbeAsync(effect.Worker!);
                     break;
                 case SchedulerCommandKind.RefreshQuote:
                     RefreshQuote();

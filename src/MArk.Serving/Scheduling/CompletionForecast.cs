@@ -18,6 +18,16 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
     private TimeSpan _lastBatch;
     private int _roundSize;
 
+    /// <summary>The most requests a batch is expected to hold.</summary>
+    public void LimitBatches(int limit)
+    {
+        if (limit != maxBatchSize)
+        {
+            maxBatchSize = limit;
+            Invalidate();
+        }
+    }
+
     /// <summary>Something changed: what was worked out no longer holds.</summary>
     public void Invalidate() => _pullsValid = _boundValid = false;
 
