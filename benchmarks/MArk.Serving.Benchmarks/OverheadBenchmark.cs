@@ -38,7 +38,7 @@ internal static class OverheadBenchmark
             var samples = batchers.ToDictionary(b => b.Name, _ => new List<Sample>());
             foreach (var batcher in batchers)
             {
-                await MeasureAsync(batcher, callers, Math.Min(seconds, 1));     // warm-up: tiered compilation, pools
+                await MeasureAsync(batcher, callers, Math.Min(1.5 * seconds, 3));     // warm-up: tiered compilation, pools
             }
             for (var round = 0; round < rounds; round++)
             {

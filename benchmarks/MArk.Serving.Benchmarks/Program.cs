@@ -7,6 +7,7 @@ using MArk.Serving.Benchmarks.Micro;
     ("saturation", "requests/s over raw capacity when 256 callers never let a server idle", SaturationBenchmark.RunAsync),
     ("goodput", "the share of an open-loop load answered within the objective, at 0.5 to 2 times the raw capacity", GoodputBenchmark.RunAsync),
     ("max-load", "the highest Poisson rate with 99 % within the objective, over the best peer and over raw capacity", MaxLoadBenchmark.RunAsync),
+    ("reload", "what requests notice of hot reloads: failures, and what they add to the 99th percentile", ReloadBenchmark.RunAsync),
     ("micro", "BenchmarkDotNet over single decisions: enqueue, decide, complete, forecast, plan", MicroBenchmark.RunAsync),
 ];
 

@@ -3,6 +3,8 @@ using System.Text.Json.Nodes;
 using MArk.Serving.Benchmarks.Load;
 using MArk.Serving.Benchmarks.Models;
 using MArk.Serving.Benchmarks.Servers;
+using MArk.Serving.OnnxRuntime;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace MArk.Serving.Benchmarks;
 
@@ -14,9 +16,7 @@ internal static class ReloadBenchmark
 {
     private const double Load = 0.8;
 
-    /// <param name="args">The verb's options.</param>
-    /// <param name="reloadAsync">Reloads a server's model, and ends when the new version serves.</param>
-    public static async Task<int> RunAsync(string[] args, Func<EngineServer, BenchmarkModel, CancellationToken, Task> reloadAsync)
+    public static async Task<int> RunAsync(string[] args)
     {
         Option[] options = [.. OpenLoopBench.Options(seconds: 30), Option.Number("--every-s", 2, 0.01, 600, quick: 0.05)];
         if (Arguments.Parse(args, options) is not { } arguments)
@@ -28,11 +28,12 @@ internal static class ReloadBenchmark
         var rate = Load * bench.R0;
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"loads x R0: {Load}, that is {rate:N0}/s; seed 1; reloaded every {every.TotalSeconds} s"));
         await using var engine = (EngineServer)await bench.Servers.ServeLateAsync();
+        var reloader = engine.Services.GetRequiredKeyedService<IModelReloader<float[], float[]>>(bench.Model.Name);
         var run = await bench.MeasureSettledAsync(rate, seed: 1, async () =>
         {
             var alone = await bench.ServeAsync(engine, rate, seed: 1);
             using var stop = new CancellationTokenSource();
-            var reloads = ReloadAsync(() => reloadAsync(engine, bench.Model, stop.Token), every, stop.Token);
+            var reloads = ReloadAsync(() => reloader.ReloadOnnxAsync(bench.Model.Path, stop.Token), every, stop.Token);
             var reloaded = await bench.ServeAsync(engine, rate, seed: 1);
             await stop.CancelAsync();
             return (Alone: alone, Reloaded: reloaded, Reloads: await reloads);

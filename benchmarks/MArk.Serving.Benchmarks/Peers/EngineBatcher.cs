@@ -27,10 +27,7 @@ internal sealed class EngineBatcher : IBatcher
         builder.Services.AddMArkServing().AddModel<int, int>("noop", m => m
             .UseBatchFunction((batch, sink, _) =>
             {
-                for (var i = 0; i < batch.Count; i++)
-                {
-                    sink.SetResult(i, batch[i]);
-                }
+                sink.SetResults(0, batch.Inputs);
                 return ValueTask.CompletedTask;
             })
             .WithSlo(TimeSpan.FromMilliseconds(100))

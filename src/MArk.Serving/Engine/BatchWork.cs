@@ -51,6 +51,9 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
 
     public RequestBatch<TIn> Inputs => new(_inputs.AsMemory(0, _count));
 
+    /// <summary>Whether the thread that runs it goes on with the engine's turn.</summary>
+    public bool RunsInTurn { get; set; }
+
     /// <summary>Whether it stands among those whose callers are to go on.</summary>
     public volatile bool IsListed;
 
@@ -128,7 +131,8 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
             repeated = Hear(first + i, now, results[i], null) ? repeated : first + i;
         }
         _gate.Exit();
-        engine.Deliver(this);
+        // Where that was the whole batch, the run is about to end, and the turn it is part of goes on.
+        engine.Deliver(this, turnFollows: RunsInTurn && results.Length == _count);
         ReportRepeated(repeated, "a second result");
     }
 
@@ -142,7 +146,7 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
         _gate.Enter(ref taken);
         var repeated = Hear(index, now, default, known) ? -1 : index;
         _gate.Exit();
-        engine.Deliver(this);
+        engine.Deliver(this, turnFollows: false);
         ReportRepeated(repeated, "an error after its answer");
     }
 
@@ -217,6 +221,7 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
         _count = 0;
         Dispatched = null;
         Worker = null;
+        RunsInTurn = false;
     }
 
     /// <summary>Notes an answer, under the gate.</summary>

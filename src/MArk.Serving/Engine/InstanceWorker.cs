@@ -21,8 +21,8 @@ internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
     private readonly ConcurrentQueue<BatchWork<TIn, TOut>> _queue = new();      // for threads of its own
     private readonly SemaphoreSlim _queued = new(0);
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private volatile Task _probe = Task.CompletedTask;
     private int _loops;     // how many run batches now, and whether no more may begin
+    private volatile Task _probe = Task.CompletedTask;
 
     public InstanceWorker(ModelEngine<TIn, TOut> engine, int id, InstanceDescriptor machine, int offering, IBatchRunner<TIn, TOut> runner, CancellationToken hardStop)
     {
@@ -70,6 +70,9 @@ internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
             new Thread(LoopOnOwnThread) { IsBackground = true, Name = $"{_engine.ModelName} on {InstanceId}" }.Start();
         }
     }
+
+    /// <summary>Whether the last batch took so little time that its callers go on first.</summary>
+    public volatile bool RanShort;
 
     /// <summary>Has a batch run by a thread that has nothing else to do.</summary>
     public void Enqueue(BatchWork<TIn, TOut> work)
@@ -159,31 +162,65 @@ internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
         }
     }
 
-    [SuppressMessage("Reliability", "CA2012", Justification = "Each ValueTask is consumed once.")]
     private void Go(BatchWork<TIn, TOut>? work)
     {
         while (work is not null)
         {
-            var activity = StartActivity(work);
-            ValueTask run;
-            try
+            if (!TryRun(work, out work))
             {
-                run = _runner.RunAsync(work.Inputs, work, _stop.Token);
-            }
-            catch (Exception e)
-            {
-                work = Finish(e, work, activity);
-                continue;
-            }
-            if (!run.IsCompletedSuccessfully)
-            {
-                _ = GoOnAsync(run, work, activity);
                 return;
             }
-            run.GetAwaiter().GetResult();
-            work = Finish(null, work, activity);
+            _engine.EnsureTurnIfDue();
         }
         End();
+    }
+
+    /// <summary>Runs a batch as part of a turn, and leaves what follows it to the turn.</summary>
+    /// <returns>What follows; nothing also where the run is still under way, and goes on by itself.</returns>
+    public BatchWork<TIn, TOut>? RunInTurn(BatchWork<TIn, TOut> work)
+    {
+        BatchWork<TIn, TOut>? next = null;
+        if (TryBegin())
+        {
+            work.RunsInTurn = true;
+            if (TryRun(work, out next))
+            {
+                End();
+            }
+        }
+        return next;
+    }
+
+    /// <summary>Runs a batch.</summary>
+    /// <param name="work">The batch.</param>
+    /// <param name="next">What this instance runs next.</param>
+    /// <returns>Whether it has ended; otherwise it goes on by itself.</returns>
+    [SuppressMessage("Reliability", "CA2012", Justification = "Each ValueTask is consumed once.")]
+    private bool TryRun(BatchWork<TIn, TOut> work, out BatchWork<TIn, TOut>? next)
+    {
+        var activity = StartActivity(work);
+        ValueTask run;
+        try
+        {
+            run = _runner.RunAsync(work.Inputs, work, _stop.Token);
+        }
+        catch (Exception e)
+        {
+            next = Finish(e, work, activity);
+            return true;
+        }
+        if (!run.IsCompletedSuccessfully)
+        {
+            next = null;
+            // Whatever has been answered already is due, since this thread's turn may be over before the run is.
+            work.RunsInTurn = false;
+            _engine.EnsureTurnIfDue();
+            _ = GoOnAsync(run, work, activity);
+            return false;
+        }
+        run.GetAwaiter().GetResult();
+        next = Finish(null, work, activity);
+        return true;
     }
 
     private async Task GoOnAsync(ValueTask run, BatchWork<TIn, TOut> work, Activity? activity)
@@ -197,7 +234,9 @@ internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
         {
             error = e;
         }
-        Go(Finish(error, work, activity));
+        var next = Finish(error, work, activity);
+        _engine.EnsureTurnIfDue();
+        Go(next);
     }
 
     [SuppressMessage("Reliability", "CA2012", Justification = "The thread is the runner's own, and each ValueTask is consumed once.")]

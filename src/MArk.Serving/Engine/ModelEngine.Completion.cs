@@ -17,7 +17,8 @@ internal sealed partial class ModelEngine<TIn, TOut>
         {
             var now = Now;
             var isCurrent = work.Dispatched is { } current && current.Tag == work;
-            effects = worker.RunsOnPool && isCurrent && now - work.Dispatched!.DispatchedAt < Short ? null : TakeInArrivalsUnderLock(now, null);
+            worker.RanShort = isCurrent && now - work.Dispatched!.DispatchedAt < Short;
+            effects = worker.RunsOnPool && worker.RanShort ? null : TakeInArrivalsUnderLock(now, null);
             if (isCurrent)
             {
                 var dispatched = work.Dispatched!;
@@ -76,10 +77,6 @@ internal sealed partial class ModelEngine<TIn, TOut>
         if (!worker.RunsOnPool)
         {
             TakeInArrivals(ref next, worker, runs: true);
-        }
-        else if (HasWork)
-        {
-            EnsureTurn();
         }
         return next;
     }

@@ -120,6 +120,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
             await spillover.DisposeAsync().ConfigureAwait(false);
         }
         _hardStop.Dispose();
+        await _stuckTimer.DisposeAsync().ConfigureAwait(false);
     }
 
     /// <summary>Waits until all that was accepted has ended; at the drain deadline refuses what waits and gives up what runs.</summary>

@@ -70,8 +70,11 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
             CreatePolicy = offering => parts.CreatePolicy(new BatchPolicySettings(
                 parts.ModelName, parts.OfferingName(offering), parts.Options.Slo, parts.Options.MaxBatchSize)),
         });
-        _turn = new Turn(this);
         _limits = new RequestLimits(parts.Options);
+        _turn = new Turn(this, isFurther: false);
+        _furtherTurn = new Turn(this, isFurther: true);
+        // On the machine's own clock: it is about threads that are held, which no test's clock knows of.
+        _stuckTimer = new Timer(static state => ((ModelEngine<TIn, TOut>)state!).OnStuckTimer(), this, Timeout.Infinite, Timeout.Infinite);
         _instruments = new ServingInstruments(parts.Meter, this);
         _timer = _time.CreateTimer(static state => ((ModelEngine<TIn, TOut>)state!).OnTimer(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
