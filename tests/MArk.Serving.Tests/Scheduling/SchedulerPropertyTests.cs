@@ -229,6 +229,34 @@ public sealed class SchedulerPropertyTests
     }
 
     [Fact]
+    public void NoGroupIsPassedOverForOnesThatCanWaitLonger() => Gen.Select(
+        Gen.Int[1, 6], Gen.Int[1, 8], Gen.Select(Gen.Int[0, 99], Gen.Int[0, 300], Gen.Int[0, 12], (k, t, w) => (Kind: k, Timeout: t, Wait: w)).Array[1, 150], Gen.Bool,
+        (batch, keys, steps, isLate) => (Batch: batch, Keys: keys, Steps: steps, IsLate: isLate)).Sample(run =>
+    {
+        // All can be met, or none: a batch holds the earliest deadline of all that wait, whatever else waits.
+        var driver = new SchedulerDriver(new NoWaitPolicy(), run.Batch, maxQueue: 1000);
+        driver.Dispatched = (batch, callers) =>
+        {
+            var first = driver.Callers.Where(c => c.Ending == Ending.None && c.Deliveries == 0).Concat(callers).Min(c => c.Terms.Deadline);
+            Assert.Contains(callers, c => c.Terms.Deadline == first);
+            Assert.Equal(run.IsLate, batch.Reason == BatchReason.Late);
+        };
+        driver.Ready();
+        foreach (var step in run.Steps)
+        {
+            driver.Advance(step.Wait / 4.0);
+            if (step.Kind < 80)
+            {
+                driver.Arrive(run.IsLate ? 0.1 + step.Timeout / 100.0 : 10_000 + step.Timeout, group: step.Kind % run.Keys);
+            }
+            else if (driver.Running.Count > 0)
+            {
+                driver.Complete(driver.Running.Single());
+            }
+        }
+    }, iter: 500);
+
+    [Fact]
     public void AHighRequestFindsRoomUnlessHighOnesFillTheQueue() => GenRun.Sample(run =>
     {
         // Far deadlines and no instance: whatever arrives waits, until the queue is full.
