@@ -35,10 +35,16 @@ public sealed class EngineStressTests(ITestOutputHelper output)
             await RunAsync(seed);
             return;
         }
+        var failures = new List<Exception>();
         for (var run = Number(Runs) ?? 1; run > 0; run--)
         {
-            await RunAsync(Random.Shared.Next());
+            var failure = await Record.ExceptionAsync(() => RunAsync(Random.Shared.Next()));
+            if (failure is not null)
+            {
+                failures.Add(failure);
+            }
         }
+        Assert.True(failures.Count == 0, $"{failures.Count} seeds failed.\n{string.Join('\n', failures.Select(f => f.Message))}");
     }
 
     private async Task RunAsync(int seed)

@@ -65,6 +65,7 @@ internal sealed class StressRunner : IBatchRunner<StressCall, Reply>
         BlocksThread = random.Next(2) == 0;
         _returnsUnfinished = random.Next(2) == 0;
         _floorTick = world.Ledger.Tick();
+        machine.Connect();
     }
 
     public int MaxBatchSize { get; }
@@ -105,6 +106,7 @@ internal sealed class StressRunner : IBatchRunner<StressCall, Reply>
         {
             _world.Ledger.Violate($"runner {Id} is disposed of {_disposals} times, and has {_running} runs under way");
         }
+        _machine.Disconnect();
         Disposed.TrySetResult();
         return ValueTask.CompletedTask;
     }
