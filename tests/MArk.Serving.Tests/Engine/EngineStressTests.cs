@@ -25,6 +25,10 @@ public sealed class EngineStressTests(ITestOutputHelper output)
     [InlineData(6)]
     [InlineData(7)]
     [InlineData(8)]
+    [InlineData(9)]
+    [InlineData(10)]
+    [InlineData(11)]
+    [InlineData(12)]
     public Task EveryCallEndsExactlyOnceAndNothingIsLeft(int seed) => RunAsync(seed);
 
     [Fact]

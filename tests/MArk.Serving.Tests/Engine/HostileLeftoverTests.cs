@@ -119,4 +119,15 @@ public sealed class HostileLeftoverTests
         await host.DisposeAsync();
         Assert.Null(result);
     }
+
+    [Fact]
+    public async Task AFleetIsServedByThoughItsSpilloverTargetHasNoQuote()
+    {
+        await using var host = await ServingHost.StartAsync(m => m
+            .UseRunner(_ => new Factory(() => Task.FromResult<IBatchRunner<int, int>>(new Runner(_ => Task.CompletedTask))))
+            .WithProfile("o", OneAtATime).WithSlo(Minute).UseInstanceProvider(_ => new ScriptedProvider()).UsePlanner(_ => new StaticPlanner(1))
+            .UseSpillover((_, _, _) => ValueTask.CompletedTask, () => throw new InvalidOperationException("no price")));
+        Assert.Equal(2, await host.Client.InferAsync(1));
+        Assert.Contains(host.Log.Errors, e => e is ContractViolationException && e.Message.Contains("threw from GetQuote"));
+    }
 }

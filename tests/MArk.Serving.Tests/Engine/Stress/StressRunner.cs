@@ -36,6 +36,7 @@ internal sealed class StressRunner : IBatchRunner<StressCall, Reply>
         BreaksHalfWay,
         FailsSome,
         AnswersTwice,
+        AnswersAgainAfterItsReturn,
         ForgetsSome,
         AnswersAfterItsReturn,
         AnswersAfterItBroke,
@@ -221,6 +222,10 @@ internal sealed class StressRunner : IBatchRunner<StressCall, Reply>
                 AnswerAll(run, all);
                 run.AnswerWrongly(random.Next(all.Length));
                 break;
+            case Behaviour.AnswersAgainAfterItsReturn:
+                AnswerAll(run, all);
+                AnswerLate(run, all, wrongly: true);
+                break;
             case Behaviour.ForgetsSome:
                 AnswerAll(run, all.Where(i => i % 2 == 1));
                 ForgetAll(run, all.Where(i => i % 2 == 0));
@@ -244,13 +249,13 @@ internal sealed class StressRunner : IBatchRunner<StressCall, Reply>
         }
     }
 
-    private void AnswerLate(StressRun run, IEnumerable<int> indices)
+    private void AnswerLate(StressRun run, IEnumerable<int> indices, bool wrongly = false)
     {
         foreach (var i in indices)
         {
             if (!run.Calls[i].IsPoison)
             {
-                _world.InTheBackground(Task.Run(() => run.AnswerLate(i)));
+                _world.InTheBackground(Task.Run(() => run.AnswerLate(i, wrongly)));
             }
         }
     }

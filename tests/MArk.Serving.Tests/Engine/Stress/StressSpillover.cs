@@ -12,8 +12,10 @@ internal sealed class StressSpillover(StressWorld world) : ISpilloverTarget<Stre
 
     public SpilloverQuote GetQuote()
     {
-        var random = new Random(unchecked(world.Settings.Seed * 17 + Interlocked.Increment(ref _quotes)));
-        if (random.Next(50) == 0)
+        var quote = Interlocked.Increment(ref _quotes);
+        var random = new Random(unchecked(world.Settings.Seed * 17 + quote));
+        // At the start there must be one.
+        if (quote > 4 && random.Next(50) == 0)
         {
             throw new StressFault("no quote");
         }

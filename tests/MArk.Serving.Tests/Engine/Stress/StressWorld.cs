@@ -201,8 +201,9 @@ internal sealed class StressWorld
     }
 
     /// <summary>Whether an error that the engine reports is of this world's making.</summary>
-    private static bool IsOurs(Exception error) =>
+    private bool IsOurs(Exception error) =>
         error is StressFault or OperationCanceledException
+        || (error is ObjectDisposedException && Settings.End == StressEnd.ByDispose)
         || error is ContractViolationException { InnerException: null, PartName: nameof(StressRunnerFactory) or nameof(StressRunner) }
         || (error.InnerException is { } inner && IsOurs(inner));
 
