@@ -1,32 +1,68 @@
+using System.Globalization;
+using System.Text.Json.Nodes;
+
 namespace MArk.Serving.Benchmarks;
 
-/// <summary>What every verb takes: <c>--quick</c> and <c>--json FILE</c>.</summary>
-internal sealed record Arguments(bool Quick, string? JsonFile)
+/// <summary>What a verb was called with: <c>--quick</c> and <c>--json FILE</c>, which all take, and the verb's own options.</summary>
+internal sealed class Arguments
 {
-    public static bool TryParse(string[] args, out Arguments parsed)
+    private readonly Dictionary<string, string> _values = [];
+
+    private Arguments()
     {
-        parsed = new(false, null);
-        for (var i = 0; i < args.Length; i++)
-        {
-            switch (args[i])
-            {
-                case "--quick":
-                    parsed = parsed with { Quick = true };
-                    break;
-                case "--json" when i + 1 < args.Length:
-                    parsed = parsed with { JsonFile = args[++i] };
-                    break;
-                default:
-                    Console.Error.WriteLine($"unknown option '{args[i]}'; accepted: --quick, --json FILE");
-                    return false;
-            }
-        }
-        return true;
     }
 
-    /// <summary>The last line of every verb.</summary>
-    public int Finish(string json)
+    /// <summary>A smoke test: a few seconds, and figures that mean nothing.</summary>
+    public bool Quick { get; private set; }
+
+    private string? JsonFile { get; set; }
+
+    public static Arguments? Parse(string[] args, params Option[] options)
     {
+        var parsed = new Arguments();
+        for (var i = 0; i < args.Length; i++)
+        {
+            if (args[i] == "--quick")
+            {
+                parsed.Quick = true;
+            }
+            else if (args[i] == "--json" && i + 1 < args.Length)
+            {
+                parsed.JsonFile = args[++i];
+            }
+            else if (Array.Find(options, o => o.Name == args[i]) is { } option && i + 1 < args.Length)
+            {
+                if (!option.Accepts(args[++i]))
+                {
+                    Console.Error.WriteLine($"{option.Name} is '{args[i]}'; accepted: {option.Accepted}");
+                    return null;
+                }
+                parsed._values[option.Name] = args[i];
+            }
+            else
+            {
+                var accepted = string.Join(", ", ["--quick", "--json FILE", .. options.Select(o => $"{o.Name} {o.Accepted}")]);
+                Console.Error.WriteLine($"unknown option, or one without its value: '{args[i]}'; accepted: {accepted}");
+                return null;
+            }
+        }
+        foreach (var option in options)
+        {
+            parsed._values.TryAdd(option.Name, parsed.Quick ? option.Quick : option.Full);
+        }
+        return parsed;
+    }
+
+    public string Text(string option) => _values[option];
+
+    public double Number(string option) => double.Parse(_values[option], CultureInfo.InvariantCulture);
+
+    public int Integer(string option) => int.Parse(_values[option], CultureInfo.InvariantCulture);
+
+    /// <summary>The last line of every verb.</summary>
+    public int Finish(JsonObject result)
+    {
+        var json = result.ToJsonString();
         if (JsonFile is not null)
         {
             File.WriteAllText(JsonFile, json);

@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Text.Json;
+using System.Text.Json.Nodes;
 using MArk.Serving.Benchmarks.Peers;
 
 namespace MArk.Serving.Benchmarks;
@@ -15,15 +15,17 @@ internal static class OverheadBenchmark
 
     public static async Task<int> RunAsync(string[] args)
     {
-        if (!Arguments.TryParse(args, out var arguments))
+        if (Arguments.Parse(args) is not { } arguments)
         {
             return 2;
         }
         var rounds = arguments.Quick ? 3 : 9;
         var seconds = arguments.Quick ? 0.3 : 2.0;
-        var byCallers = new Dictionary<string, object>();
+        var byCallers = new JsonObject();
         var ratios = new List<double>();
         var bytes = new List<double>();
+        var bytesWithToken = new List<double>();
+        Console.WriteLine(Format.Machine());
         Console.WriteLine($"no-op model, batches of up to {MaxBatch}, {rounds} rounds of {seconds.ToString(CultureInfo.InvariantCulture)} s each, {Environment.ProcessorCount} cores");
         foreach (var callers in new[] { 64, 512 })
         {
@@ -36,7 +38,7 @@ internal static class OverheadBenchmark
             var samples = batchers.ToDictionary(b => b.Name, _ => new List<Sample>());
             foreach (var batcher in batchers)
             {
-                await MeasureAsync(batcher, callers, Math.Min(seconds, 1));     // warm-up: tiered compilation, pools
+                await MeasureAsync(batcher, callers, Math.Min(1.5 * seconds, 3));     // warm-up: tiered compilation, pools
             }
             for (var round = 0; round < rounds; round++)
             {
@@ -51,21 +53,43 @@ internal static class OverheadBenchmark
             {
                 var own = samples[batcher.Name];
                 Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                    $"{batcher.Name,-22} {Median(own.Select(s => s.Rate)),12:N0} {Median(own.Select(s => s.BytesPerRequest)),15:N1} {Median(own.Zip(engine, (s, e) => s.Rate / e.Rate)),17:N3}"));
+                    $"{batcher.Name,-22} {Statistics.Median(own.Select(s => s.Rate)),12:N0} {Statistics.Median(own.Select(s => s.BytesPerRequest)),15:N1} {Statistics.Median(own.Zip(engine, (s, e) => s.Rate / e.Rate)),17:N3}"));
                 await batcher.DisposeAsync();
             }
+            bytesWithToken.Add(await MeasureWithTokensAsync(callers, seconds));
             // Within each round the engine against the better of the two: the machine's mood is the same for both.
-            var ratio = Median(Enumerable.Range(0, rounds).Select(r => engine[r].Rate / batchers.Skip(1).Max(b => samples[b.Name][r].Rate)));
+            var ratio = Statistics.Median(Enumerable.Range(0, rounds).Select(r => engine[r].Rate / batchers.Skip(1).Max(b => samples[b.Name][r].Rate)));
             ratios.Add(ratio);
-            bytes.Add(Median(engine.Select(s => s.BytesPerRequest)));
-            byCallers[callers.ToString(CultureInfo.InvariantCulture)] = new Dictionary<string, double> { ["ratioToBestPeer"] = Math.Round(ratio, 3), ["bytesPerRequest"] = Math.Round(bytes[^1], 2) };
+            bytes.Add(Statistics.Median(engine.Select(s => s.BytesPerRequest)));
+            byCallers[callers.ToString(CultureInfo.InvariantCulture)] = new JsonObject
+            {
+                ["ratioToBestPeer"] = Format.Round(ratio, 3),
+                ["bytesPerRequest"] = Format.Round(bytes[^1], 2),
+                ["bytesPerRequestWithToken"] = Format.Round(bytesWithToken[^1], 2),
+            };
         }
-        return arguments.Finish(JsonSerializer.Serialize(new Dictionary<string, object>
+        return arguments.Finish(new JsonObject
         {
-            ["ratioToBestPeer"] = Math.Round(ratios.Min(), 3),
-            ["bytesPerRequest"] = Math.Round(bytes.Max(), 2),
+            ["ratioToBestPeer"] = Format.Round(ratios.Min(), 3),
+            ["bytesPerRequest"] = Format.Round(bytes.Max(), 2),
+            ["bytesPerRequestWithToken"] = Format.Round(bytesWithToken.Max(), 2),
             ["callers"] = byCallers,
-        }));
+        });
+    }
+
+    /// <summary>The engine once more, where every caller could cancel.</summary>
+    private static async Task<double> MeasureWithTokensAsync(int callers, double seconds)
+    {
+        await using var engine = await EngineBatcher.StartAsync(MaxBatch, callersWithToken: callers);
+        await MeasureAsync(engine, callers, Math.Min(seconds, 1));
+        var samples = new List<Sample>();
+        for (var round = 0; round < 3; round++)
+        {
+            samples.Add(await MeasureAsync(engine, callers, seconds));
+        }
+        var bytes = Statistics.Median(samples.Select(s => s.BytesPerRequest));
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{engine.Name,-22} {Statistics.Median(samples.Select(s => s.Rate)),12:N0} {bytes,15:N1}"));
+        return bytes;
     }
 
     private static async Task<Sample> MeasureAsync(IBatcher batcher, int callers, double seconds)
@@ -100,12 +124,6 @@ internal static class OverheadBenchmark
             done++;
         }
         counts[caller] = done;
-    }
-
-    private static double Median(IEnumerable<double> values)
-    {
-        var sorted = values.Order().ToArray();
-        return sorted.Length % 2 == 1 ? sorted[sorted.Length / 2] : (sorted[sorted.Length / 2 - 1] + sorted[sorted.Length / 2]) / 2;
     }
 
     private readonly record struct Sample(double Rate, double BytesPerRequest);

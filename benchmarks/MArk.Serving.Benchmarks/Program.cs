@@ -1,14 +1,23 @@
 using MArk.Serving.Benchmarks;
+using MArk.Serving.Benchmarks.Micro;
 
-return args switch
-{
-    ["overhead", .. var rest] => await OverheadBenchmark.RunAsync(rest),
-    _ => Usage(),
-};
+(string Name, string About, Func<string[], Task<int>> RunAsync)[] verbs =
+[
+    ("overhead", "what the engine costs a request of a model that does nothing, against bare batchers", OverheadBenchmark.RunAsync),
+    ("saturation", "requests/s over raw capacity when 256 callers never let a server idle", SaturationBenchmark.RunAsync),
+    ("goodput", "the share of an open-loop load answered within the objective, at 0.5 to 2 times the raw capacity", GoodputBenchmark.RunAsync),
+    ("max-load", "the highest Poisson rate with 99 % within the objective, over the best peer and over raw capacity", MaxLoadBenchmark.RunAsync),
+    ("reload", "what requests notice of hot reloads: failures, and what they add to the 99th percentile", ReloadBenchmark.RunAsync),
+    ("micro", "BenchmarkDotNet over single decisions: enqueue, decide, complete, forecast, plan", MicroBenchmark.RunAsync),
+];
 
-static int Usage()
+if (args is [var name, .. var rest] && Array.Find(verbs, v => v.Name == name) is { RunAsync: { } runAsync })
 {
-    Console.Error.WriteLine("usage: benchmarks <verb> [--quick] [--json FILE]");
-    Console.Error.WriteLine("verbs: overhead   what the engine costs a request of a model that does nothing, against bare batchers");
-    return 2;
+    return await runAsync(rest);
 }
+Console.Error.WriteLine("usage: benchmarks <verb> [--quick] [--json FILE] [the verb's own options]");
+foreach (var verb in verbs)
+{
+    Console.Error.WriteLine($"  {verb.Name,-12} {verb.About}");
+}
+return 2;

@@ -14,17 +14,14 @@ internal sealed class BatchBuffer(TensorSpec spec)
     public bool IsString => Spec.ElementType == TensorElementType.String;
 
     /// <summary>One item's shape, without the batch.</summary>
-    public long[] ItemShape { get; private set; } = [];
+    public long[] ItemShape { get; } = new long[spec.ItemShape.Length];
 
     public long ItemLength { get; private set; }
 
     /// <summary>Makes room for a batch of items of a shape. Memory handed out before stays valid unless it has to grow.</summary>
     public bool Reserve(ReadOnlySpan<long> itemShape, int batch)
     {
-        if (!itemShape.SequenceEqual(ItemShape))
-        {
-            ItemShape = itemShape.ToArray();
-        }
+        itemShape.CopyTo(ItemShape);
         ItemLength = 1;
         foreach (var dimension in itemShape)
         {

@@ -4,7 +4,7 @@ using System.Numerics.Tensors;
 namespace MArk.Serving.OnnxRuntime;
 
 /// <summary>The general form: any number of named inputs and outputs, of any element type and shape.</summary>
-public sealed class NamedTensorsCodec : ITensorCodec<NamedTensors, NamedTensors>
+public sealed class NamedTensorsCodec : ITensorCodec<NamedTensors, NamedTensors>, ICountsCharacters<NamedTensors>
 {
     private ModelSignature? _signature;
 
@@ -91,6 +91,16 @@ public sealed class NamedTensorsCodec : ITensorCodec<NamedTensors, NamedTensors>
         return true;
     }
 
+    long ICountsCharacters<NamedTensors>.CountCharacters(NamedTensors input, int inputIndex)
+    {
+        var characters = 0L;
+        foreach (var text in input[Signature.Inputs[inputIndex].Name].As<string>())
+        {
+            characters += text.Length;
+        }
+        return characters;
+    }
+
     private void Validate(TensorSpec spec, TensorValue value)
     {
         if (value.ElementType != spec.ElementType)
@@ -106,7 +116,7 @@ public sealed class NamedTensorsCodec : ITensorCodec<NamedTensors, NamedTensors>
         {
             throw new InvalidInputException(spec.Name, $"it is {value}, without the batch; the model declares {spec}.");
         }
-        var finite = AllowNonFinite || value.ElementType switch
+        var finite = AllowNonFinite || value.Length == 0 || value.ElementType switch
         {
             TensorElementType.Float32 => TensorPrimitives.IsFiniteAll(value.As<float>()),
             TensorElementType.Float64 => TensorPrimitives.IsFiniteAll(value.As<double>()),

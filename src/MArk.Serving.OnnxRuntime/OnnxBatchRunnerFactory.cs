@@ -9,39 +9,42 @@ namespace MArk.Serving.OnnxRuntime;
 /// <param name="codec">Maps requests to the model's tensors and back.</param>
 public sealed class OnnxBatchRunnerFactory<TIn, TOut>(OnnxRunnerOptions options, ITensorCodec<TIn, TOut> codec) : IBatchRunnerFactory<TIn, TOut>
 {
-    private ModelSignature? _signature;
+    private ModelPlan? _plan;
+    private RequestMeter<TIn, TOut>? _meter;
 
-    /// <summary>What the model takes and gives; known once it was opened.</summary>
+    /// <summary>What requests bring and get; known once the model was opened. Masks, which the runner fills, are not among it.</summary>
     /// <exception cref="InvalidOperationException">It was not opened yet.</exception>
-    public ModelSignature Signature => _signature ?? throw new InvalidOperationException($"Model file '{options.Path}' was not opened yet: call InitializeAsync first.");
+    public ModelSignature Signature => Plan.Requests;
+
+    private ModelPlan Plan => _plan ?? throw NotOpened();
 
     /// <inheritdoc/>
+    /// <exception cref="ModelLoadException">The model cannot be loaded, or an option does not fit it; names the file, what is wrong and what is accepted.</exception>
+    /// <exception cref="ServingException">The codec does not fit the model.</exception>
     public ValueTask InitializeAsync(CancellationToken cancellationToken)
     {
-        if (_signature is null)
+        if (_plan is null)
         {
+            options.Check();
             using var session = OnnxModel.Open(options, threads: 1);
-            var signature = OnnxModel.ReadSignature(session, options.Path);
-            codec.Bind(signature);
-            _signature = signature;
+            var plan = ModelPlanner.Plan(OnnxModel.ReadDeclaration(session, options.Path), options);
+            codec.Bind(plan.Requests);
+            _meter = new RequestMeter<TIn, TOut>(plan, codec);
+            _plan = plan;
         }
         return ValueTask.CompletedTask;
     }
 
     /// <inheritdoc/>
+    /// <remarks>
+    /// The shape key tells apart shapes as they run: padded, where they are padded. The bytes are those of the elements as they wait,
+    /// unpadded; a string counts 24 and 2 for each character, or 64 where the codec is none of this package's.
+    /// </remarks>
     public RequestTraits Admit(TIn input)
     {
+        var meter = _meter ?? throw NotOpened();
         codec.Validate(input);
-        var inputs = Signature.Inputs;
-        var key = 0UL;
-        foreach (var spec in inputs)
-        {
-            if (!spec.IsFixed)
-            {
-                key = Hash(key, input, inputs.IndexOf(spec), spec);
-            }
-        }
-        return new RequestTraits((long)key, Weight: 1);
+        return meter.Measure(input);
     }
 
     /// <inheritdoc/>
@@ -49,24 +52,12 @@ public sealed class OnnxBatchRunnerFactory<TIn, TOut>(OnnxRunnerOptions options,
     {
         ArgumentNullException.ThrowIfNull(instance);
         await InitializeAsync(cancellationToken).ConfigureAwait(false);
-        var threads = options.IntraOpThreads > 0 ? options.IntraOpThreads : Math.Max(1, instance.Threads);
-        return new OnnxBatchRunner<TIn, TOut>(OnnxModel.Open(options, threads), Signature, codec);
+        return new OnnxBatchRunner<TIn, TOut>(
+            OnnxModel.Open(options, options.ThreadsOf(instance)), Plan, codec, options.Slots, isOnDevice: options.ExecutionProvider != OnnxExecutionProvider.Cpu);
     }
 
     /// <inheritdoc/>
     public bool TryCreateSample([MaybeNullWhen(false)] out TIn sample) => codec.TryCreateSample(out sample);
 
-    // FNV-1a over the dimensions; never 0, which stands for "all shapes are fixed".
-    private ulong Hash(ulong key, TIn input, int index, TensorSpec spec)
-    {
-        Span<long> shape = stackalloc long[spec.ItemShape.Length];
-        spec.ItemShape.CopyTo(shape);
-        codec.GetItemShape(input, index, shape);
-        key = key == 0 ? 14695981039346656037UL : key;
-        foreach (var dimension in shape)
-        {
-            key = (key ^ (ulong)dimension) * 1099511628211UL;
-        }
-        return (key ^ (ulong)index) * 1099511628211UL | 1;
-    }
+    private InvalidOperationException NotOpened() => new($"Model file '{options.Path}' was not opened yet: call InitializeAsync first.");
 }

@@ -47,7 +47,7 @@ internal static class OnnxModel
         }
     }
 
-    public static ModelSignature ReadSignature(InferenceSession session, string path)
+    public static ModelDeclaration ReadDeclaration(InferenceSession session, string path)
     {
         var batch = int.MaxValue;
         var inputs = session.InputNames.Select(name => Read(name, session.InputMetadata[name], "input", path, ref batch)).ToImmutableArray();
@@ -57,7 +57,7 @@ internal static class OnnxModel
         {
             throw new ModelLoadException(path, "it has no input.");
         }
-        return new ModelSignature(inputs, outputs, inputBatch);
+        return new ModelDeclaration(path, inputs, outputs, inputBatch);
     }
 
     public static OrtElementType ToOrt(TensorElementType type) => type switch
@@ -91,7 +91,7 @@ internal static class OnnxModel
         }
     }
 
-    private static TensorSpec Read(string name, NodeMetadata node, string what, string path, ref int batch)
+    private static DeclaredTensor Read(string name, NodeMetadata node, string what, string path, ref int batch)
     {
         if (node.OnnxValueType != OnnxValueType.ONNX_TYPE_TENSOR)
         {
@@ -112,7 +112,8 @@ internal static class OnnxModel
             }
             batch = shape[0];
         }
-        return new TensorSpec(name, type, [.. shape.Skip(1).Select(d => d < 0 ? -1L : d)]);
+        return new DeclaredTensor(
+            new TensorSpec(name, type, [.. shape.Skip(1).Select(d => d < 0 ? -1L : d)]), [.. node.SymbolicDimensions.Skip(1).Select(n => n ?? "")]);
     }
 
     private static TensorElementType? FromOrt(OrtElementType type)

@@ -51,7 +51,7 @@ public sealed class SingleTensorCodec<TInElement, TOutElement> : ITensorCodec<TI
             var wanted = _dynamicDimension < 0 ? $"{_fixedPart} values" : $"a multiple of {_fixedPart} values";
             throw new InvalidInputException(Input.Name, $"it has {input.Length} values; the model declares {Input}: {wanted}.");
         }
-        if (!AllowNonFinite && !TensorPrimitives.IsFiniteAll<TInElement>(input))
+        if (!AllowNonFinite && input.Length > 0 && !TensorPrimitives.IsFiniteAll<TInElement>(input))
         {
             var index = Array.FindIndex(input, v => !TInElement.IsFinite(v));
             throw new InvalidInputException(Input.Name, $"value {index} is {input[index]}; finite numbers are accepted.");

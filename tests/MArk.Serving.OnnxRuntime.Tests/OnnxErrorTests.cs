@@ -27,6 +27,17 @@ public sealed class OnnxErrorTests
     public async Task CudaThatIsNotThereIsSaid() =>
         Assert.Contains("Microsoft.ML.OnnxRuntime.Gpu", (await Load(OnnxTestKit.Asset("digits.onnx"), OnnxExecutionProvider.Cuda)).Message);
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(-2)]
+    [InlineData(1025)]
+    public async Task ThreadsOutOfRangeAreNamed(int threads)
+    {
+        var error = await Assert.ThrowsAsync<ModelLoadException>(async () =>
+            await OnnxTestKit.Named("add_two_inputs.onnx", o => o with { IntraOpThreads = threads }).InitializeAsync(CancellationToken.None));
+        Assert.Contains($"IntraOpThreads is {threads}; accepted are 1 to 1024, or null", error.Message);
+    }
+
     private static async Task<string> Refused(NamedTensors input)
     {
         var factory = OnnxTestKit.Named("add_two_inputs.onnx");

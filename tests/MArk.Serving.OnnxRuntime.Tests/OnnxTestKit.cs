@@ -5,12 +5,18 @@ internal static class OnnxTestKit
 {
     public static string Asset(string name) => Path.Combine(AppContext.BaseDirectory, "Assets", name);
 
-    public static OnnxBatchRunnerFactory<NamedTensors, NamedTensors> Named(string model) =>
-        new(new OnnxRunnerOptions { Path = Asset(model) }, new NamedTensorsCodec());
+    public static OnnxBatchRunnerFactory<NamedTensors, NamedTensors> Named(string model, Func<OnnxRunnerOptions, OnnxRunnerOptions>? with = null) =>
+        new(Options(model, with), new NamedTensorsCodec());
 
-    public static OnnxBatchRunnerFactory<TIn[], TOut[]> Arrays<TIn, TOut>(string model)
+    public static OnnxBatchRunnerFactory<TIn[], TOut[]> Arrays<TIn, TOut>(string model, Func<OnnxRunnerOptions, OnnxRunnerOptions>? with = null)
         where TIn : unmanaged, System.Numerics.INumberBase<TIn>
-        where TOut : unmanaged => new(new OnnxRunnerOptions { Path = Asset(model) }, new SingleTensorCodec<TIn, TOut>());
+        where TOut : unmanaged => new(Options(model, with), new SingleTensorCodec<TIn, TOut>());
+
+    private static OnnxRunnerOptions Options(string model, Func<OnnxRunnerOptions, OnnxRunnerOptions>? with)
+    {
+        var options = new OnnxRunnerOptions { Path = Asset(model) };
+        return with is null ? options : with(options);
+    }
 
     public static async Task<IBatchRunner<TIn, TOut>> ConnectAsync<TIn, TOut>(OnnxBatchRunnerFactory<TIn, TOut> factory) =>
         await factory.ConnectAsync(new InstanceDescriptor { Id = "i", LaunchId = "l", OfferingName = "o", Threads = 1 }, CancellationToken.None);

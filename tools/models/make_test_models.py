@@ -62,10 +62,15 @@ def constant(name, element_type, shape, values):
             + blob(8, name) + blob(9, struct.pack(f"<{len(values)}{code}", *values)))
 
 
-def node(op_type, inputs, outputs, **int_attributes):
-    attributes = b"".join(
-        blob(5, blob(1, name) + integer(3, value) + integer(20, 2))  # 20: type, 2: INT
-        for name, value in int_attributes.items())
+def attribute(name, value):
+    """A number or a list of numbers; field 20 is the type: 2 for INT, 7 for INTS."""
+    if isinstance(value, list):
+        return blob(1, name) + b"".join(integer(8, v) for v in value) + integer(20, 7)
+    return blob(1, name) + integer(3, value) + integer(20, 2)
+
+
+def node(op_type, inputs, outputs, **attributes):
+    attributes = b"".join(blob(5, attribute(n, v)) for n, v in attributes.items())
     return (b"".join(blob(1, i) for i in inputs) + b"".join(blob(2, o) for o in outputs)
             + blob(3, outputs[0] + "_" + op_type) + blob(4, op_type) + attributes)
 
@@ -145,6 +150,101 @@ def scalar_output():
         [node("ReduceMean", ["x"], ["mean"], keepdims=0)])
 
 
+# Models whose answers do not depend on how far their input is padded, if the mask is right.
+
+def masked_mean_of(values, weights, mean, axis):
+    """Nodes for mean = sum(values * weights) / max(sum(weights), 1) along one axis, which is kept."""
+    return [
+        node("Mul", [values, weights], ["weighted"]),
+        node("ReduceSum", ["weighted", axis], ["total"], keepdims=1),
+        node("ReduceSum", [weights, axis], ["count"], keepdims=1),
+        node("Max", ["count", "one"], ["at_least_one"]),
+        node("Div", ["total", "at_least_one"], [mean])]
+
+
+def masked_mean():
+    """mean = the mean of the values where the mask, of bool, is true."""
+    return model(
+        "masked_mean",
+        [value_info("values", "float32", ["batch", "length"]),
+         value_info("mask", "bool", ["batch", "length"])],
+        [value_info("mean", "float32", ["batch", 1])],
+        [node("Cast", ["mask"], ["weights"], to=TYPES["float32"]),
+         *masked_mean_of("values", "weights", "mean", "axis")],
+        [constant("one", "float32", [], [1.0]), constant("axis", "int64", [1], [1])])
+
+
+def masked_center():
+    """centered = the values less their mean where the mask, of int64, is 1. No dimension has a name."""
+    shape = ["", ""]
+    return model(
+        "masked_center",
+        [value_info("mask", "int64", shape), value_info("values", "float32", shape)],
+        [value_info("centered", "float32", shape)],
+        [node("Cast", ["mask"], ["weights"], to=TYPES["float32"]),
+         *masked_mean_of("values", "weights", "mean", "axis"),
+         node("Sub", ["values", "mean"], ["centered"])],
+        [constant("one", "float32", [], [1.0]), constant("axis", "int64", [1], [1])])
+
+
+def masked_channels():
+    """The padded length comes last, after two channels, and beside a second input of the same length.
+
+    centered = features less their mean where the mask, of float32, is 1; shifted = tokens + 1.
+    """
+    return model(
+        "masked_channels",
+        [value_info("features", "float32", ["batch", 2, "length"]),
+         value_info("tokens", "int64", ["batch", "length"]),
+         value_info("mask", "float32", ["batch", 1, "length"])],
+        [value_info("centered", "float32", ["batch", 2, "length"]),
+         value_info("shifted", "int64", ["batch", "length"])],
+        [*masked_mean_of("features", "mask", "mean", "axis"),
+         node("Sub", ["features", "mean"], ["centered"]),
+         node("Add", ["tokens", "one_token"], ["shifted"])],
+        [constant("one", "float32", [], [1.0]), constant("one_token", "int64", [], [1]),
+         constant("axis", "int64", [1], [2])])
+
+
+def image_max():
+    """Two dynamic dimensions and no mask: max = the greatest pixel, copy = the image."""
+    shape = ["batch", "height", "width"]
+    return model(
+        "image_max",
+        [value_info("image", "float32", shape)],
+        [value_info("max", "float32", ["batch"]), value_info("copy", "float32", shape)],
+        [node("ReduceMax", ["image"], ["max"], axes=[1, 2], keepdims=0),
+         node("Identity", ["image"], ["copy"])])
+
+
+def echo_words():
+    """y = x for strings of a dynamic length."""
+    shape = ["batch", "length"]
+    return model(
+        "echo_words",
+        [value_info("x", "string", shape)], [value_info("y", "string", shape)],
+        [node("Identity", ["x"], ["y"])])
+
+
+def square():
+    """Twice the same name: y = x, of shape [batch, length, length]; label is a string of no use."""
+    shape = ["batch", "length", "length"]
+    return model(
+        "square",
+        [value_info("x", "float32", shape), value_info("label", "string", ["batch", "words"])],
+        [value_info("y", "float32", shape), value_info("same", "string", ["batch", "words"])],
+        [node("Identity", ["x"], ["y"]), node("Identity", ["label"], ["same"])])
+
+
+def twice_as_long(element_type):
+    """An output whose length is not the input's: y = x and x again."""
+    return model(
+        f"twice_as_long_{element_type}",
+        [value_info("x", element_type, ["batch", "length"])],
+        [value_info("y", element_type, ["batch", "twice"])],
+        [node("Concat", ["x", "x"], ["y"], axis=1)])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="output folder")
@@ -152,8 +252,10 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
 
     models = {make.__name__: make() for make in (
-        add_two_inputs, fixed_batch4, dynamic_length, fails_on_negative, scalar_output)}
+        add_two_inputs, fixed_batch4, dynamic_length, fails_on_negative, scalar_output,
+        masked_mean, masked_center, masked_channels, image_max, echo_words, square)}
     models.update({f"echo_{element_type}": echo(element_type) for element_type in TYPES})
+    models.update({f"twice_as_long_{t}": twice_as_long(t) for t in ("float32", "string")})
     for name, content in models.items():
         (out / f"{name}.onnx").write_bytes(content)
         print(f"wrote {name}.onnx: {len(content)} bytes")

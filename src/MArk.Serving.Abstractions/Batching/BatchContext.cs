@@ -24,6 +24,15 @@ public readonly ref struct BatchContext
     /// <summary>The most requests this instance takes at once.</summary>
     public required int MaxBatchSize { get; init; }
 
+    /// <summary>The total weight of the candidates in <see cref="Deadlines"/>; counted only where there is a <see cref="MaxBatchWeight"/>.</summary>
+    public long Weight { get; init; }
+
+    /// <summary>The most weight a batch may have; <see langword="null"/> for no limit.</summary>
+    public int? MaxBatchWeight { get; init; }
+
+    /// <summary>Whether the candidates in <see cref="Deadlines"/> are as many as one batch may hold, by number or by weight: waiting for more cannot fill it further.</summary>
+    public bool IsFull => Deadlines.Length >= MaxBatchSize || QueueLength > Deadlines.Length || Weight >= MaxBatchWeight;
+
     /// <summary>How long this instance takes for a batch of each size, refined with every batch.</summary>
     public required LatencyProfile Profile { get; init; }
 

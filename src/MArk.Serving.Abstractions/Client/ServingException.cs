@@ -69,6 +69,19 @@ public sealed class InferenceFailedException : ServingException
     public string ModelName { get; }
 }
 
+/// <summary>
+/// An instance is at fault, not the inputs it was given: a lost connection, a device error. A runner throws it from
+/// <see cref="IBatchRunner{TIn, TOut}.RunAsync"/>. What the batch had not answered waits again, with its old deadlines and place, and fails only after that has
+/// happened to it too often; the instance gets nothing until it is probed with success.
+/// </summary>
+public sealed class InstanceFailedException : ServingException
+{
+    /// <summary>A failure of an instance.</summary>
+    /// <param name="message">What is wrong with it.</param>
+    /// <param name="innerException">The cause.</param>
+    public InstanceFailedException(string message, Exception? innerException = null) : base(message, innerException) { }
+}
+
 /// <summary>An input does not fit what the model declares; nothing was queued.</summary>
 public sealed class InvalidInputException : ServingException
 {
@@ -94,6 +107,20 @@ public sealed class ModelLoadException : ServingException
 
     /// <summary>The model's path or address.</summary>
     public string Path { get; }
+}
+
+/// <summary>A new version of a model does not serve; the version that served before goes on.</summary>
+public sealed class ModelReloadException : ServingException
+{
+    /// <summary>A reload that came to nothing.</summary>
+    /// <param name="modelName">The model.</param>
+    /// <param name="message">What is wrong with the new version.</param>
+    /// <param name="innerException">The cause.</param>
+    public ModelReloadException(string modelName, string message, Exception? innerException = null)
+        : base($"Model '{modelName}' was not reloaded, and its present version goes on: {message}", innerException) => ModelName = modelName;
+
+    /// <summary>The model.</summary>
+    public string ModelName { get; }
 }
 
 /// <summary>A pluggable part (a policy, a runner, a predictor, a planner) answered outside its contract.</summary>

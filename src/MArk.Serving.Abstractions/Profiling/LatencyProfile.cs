@@ -19,33 +19,59 @@ public sealed class LatencyProfile
     /// <summary>The quantile that <see cref="High"/> tracks: 0.95.</summary>
     public const double HighQuantile = 0.95;
 
-    // Refinement: a weight for the mean, a relative step for the quantile, and how far one outlier may pull the mean.
-    private const double MeanWeight = 0.05;
-    private const double QuantileStep = 0.02;
-    private const double MaxPull = 2.0;
-    private const int RefreshEvery = 8;
+    // A size that was measured at warm-up is believed until so many batches of it have run; of one that was not, fewer say more than nothing.
+    private const int EnoughToRevise = 8;
+    private const int EnoughToLearn = 3;
+    private const int RefreshEvery = 16;
+
+    // After so many other batches what was seen of a size no longer counts, so that a size that did badly once is tried again.
+    private const int ForgetAfter = 4096;
+
+    // What handing a batch over costs at the very least, ticks: it keeps sizes that run within the clock's resolution apart.
+    private const int HandOver = 5;
+
+    private const double Hope = 0.99;
+    private const int HopeAfter = 64;
+
+    // Sizes within this of the highest throughput are as good, and the smallest of them answers soonest.
+    private const double AsGood = 0.995;
 
     private readonly int[] _sizes;
-    private readonly double[] _mean;    // ticks at each measured size; 0 = not measured yet
+    private readonly double[] _baseMean;    // ticks at each size as measured at first; 0 = not measured
+    private readonly double[] _baseHigh;
+    private readonly RecentTimes?[] _recent;
+    private readonly double[] _mean;        // ticks at each size as believed now; 0 = not known
     private readonly double[] _high;
-    private readonly long[] _meanTable; // ticks at every size, index = size
+    private readonly double[] _weight;
+    private readonly double[] _hope;
+    private readonly long[] _hopeTable;
+    private readonly double[] _block;       // scratch of MakeRise
+    private readonly double[] _blockWeight;
+    private readonly int[] _blockLast;
+    private readonly long[] _meanTable;     // ticks at every size, index = size
     private readonly long[] _highTable;
     private readonly int[] _bestUpTo;
+    private long _clock;
     private int _unpublished;
 
     /// <summary>A profile from measurements.</summary>
     /// <param name="points">At least one; sizes at least 1 and ascending, times positive, high at least the mean.</param>
     /// <exception cref="ProfileFormatException">A point is outside that.</exception>
     public LatencyProfile(IReadOnlyList<LatencyPoint> points)
+        : this(Check(points))
+    {
+    }
+
+    private static (int[] Sizes, double[] Mean, double[] High) Check(IReadOnlyList<LatencyPoint> points)
     {
         ArgumentNullException.ThrowIfNull(points);
         if (points.Count == 0)
         {
             throw new ProfileFormatException("A latency profile needs at least one measured batch size.");
         }
-        _sizes = new int[points.Count];
-        _mean = new double[points.Count];
-        _high = new double[points.Count];
+        var sizes = new int[points.Count];
+        var mean = new double[points.Count];
+        var high = new double[points.Count];
         for (var i = 0; i < points.Count; i++)
         {
             var p = points[i];
@@ -58,23 +84,27 @@ public sealed class LatencyProfile
                 throw new ProfileFormatException(
                     $"Batch size {p.BatchSize}: mean {p.Mean.TotalMilliseconds} ms and high percentile {p.High.TotalMilliseconds} ms; both must be positive, the second not below the first.");
             }
-            _sizes[i] = p.BatchSize;
-            _mean[i] = p.Mean.Ticks;
-            _high[i] = p.High.Ticks;
+            sizes[i] = p.BatchSize;
+            mean[i] = p.Mean.Ticks;
+            high[i] = p.High.Ticks;
         }
-        MaxBatchSize = _sizes[^1];
-        _meanTable = new long[MaxBatchSize + 1];
-        _highTable = new long[MaxBatchSize + 1];
-        _bestUpTo = new int[MaxBatchSize + 1];
-        Publish();
+        return (sizes, mean, high);
     }
 
-    private LatencyProfile(int[] sizes, double[] mean, double[] high)
+    private LatencyProfile((int[] Sizes, double[] Mean, double[] High) measured, RecentTimes?[]? recent = null, long clock = 0)
     {
-        _sizes = sizes;
-        _mean = mean;
-        _high = high;
-        MaxBatchSize = sizes[^1];
+        (_sizes, _baseMean, _baseHigh) = measured;
+        _recent = recent ?? new RecentTimes?[_sizes.Length];
+        _clock = clock;
+        _mean = new double[_sizes.Length];
+        _high = new double[_sizes.Length];
+        _weight = new double[_sizes.Length];
+        _hope = new double[_sizes.Length];
+        _hopeTable = new long[_sizes[^1] + 1];
+        _block = new double[_sizes.Length];
+        _blockWeight = new double[_sizes.Length];
+        _blockLast = new int[_sizes.Length];
+        MaxBatchSize = _sizes[^1];
         _meanTable = new long[MaxBatchSize + 1];
         _highTable = new long[MaxBatchSize + 1];
         _bestUpTo = new int[MaxBatchSize + 1];
@@ -87,7 +117,7 @@ public sealed class LatencyProfile
     public static LatencyProfile Unmeasured(int maxBatchSize)
     {
         var sizes = ProbeSizes(maxBatchSize);
-        return new LatencyProfile(sizes, new double[sizes.Length], new double[sizes.Length]);
+        return new LatencyProfile((sizes, new double[sizes.Length], new double[sizes.Length]));
     }
 
     /// <summary>A profile of the form T_b = fixed + b x perItem, without spread.</summary>
@@ -141,7 +171,7 @@ public sealed class LatencyProfile
 
     /// <summary>The size of the highest throughput.</summary>
     /// <param name="limit">The largest size to consider; at least 1.</param>
-    /// <returns>The size; of equal ones the largest.</returns>
+    /// <returns>The size; of those within 0.5 % of the highest the smallest, which answers soonest.</returns>
     public int BestBatchSize(int limit) => _bestUpTo[Math.Clamp(limit, 1, MaxBatchSize)];
 
     /// <summary>The largest size that ends within a time, by the high percentile.</summary>
@@ -185,15 +215,15 @@ public sealed class LatencyProfile
 
     /// <summary>A copy that is refined on its own.</summary>
     /// <returns>The copy.</returns>
-    public LatencyProfile Clone() => new([.. _sizes], [.. _mean], [.. _high]);
+    public LatencyProfile Clone() => new((_sizes, _baseMean, _baseHigh), Array.ConvertAll(_recent, r => r?.Clone()), _clock);
 
-    /// <summary>A profile of a slower or faster device of the same shape.</summary>
+    /// <summary>A profile of a slower or faster device of the same shape, as measured so far.</summary>
     /// <param name="factor">What every time is multiplied by; more than zero.</param>
     /// <returns>The profile.</returns>
     public LatencyProfile Scale(double factor)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(factor);
-        return new([.. _sizes], Array.ConvertAll(_mean, t => t * factor), Array.ConvertAll(_high, t => t * factor));
+        return new((_sizes, Array.ConvertAll(_mean, t => t * factor), Array.ConvertAll(_high, t => t * factor)));
     }
 
     /// <summary>Learns from one batch. Deterministic: the same observations in the same order give the same profile.</summary>
@@ -202,56 +232,147 @@ public sealed class LatencyProfile
     internal void Observe(int batchSize, TimeSpan duration)
     {
         batchSize = Math.Min(batchSize, MaxBatchSize);
-        double ticks = Math.Max(1, duration.Ticks);
-        var upper = Array.BinarySearch(_sizes, batchSize);
-        if (upper >= 0)
+        var point = Nearest(batchSize);
+        var ticks = Math.Max(1, duration.Ticks);
+        if (_sizes[point] != batchSize && _meanTable[batchSize] > 0)
         {
-            Refine(upper, ticks, batchSize, 1);
+            // As the profile has it, a batch of the measured size would have taken so much longer or shorter.
+            ticks = Math.Max(1, (long)((double)ticks * _meanTable[_sizes[point]] / _meanTable[batchSize]));
         }
-        else
-        {
-            upper = ~upper;
-            var share = (double)(batchSize - _sizes[upper - 1]) / (_sizes[upper] - _sizes[upper - 1]);
-            Refine(upper - 1, ticks, batchSize, 1 - share);
-            Refine(upper, ticks, batchSize, share);
-        }
-        if (++_unpublished >= RefreshEvery)
+        var recent = _recent[point] ??= new RecentTimes();
+        recent.Add(ticks, ++_clock);
+        // The first words on a size count at once.
+        if (++_unpublished >= RefreshEvery || recent.Count <= EnoughToLearn)
         {
             Publish();
         }
     }
 
-    private void Refine(int point, double ticks, int batchSize, double weight)
+    private int Nearest(int batchSize)
     {
-        if (weight == 0)
+        var above = Array.BinarySearch(_sizes, batchSize);
+        if (above >= 0)
         {
-            return;
+            return above;
         }
-        if (_mean[point] == 0)
-        {
-            _mean[point] = ticks;
-            _high[point] = ticks;
-            _unpublished = RefreshEvery;    // the first word on a size counts at once
-            return;
-        }
-        var expected = _meanTable[batchSize];
-        var ratio = expected > 0 ? ticks / expected : 1;
-        _mean[point] *= 1 + weight * MeanWeight * (Math.Clamp(ratio, 1 / MaxPull, MaxPull) - 1);
-        var step = ticks > _highTable[batchSize] ? HighQuantile : HighQuantile - 1;
-        _high[point] = Math.Max(_mean[point], _high[point] * (1 + weight * QuantileStep * step));
+        above = ~above;
+        return above > 0 && batchSize - _sizes[above - 1] < _sizes[above] - batchSize ? above - 1 : above;
     }
 
     private void Publish()
     {
         _unpublished = 0;
+        Estimate();
+        MakeRise(_mean);
+        MakeRise(_high);
         Fill(_meanTable, _mean);
         Fill(_highTable, _high);
+        HopeForUntried();
+        Fill(_hopeTable, _hope);
+        int best = 1, soonest = 1;
         _bestUpTo[0] = 1;
         for (var b = 1; b <= MaxBatchSize; b++)
         {
-            var best = _bestUpTo[b - 1];
-            // b / T_b >= best / T_best, without dividing.
-            _bestUpTo[b] = (double)b * _meanTable[best] >= (double)best * _meanTable[b] ? b : best;
+            best = Rate(b) > Rate(best) ? b : best;
+            while (Rate(soonest) < AsGood * Rate(best))
+            {
+                soonest++;
+            }
+            _bestUpTo[b] = soonest;
+        }
+
+        double Rate(int size) => size / (double)(_hopeTable[size] + HandOver);
+    }
+
+    /// <summary>
+    /// Once batches run, or where nothing was measured at first, which size is best is judged as if one that has not been tried lately served at least as fast as the smaller ones: so that it is tried, and a
+    /// measurement that a pause of the machine spoilt does not keep it out of use for ever.
+    /// </summary>
+    private void HopeForUntried()
+    {
+        var rate = 0.0;
+        for (var i = 0; i < _sizes.Length; i++)
+        {
+            _hope[i] = _mean[i];
+            if (_mean[i] > 0)
+            {
+                if (rate > 0 && (_recent[i]?.Count ?? 0) < EnoughToRevise && (_baseMean[i] == 0 || _clock >= HopeAfter))
+                {
+                    _hope[i] = Math.Min(_hope[i], Hope * _sizes[i] / rate);
+                }
+                rate = Math.Max(rate, _sizes[i] / _hope[i]);
+            }
+        }
+    }
+
+    /// <summary>What is believed of each size: what was seen of it lately; else what was measured at first, scaled as those are that were seen.</summary>
+    private void Estimate()
+    {
+        var most = 0;
+        foreach (var recent in _recent)
+        {
+            if (recent is { Count: > 0 } && _clock - recent.LastSeen > ForgetAfter)
+            {
+                recent.Forget();
+            }
+            most = Math.Max(most, recent?.Count ?? 0);
+        }
+        double ratio = 0, highRatio = 0, count = 0;
+        for (var i = 0; i < _sizes.Length; i++)
+        {
+            (_mean[i], _high[i], _weight[i]) = (0, 0, 0);
+            var isMeasured = _baseMean[i] > 0;
+            if (_recent[i] is not { Count: > 0 } recent || recent.Count < (isMeasured ? EnoughToRevise : Math.Min(most, EnoughToLearn)))
+            {
+                continue;
+            }
+            recent.Refresh();
+            (_mean[i], _high[i], _weight[i]) = (recent.Mean, recent.High, recent.Count);
+            if (isMeasured)
+            {
+                ratio += recent.Count * recent.Mean / _baseMean[i];
+                highRatio += recent.Count * recent.High / _baseHigh[i];
+                count += recent.Count;
+            }
+        }
+        for (var i = 0; i < _sizes.Length; i++)
+        {
+            if (_weight[i] == 0 && _baseMean[i] > 0)
+            {
+                _mean[i] = _baseMean[i] * (count > 0 ? ratio / count : 1);
+                _high[i] = Math.Max(_mean[i], _baseHigh[i] * (count > 0 ? highRatio / count : 1));
+                _weight[i] = EnoughToRevise;
+            }
+        }
+    }
+
+    /// <summary>The closest values that do not fall with the size (pool adjacent violators), each counted by how often it was seen; of the known sizes.</summary>
+    private void MakeRise(double[] values)
+    {
+        var blocks = 0;
+        for (var i = 0; i < values.Length; i++)
+        {
+            if (_weight[i] == 0)
+            {
+                continue;
+            }
+            (_block[blocks], _blockWeight[blocks]) = (values[i], _weight[i]);
+            _blockLast[blocks++] = i;
+            for (; blocks > 1 && _block[blocks - 2] > _block[blocks - 1]; blocks--)
+            {
+                var sum = _blockWeight[blocks - 2] + _blockWeight[blocks - 1];
+                _block[blocks - 2] = (_block[blocks - 2] * _blockWeight[blocks - 2] + _block[blocks - 1] * _blockWeight[blocks - 1]) / sum;
+                _blockWeight[blocks - 2] = sum;
+                _blockLast[blocks - 2] = i;
+            }
+        }
+        for (int i = 0, block = 0; i < values.Length; i++)
+        {
+            if (_weight[i] > 0)
+            {
+                values[i] = _block[block];
+                block += _blockLast[block] == i ? 1 : 0;
+            }
         }
     }
 
@@ -269,8 +390,8 @@ public sealed class LatencyProfile
             double value;
             if (below < 0)
             {
-                // A size below all that is measured costs in proportion, one above all no more than the last: so that it is tried.
-                value = above < points.Length ? points[above] * b / _sizes[above] : 0;
+                // A size below all that is known is taken to save half in proportion, one above all to cost no more than the last: so that it is tried.
+                value = above < points.Length ? points[above] * (1 + (double)b / _sizes[above]) / 2 : 0;
             }
             else if (above == points.Length)
             {

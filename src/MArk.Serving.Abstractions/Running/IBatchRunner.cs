@@ -36,9 +36,10 @@ public interface IBatchRunnerFactory<TIn, TOut>
 /// <summary>What the scheduler must know of an input.</summary>
 /// <param name="ShapeKey">Inputs with different values never share a batch: derived from their shapes, for instance.</param>
 /// <param name="Weight">How much of an instance the input takes, in the model's own unit (items, tokens, pixels); at least 1.</param>
-public readonly record struct RequestTraits(long ShapeKey, int Weight)
+/// <param name="Bytes">The memory the input holds while it waits, in bytes: its data, without the caller's own bookkeeping; 0 if it is not known.</param>
+public readonly record struct RequestTraits(long ShapeKey, int Weight, long Bytes = 0)
 {
-    /// <summary>Every input may share a batch with every other; weight 1.</summary>
+    /// <summary>Every input may share a batch with every other; weight 1; its memory is not known.</summary>
     public static RequestTraits Default => new(0, 1);
 }
 
@@ -61,6 +62,7 @@ public interface IBatchRunner<TIn, TOut> : IAsyncDisposable
     /// <param name="sink">Takes the answers, in any order, from any thread.</param>
     /// <param name="cancellationToken">Cancelled when the instance is being lost or the host stops hard; the work may be left.</param>
     /// <returns>When the batch is done. An exception fails the whole batch, which is retried in halves until the culprit is alone.</returns>
+    /// <exception cref="InstanceFailedException">The instance is at fault, not the inputs: they go elsewhere, and it gets no batch until it is probed with success.</exception>
     ValueTask RunAsync(RequestBatch<TIn> batch, IBatchSink<TOut> sink, CancellationToken cancellationToken);
 }
 
@@ -73,6 +75,18 @@ public interface IBatchSink<TOut>
     /// <param name="result">The answer.</param>
     /// <exception cref="ArgumentOutOfRangeException">There is no such index.</exception>
     void SetResult(int index, TOut result);
+
+    /// <summary>Answers consecutive requests at once; cheaper than one by one.</summary>
+    /// <param name="first">The index of the first.</param>
+    /// <param name="results">The answers, in order.</param>
+    /// <exception cref="ArgumentOutOfRangeException">There are no so many requests from there on; none of them is answered.</exception>
+    void SetResults(int first, ReadOnlySpan<TOut> results)
+    {
+        for (var i = 0; i < results.Length; i++)
+        {
+            SetResult(first + i, results[i]);
+        }
+    }
 
     /// <summary>Fails one request; its batch-mates go on.</summary>
     /// <param name="index">Its index in the batch.</param>

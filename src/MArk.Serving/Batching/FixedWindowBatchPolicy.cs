@@ -21,10 +21,9 @@ public sealed class FixedWindowBatchPolicy : IBatchPolicy
     /// <inheritdoc/>
     public BatchDecision Decide(in BatchContext context)
     {
-        var limit = Math.Min(_maxSize, context.MaxBatchSize);
-        if (context.QueueLength >= limit)
+        if (context.IsFull || context.QueueLength >= _maxSize)
         {
-            return BatchDecision.Dispatch(limit);
+            return BatchDecision.Dispatch(Math.Min(_maxSize, context.Deadlines.Length));
         }
         var leaves = context.HeadArrival + _maxDelay;
         return leaves <= context.Now ? BatchDecision.Dispatch(context.Deadlines.Length) : BatchDecision.WaitUntil(leaves);

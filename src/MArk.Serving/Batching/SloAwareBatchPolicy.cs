@@ -20,7 +20,7 @@ public sealed class SloAwareBatchPolicy : IBatchPolicy
         var candidates = context.Deadlines.Length;
         var remaining = context.EarliestDeadline - context.Now;
         var fitting = Math.Max(1, profile.LargestWithin(remaining, candidates));
-        if (fitting < candidates || candidates == context.MaxBatchSize || !profile.IsMeasured)
+        if (fitting < candidates || context.IsFull || !profile.IsMeasured)
         {
             return BatchDecision.Dispatch(profile.BestBatchSize(fitting));
         }

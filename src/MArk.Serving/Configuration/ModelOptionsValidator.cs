@@ -17,8 +17,11 @@ internal sealed class ModelOptionsValidator(string modelName) : IValidateOptions
         Check(options.Slo > TimeSpan.Zero && options.Slo <= TimeSpan.FromDays(1), nameof(options.Slo), options.Slo, "more than 00:00:00, at most 1.00:00:00");
         Check(options.ServiceLevel is > 0 and < 1, nameof(options.ServiceLevel), options.ServiceLevel, "more than 0, less than 1");
         Check(options.MaxBatchSize is >= 1 and <= 65_536, nameof(options.MaxBatchSize), options.MaxBatchSize, "1 to 65536");
+        Check(options.MaxBatchWeight is null or >= 1, nameof(options.MaxBatchWeight), options.MaxBatchWeight, "1 to 2147483647, or nothing for no limit");
         Check(options.MaxQueueLength is >= 1 and <= 10_000_000, nameof(options.MaxQueueLength), options.MaxQueueLength, "1 to 10000000");
+        Check(options.MaxQueueBytes is >= 1 and <= 1L << 60, nameof(options.MaxQueueBytes), options.MaxQueueBytes, "1 to 1152921504606846976");
         Check(options.MaxRedeliveries is >= 0 and <= 100, nameof(options.MaxRedeliveries), options.MaxRedeliveries, "0 to 100");
+        Check(options.MaxRetryRuns is >= 0 and <= 1_000_000, nameof(options.MaxRetryRuns), options.MaxRetryRuns, "0 to 1000000");
         Check(options.DrainTimeout >= TimeSpan.Zero && options.DrainTimeout <= TimeSpan.FromDays(1), nameof(options.DrainTimeout), options.DrainTimeout, "00:00:00 to 1.00:00:00");
         var fleet = options.Fleet;
         CheckFleet(fleet.MaxInstances is >= 1 and <= 10_000, nameof(fleet.MaxInstances), fleet.MaxInstances, "1 to 10000");

@@ -43,7 +43,7 @@ public sealed class MArkServingBuilder
     public IServiceCollection Services { get; }
 
     /// <summary>
-    /// Adds a model. Its client is the keyed service <see cref="IModelClient{TIn, TOut}"/> under the model's name, and <see cref="IModelMonitor"/> tells what it does; it runs from the host's start to
+    /// Adds a model. Its client is the keyed service <see cref="IModelClient{TIn, TOut}"/> under the model's name, <see cref="IModelMonitor"/> tells what it does, and <see cref="IModelReloader{TIn, TOut}"/> puts another version in its place; it runs from the host's start to
     /// its stop. Settings come from the configuration section <c>MArk:Models:{name}</c>, then from <paramref name="configure"/>, and are checked at start.
     /// </summary>
     /// <typeparam name="TIn">A request's input.</typeparam>
@@ -72,6 +72,7 @@ public sealed class MArkServingBuilder
         Services.AddSingleton<IValidateOptions<ModelOptions>>(new ModelOptionsValidator(name));
         Services.AddKeyedSingleton(name, (provider, _) => model.Build(provider));
         Services.AddKeyedSingleton<IModelClient<TIn, TOut>>(name, (provider, key) => provider.GetRequiredKeyedService<ModelEngine<TIn, TOut>>(key));
+        Services.AddKeyedSingleton<IModelReloader<TIn, TOut>>(name, (provider, key) => provider.GetRequiredKeyedService<ModelEngine<TIn, TOut>>(key));
         Services.AddKeyedSingleton<IModelMonitor>(name, (provider, key) => new ModelMonitor(
             provider.GetRequiredKeyedService<ModelEngine<TIn, TOut>>(key), provider.GetRequiredService<TimeProvider>()));
         Services.AddSingleton<IModelRuntime>(provider => provider.GetRequiredKeyedService<ModelEngine<TIn, TOut>>(name));
@@ -94,6 +95,8 @@ public sealed class ModelBuilder<TIn, TOut>
     private Func<IServiceProvider, IProvisioningPlanner> _planner = static _ => new GreedyPlanner();
     private readonly Dictionary<string, LatencyProfile> _profiles = [];
     private (bool Given, TIn? Input) _sample;
+    private Func<TIn, int>? _weigh;
+    private Func<TIn, long>? _measure;
     private int _concurrency = 1;
 
     internal ModelBuilder(string name, IServiceCollection services)
@@ -231,6 +234,26 @@ public sealed class ModelBuilder<TIn, TOut>
         return this;
     }
 
+    /// <summary>Says how much of a batch an input takes, for <see cref="ModelOptions.MaxBatchWeight"/>, where the runner does not.</summary>
+    /// <param name="weigh">The weight in the model's own unit (tokens, pixels); at least 1. Called concurrently, on the caller's thread.</param>
+    /// <returns>This builder.</returns>
+    public ModelBuilder<TIn, TOut> WithWeight(Func<TIn, int> weigh)
+    {
+        ArgumentNullException.ThrowIfNull(weigh);
+        _weigh = weigh;
+        return this;
+    }
+
+    /// <summary>Says how much memory an input holds while it waits, where the runner does not.</summary>
+    /// <param name="measure">The bytes; not negative. Called concurrently, on the caller's thread.</param>
+    /// <returns>This builder.</returns>
+    public ModelBuilder<TIn, TOut> WithSize(Func<TIn, long> measure)
+    {
+        ArgumentNullException.ThrowIfNull(measure);
+        _measure = measure;
+        return this;
+    }
+
     /// <summary>Takes an earlier measurement of an offering's instances instead of measuring the first of them.</summary>
     /// <param name="offeringName">The offering.</param>
     /// <param name="profile">How long a batch takes on this very machine, not scaled by <see cref="LocalOffering.DeviceTimeScale"/>.</param>
@@ -273,6 +296,8 @@ public sealed class ModelBuilder<TIn, TOut>
             ModelName = Name,
             Options = options,
             RunnerFactory = factory,
+            Weigh = _weigh,
+            Measure = _measure,
             CreatePolicy = _createPolicy,
             Spillover = _spillover?.Invoke(provider, factory),
             FixedInstances = _concurrency,

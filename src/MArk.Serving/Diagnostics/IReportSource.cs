@@ -40,9 +40,18 @@ internal sealed class Snapshot
 
     public long BatchedRequests { get; set; }
 
+    public int OutOfRotation { get; set; }
+
     public int Waiting { get; set; }
 
+    public long WaitingBytes { get; set; }
+
     public LatencyHistogram Latency { get; } = new();
+
+    public LatencyHistogram OldestWait { get; } = new();
+
+    /// <summary>By <see cref="BatchReason"/>.</summary>
+    public long[] ByReason { get; } = new long[Enum.GetValues<BatchReason>().Length];
 
     public FleetStatus Fleet { get; set; } = new();
 

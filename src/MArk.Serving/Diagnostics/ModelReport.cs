@@ -29,6 +29,18 @@ public sealed record ModelReport
     /// <summary>Instances that finish what they have, or are being ended.</summary>
     public required int DrainingInstances { get; init; }
 
+    /// <summary>Instances, of those that serve, that failed and get nothing until they are probed with success.</summary>
+    public required int OutOfRotation { get; init; }
+
+    /// <summary>Batches that ran since the start, by why they left; every reason is there.</summary>
+    public required IReadOnlyDictionary<BatchReason, long> BatchesByReason { get; init; }
+
+    /// <summary>The longest that the oldest request of a batch of the interval had waited when the batch left, within 3 %; zero if none ran.</summary>
+    public required TimeSpan LongestOldestWait { get; init; }
+
+    /// <summary>Runs since the start that were needed to find which requests of failed batches were at fault.</summary>
+    public long ExtraRuns => BatchesByReason.GetValueOrDefault(BatchReason.Retry);
+
     /// <summary>The mean number of requests of a batch in the interval; 0 if none ran.</summary>
     public required double MeanBatch { get; init; }
 
@@ -40,6 +52,9 @@ public sealed record ModelReport
 
     /// <summary>Requests that wait now.</summary>
     public required int Waiting { get; init; }
+
+    /// <summary>The bytes that the inputs of waiting requests hold, as far as the runner or <c>WithSize</c> tells.</summary>
+    public required long WaitingBytes { get; init; }
 
     /// <summary>Requests that arrived since the start, those that wait or run included.</summary>
     public required long Offered { get; init; }

@@ -19,10 +19,18 @@ internal sealed class ServingCounters
 
     public LatencyHistogram Latency { get; } = new();
 
+    /// <summary>How long the oldest request of each batch had waited.</summary>
+    public LatencyHistogram OldestWait { get; } = new();
+
+    /// <summary>Batches, by why they left.</summary>
+    public long[] ByReason { get; } = new long[Enum.GetValues<BatchReason>().Length];
+
     public void Count<TIn, TOut>(BatchWork<TIn, TOut> work, DispatchedBatch batch)
     {
         Batches++;
         BatchedRequests += batch.Count;
+        ByReason[(int)batch.Reason]++;
+        OldestWait.Add(batch.OldestWait);
         for (var i = 0; i < work.Count; i++)
         {
             CountAnswer(work, i);

@@ -13,10 +13,14 @@ internal sealed class ServingInstruments
 
     // Explicit, so that the histograms of several hosts aggregate.
     private static readonly double[] Seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 10];
+    private static readonly double[] Waits = [0.0001, 0.00025, 0.0005, .. Seconds];
     private static readonly int[] Sizes = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
+
+    private static readonly KeyValuePair<string, object?>[] Reasons = [.. Enum.GetValues<BatchReason>().Select(r => new KeyValuePair<string, object?>("reason", NameOf(r)))];
 
     private readonly Histogram<double> _duration;
     private readonly Histogram<int> _batchSize;
+    private readonly Histogram<double> _oldestWait;
     private readonly KeyValuePair<string, object?> _model;
 
     public ServingInstruments(Meter meter, IReportSource source)
@@ -26,18 +30,39 @@ internal sealed class ServingInstruments
             "mark.serving.request.duration", "s", "From a request's arrival to its answer.", tags: null, new InstrumentAdvice<double> { HistogramBucketBoundaries = Seconds });
         _batchSize = meter.CreateHistogram(
             "mark.serving.batch.size", "{request}", "Requests of a batch that ran.", tags: null, new InstrumentAdvice<int> { HistogramBucketBoundaries = Sizes });
+        _oldestWait = meter.CreateHistogram(
+            "mark.serving.batch.oldest_wait", "s", "How long the oldest request of a batch had waited when it left.", tags: null, new InstrumentAdvice<double> { HistogramBucketBoundaries = Waits });
         meter.CreateObservableCounter("mark.serving.requests", () => Requests(source), "{request}", "Requests that have ended, by outcome.");
         meter.CreateObservableGauge("mark.serving.queue.length", () => Measure(source, s => s.Waiting), "{request}", "Requests that wait.");
+        meter.CreateObservableGauge("mark.serving.queue.bytes", () => Measure(source, s => s.WaitingBytes), "By", "Bytes that the inputs of waiting requests hold.");
         meter.CreateObservableGauge("mark.serving.instances", () => Instances(source), "{instance}", "Instances, by state.");
+        meter.CreateObservableCounter("mark.serving.batch.extra_runs", () => Measure(source, s => s.ByReason[(int)BatchReason.Retry]), "{batch}", "Runs that were needed to find which requests of failed batches were at fault.");
         meter.CreateObservableCounter("mark.serving.cost", () => Cost(source), "USD", "What it cost, by kind.");
     }
+
+    /// <summary>A reason as telemetry names it.</summary>
+    public static string NameOf(BatchReason reason) => reason switch
+    {
+        BatchReason.Full => "full",
+        BatchReason.Deadline => "deadline",
+        BatchReason.HoldEnded => "hold_ended",
+        BatchReason.IdleInstance => "idle_instance",
+        BatchReason.Drain => "drain",
+        BatchReason.Late => "late",
+        BatchReason.Retry => "retry",
+        _ => "unknown",
+    };
 
     /// <summary>Tells of a finished batch; outside the engine's lock, since a listener is foreign code.</summary>
     public void Record<TIn, TOut>(BatchWork<TIn, TOut> work)
     {
         if (_batchSize.Enabled)
         {
-            _batchSize.Record(work.Count, _model);
+            _batchSize.Record(work.Count, _model, Reasons[(int)work.Reason]);
+        }
+        if (_oldestWait.Enabled)
+        {
+            _oldestWait.Record(work.OldestWait.TotalSeconds, _model, Reasons[(int)work.Reason]);
         }
         if (_duration.Enabled)
         {
@@ -73,7 +98,7 @@ internal sealed class ServingInstruments
     {
         var s = new Snapshot();
         source.Take(s);
-        (string State, int Count)[] all = [("ready", s.Fleet.Ready), ("launching", s.Fleet.Launching), ("draining", s.Fleet.Draining)];
+        (string State, int Count)[] all = [("ready", s.Fleet.Ready), ("launching", s.Fleet.Launching), ("draining", s.Fleet.Draining), ("out", s.OutOfRotation)];
         return all.Select(o => new Measurement<long>(o.Count, _model, new KeyValuePair<string, object?>("state", o.State)));
     }
 

@@ -3,125 +3,164 @@ using MArk.Serving.Scheduling;
 
 namespace MArk.Serving.Engine;
 
-/// <summary>A batch on its way through a runner: the inputs in order, and the sink that takes the answers. Reused.</summary>
-internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBatchSink<TOut>
+/// <summary>
+/// A batch on its way through a runner: the inputs in order, the sink that takes the answers, and the callers that have theirs and do not know it
+/// yet. Reused, once the run is over and every caller has gone on.
+/// </summary>
+internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBatchSink<TOut>, IThreadPoolWorkItem
 {
-    private const int Unanswered = 0;
-    private const int Answering = 1;
-    private const int AnsweredWell = 2;
-    private const int AnsweredBadly = 3;
-    private const int GivenBack = 4;
-    private const int Unheard = 5;
+    private const long RunIsOver = 1L << 31;
+    private const long NextUse = 1L << 32;
+    private const long Index = RunIsOver - 1;
 
     private TIn[] _inputs = [];
     private InferenceOperation<TIn, TOut>?[] _operations = [];
-    private int[] _answers = [];
+    private Answer[] _answers = [];
     private TimeSpan[] _latencies = [];
-    private TimeSpan[] _deadlines = [];
-    private TimeSpan[] _arrivals = [];
+    private int[] _heard = [];      // the indices whose callers are to go on, in the order of their answers
     private int _count;
+    private int _heardCount;
+
+    // How many callers have gone on, whether the run is over, and which use of this object it is: one word, so that a thread that looks at an
+    // earlier use takes nothing of this one.
+    private long _progress;
+    private SpinLock _gate = new(enableThreadOwnerTracking: false);
+
+    private enum Answer : byte
+    {
+        None = 0,
+        InTime,
+        Late,
+        Failed,
+        Unheard,
+        GivenBack,
+    }
 
     /// <summary>The scheduler's record of the batch; nothing where the batch is a spilled request.</summary>
     public DispatchedBatch? Dispatched { get; private set; }
+
+    /// <summary>Who runs it; nobody where the batch is a spilled request.</summary>
+    public InstanceWorker<TIn, TOut>? Worker { get; private set; }
+
+    /// <summary>Why the batch left, and how long its oldest request had waited.</summary>
+    public BatchReason Reason { get; private set; }
+
+    public TimeSpan OldestWait { get; private set; }
 
     public int Count => _count;
 
     public RequestBatch<TIn> Inputs => new(_inputs.AsMemory(0, _count));
 
-    public void Begin(DispatchedBatch? dispatched, int count)
+    /// <summary>Whether the thread that runs it goes on with the engine's turn.</summary>
+    public bool RunsInTurn { get; set; }
+
+    /// <summary>Whether it stands among those whose callers are to go on.</summary>
+    public volatile bool IsListed;
+
+    public bool HasUndelivered => (Volatile.Read(ref _progress) & Index) < Volatile.Read(ref _heardCount);
+
+    void IThreadPoolWorkItem.Execute() => Worker!.Run(this);
+
+    public void Begin(DispatchedBatch? dispatched, InstanceWorker<TIn, TOut>? worker, int count)
     {
         Dispatched = dispatched;
-        _count = 0;
+        Worker = worker;
+        Reason = dispatched?.Reason ?? default;
+        OldestWait = dispatched?.OldestWait ?? default;
         if (_inputs.Length < count)
         {
             _inputs = new TIn[count];
             _operations = new InferenceOperation<TIn, TOut>?[count];
-            _answers = new int[count];
+            _answers = new Answer[count];
             _latencies = new TimeSpan[count];
-            _deadlines = new TimeSpan[count];
-            _arrivals = new TimeSpan[count];
+            _heard = new int[count];
         }
+        Volatile.Write(ref _heardCount, 0);
+        Volatile.Write(ref _progress, (_progress & ~(NextUse - 1)) + NextUse);
     }
 
     public void Add(InferenceOperation<TIn, TOut> operation)
     {
         _inputs[_count] = operation.Input;
         _operations[_count] = operation;
-        _answers[_count] = Unanswered;
-        _arrivals[_count] = operation.Arrival;
-        _deadlines[_count] = operation.Deadline;
+        _answers[_count] = Answer.None;
         _count++;
-    }
-
-    /// <summary>Lets go of the callers' objects.</summary>
-    public void Clear()
-    {
-        Array.Clear(_inputs, 0, _count);
-        Array.Clear(_operations, 0, _count);
-        _count = 0;
-        Dispatched = null;
     }
 
     /// <summary>Takes no answer any more: the run failed or its instance is gone, and what is unanswered goes elsewhere. Not reused afterwards.</summary>
     public void Close()
     {
-        for (var i = 0; i < _count; i++)
+        var taken = false;
+        _gate.Enter(ref taken);
+        foreach (ref var answer in _answers.AsSpan(0, _count))
         {
-            Interlocked.CompareExchange(ref _answers[i], GivenBack, Unanswered);
+            answer = answer == Answer.None ? Answer.GivenBack : answer;
         }
+        _gate.Exit();
     }
 
-    public bool IsAnswered(int index) => Volatile.Read(ref _answers[index]) is not (Unanswered or GivenBack);
+    public bool IsAnswered(int index) => _answers[index] is not (Answer.None or Answer.GivenBack);
 
     /// <summary>Whether a caller got a result, or an error; neither where it had stopped waiting.</summary>
-    public bool IsAnsweredWell(int index) => _answers[index] == AnsweredWell;
+    public bool IsAnsweredWell(int index) => _answers[index] is Answer.InTime or Answer.Late;
 
-    public bool IsAnsweredBadly(int index) => _answers[index] == AnsweredBadly;
+    public bool IsAnsweredBadly(int index) => _answers[index] == Answer.Failed;
 
     public TimeSpan Latency(int index) => _latencies[index];
 
-    public bool InTime(int index) => _arrivals[index] + _latencies[index] <= _deadlines[index];
+    public bool InTime(int index) => _answers[index] == Answer.InTime;
 
     public bool TryGetDestination(int index, [MaybeNullWhen(false)] out TOut destination)
     {
-        Check(index);
+        Check(index, 1);
         destination = default;
-        return Volatile.Read(ref _answers[index]) == Unanswered && _operations[index]!.TryClaimDestination(out destination);
+        return _answers[index] == Answer.None && _operations[index]!.TryClaimDestination(out destination);
     }
 
-    public void SetResult(int index, TOut result)
+    public void SetResult(int index, TOut result) => SetResults(index, new ReadOnlySpan<TOut>(in result));
+
+    public void SetResults(int first, ReadOnlySpan<TOut> results)
     {
-        if (TryAnswer(index, "a second result"))
+        Check(first, results.Length);
+        var now = engine.Now;
+        var repeated = -1;
+        var taken = false;
+        _gate.Enter(ref taken);
+        for (var i = 0; i < results.Length; i++)
         {
-            var now = engine.Now;
-            _latencies[index] = now - _arrivals[index];
-            var heard = _operations[index]!.TryEnd(InferenceResult<TOut>.Success(result, now <= _deadlines[index], spilled: Dispatched is null));
-            _answers[index] = heard ? AnsweredWell : Unheard;
+            repeated = Hear(first + i, now, results[i], null) ? repeated : first + i;
         }
+        _gate.Exit();
+        // Where that was the whole batch, the run is about to end, and the turn it is part of goes on.
+        engine.Deliver(this, turnFollows: RunsInTurn && results.Length == _count);
+        ReportRepeated(repeated, "a second result");
     }
 
     public void SetError(int index, Exception error)
     {
         ArgumentNullException.ThrowIfNull(error);
-        if (TryAnswer(index, "an error after its answer"))
-        {
-            _latencies[index] = engine.Now - _arrivals[index];
-            var heard = _operations[index]!.TryEnd(InferenceResult<TOut>.Failure(
-                error as ServingException ?? new InferenceFailedException(engine.ModelName, error.Message, error)));
-            _answers[index] = heard ? AnsweredBadly : Unheard;
-        }
+        Check(index, 1);
+        var known = error as ServingException ?? new InferenceFailedException(engine.ModelName, error.Message, error);
+        var now = engine.Now;
+        var taken = false;
+        _gate.Enter(ref taken);
+        var repeated = Hear(index, now, default, known) ? -1 : index;
+        _gate.Exit();
+        engine.Deliver(this, turnFollows: false);
+        ReportRepeated(repeated, "an error after its answer");
     }
 
     /// <summary>What a runner that returned left unanswered fails, each request for itself.</summary>
     /// <returns>Whether the runner had answered everything: otherwise it may still do so, late.</returns>
     public bool FailUnanswered()
     {
-        var isWhole = true;
+        if (_answers.AsSpan(0, _count).IndexOfAny(Answer.None, Answer.GivenBack) < 0)
+        {
+            return true;
+        }
         for (var i = 0; i < _count; i++)
         {
-            var answer = Volatile.Read(ref _answers[i]);
-            isWhole &= answer is AnsweredWell or AnsweredBadly or Unheard;
-            if (answer == Unanswered)
+            if (_answers[i] == Answer.None)
             {
                 var violation = new ContractViolationException(
                     engine.RunnerName, $"returned without an answer to request {i} of a batch of {_count}; every index must be answered once.");
@@ -129,7 +168,7 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
                 SetError(i, violation);
             }
         }
-        return isWhole;
+        return false;
     }
 
     /// <summary>The run failed and is over: the callers' memory it had reserved may be written by the next one.</summary>
@@ -144,21 +183,83 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
         }
     }
 
-    private bool TryAnswer(int index, string what)
+    /// <summary>The run is over and nothing more is asked of this object.</summary>
+    /// <returns>Whether every caller has gone on too, so that it can be reused.</returns>
+    public bool Finish() => (Interlocked.Or(ref _progress, RunIsOver) & Index) == _heardCount;
+
+    /// <summary>Takes the next caller that has its answer, to let it go on; each is taken once.</summary>
+    /// <param name="operation">The call.</param>
+    /// <param name="isLast">Whether nothing more will come of this object, so that it can be reused.</param>
+    public bool TryTakeAnswered([MaybeNullWhen(false)] out InferenceOperation<TIn, TOut> operation, out bool isLast)
     {
-        Check(index);
-        var before = Interlocked.CompareExchange(ref _answers[index], Answering, Unanswered);
-        if (before is Unanswered or GivenBack)
+        while (true)
         {
-            return before == Unanswered;
+            var progress = Volatile.Read(ref _progress);
+            var next = (int)(progress & Index);
+            var heard = Volatile.Read(ref _heardCount);
+            if (next >= heard)
+            {
+                operation = null;
+                isLast = false;
+                return false;
+            }
+            // Read before it is claimed: a claim that holds shows that this is still the same use of the object.
+            operation = _operations[_heard[next]]!;
+            if (Interlocked.CompareExchange(ref _progress, progress + 1, progress) == progress)
+            {
+                isLast = (progress & RunIsOver) != 0 && next + 1 == heard;
+                return true;
+            }
         }
-        engine.Report(new ContractViolationException(engine.RunnerName, $"gave {what} for request {index} of a batch of {_count}; the first answer stands."));
-        return false;
     }
 
-    private void Check(int index)
+    /// <summary>Lets go of the callers' objects.</summary>
+    public void Clear()
     {
-        if ((uint)index >= (uint)_count)
+        Array.Clear(_inputs, 0, _count);
+        Array.Clear(_operations, 0, _count);
+        _count = 0;
+        Dispatched = null;
+        Worker = null;
+        RunsInTurn = false;
+    }
+
+    /// <summary>Notes an answer, under the gate.</summary>
+    /// <returns>Whether it is the first, or one that nobody waits for here any more.</returns>
+    private bool Hear(int index, TimeSpan now, TOut? result, ServingException? error)
+    {
+        ref var answer = ref _answers[index];
+        if (answer != Answer.None)
+        {
+            return answer == Answer.GivenBack;
+        }
+        var operation = _operations[index]!;
+        _latencies[index] = now - operation.Arrival;
+        var inTime = now <= operation.Deadline;
+        if (operation.TryAnswer(error is null ? InferenceResult<TOut>.Success(result!, inTime, spilled: Dispatched is null) : InferenceResult<TOut>.Failure(error)))
+        {
+            answer = error is not null ? Answer.Failed : inTime ? Answer.InTime : Answer.Late;
+            _heard[_heardCount] = index;
+            Volatile.Write(ref _heardCount, _heardCount + 1);
+        }
+        else
+        {
+            answer = Answer.Unheard;
+        }
+        return true;
+    }
+
+    private void ReportRepeated(int index, string what)
+    {
+        if (index >= 0)
+        {
+            engine.Report(new ContractViolationException(engine.RunnerName, $"gave {what} for request {index} of a batch of {_count}; the first answer stands."));
+        }
+    }
+
+    private void Check(int index, int count)
+    {
+        if (index < 0 || index > _count - count)
         {
             throw new ArgumentOutOfRangeException(nameof(index), index, $"The batch has {_count} requests: accepted are 0 to {_count - 1}.");
         }

@@ -17,6 +17,11 @@ internal sealed record EngineParts<TIn, TOut>
 
     public required IBatchRunnerFactory<TIn, TOut> RunnerFactory { get; init; }
 
+    /// <summary>What the host says an input weighs, and how many bytes it holds, instead of the runner.</summary>
+    public Func<TIn, int>? Weigh { get; init; }
+
+    public Func<TIn, long>? Measure { get; init; }
+
     public required Func<BatchPolicySettings, IBatchPolicy> CreatePolicy { get; init; }
 
     public ISpilloverTarget<TIn, TOut>? Spillover { get; init; }
@@ -48,10 +53,18 @@ internal sealed record EngineParts<TIn, TOut>
 
     public string OfferingName(int offering) => Provider?.Offerings[offering].Name ?? FixedOffering;
 
-    public bool TryCreateSample([MaybeNullWhen(false)] out TIn sample)
+    public RequestTraits Traits(IBatchRunnerFactory<TIn, TOut> factory, TIn input)
+    {
+        var traits = factory.Admit(input);
+        return Weigh is null && Measure is null
+            ? traits
+            : traits with { Weight = Weigh?.Invoke(input) ?? traits.Weight, Bytes = Measure?.Invoke(input) ?? traits.Bytes };
+    }
+
+    public bool TryCreateSample(IBatchRunnerFactory<TIn, TOut> factory, [MaybeNullWhen(false)] out TIn sample)
     {
         sample = Sample.Input;
-        return Sample.Given || RunnerFactory.TryCreateSample(out sample);
+        return Sample.Given || factory.TryCreateSample(out sample);
     }
 }
 
@@ -60,10 +73,6 @@ internal readonly record struct Effect<TIn, TOut>(
     SchedulerCommandKind Kind, InferenceOperation<TIn, TOut>? Operation, BatchWork<TIn, TOut>? Work, InstanceWorker<TIn, TOut>? Worker)
 {
     public int Slot { get; init; }
-
-    public RejectionReason Reason { get; init; }
-
-    public TimeSpan? RetryAfter { get; init; }
 
     public ServingException? Error { get; init; }
 }

@@ -5,8 +5,7 @@ using MArk.Serving.Scheduling;
 namespace MArk.Serving.Engine;
 
 /// <summary>
-/// One call of a client, from arrival until its caller has the answer. Reused where no token can cancel it; a cancellable one is not,
-/// since the canceller may hold on to it.
+/// One call of a client, from arrival until its caller has the answer. Reused, unless its token has fired: then the canceller may hold on to it.
 /// </summary>
 internal sealed class InferenceOperation<TIn, TOut> : IValueTaskSource<TOut>, IValueTaskSource<InferenceResult<TOut>>
 {
@@ -15,11 +14,13 @@ internal sealed class InferenceOperation<TIn, TOut> : IValueTaskSource<TOut>, IV
     private const int Ended = 2;
 
     private readonly ModelEngine<TIn, TOut> _engine;
-    private ManualResetValueTaskSourceCore<InferenceResult<TOut>> _core = new() { RunContinuationsAsynchronously = true };
+    private ManualResetValueTaskSourceCore<bool> _core = new() { RunContinuationsAsynchronously = true };     // only the signal
     private InferenceOptions _options;
+    private InferenceResult<TOut> _result;
     private CancellationToken _cancellation;
     private CancellationTokenRegistration _registration;
     private int _state;
+    private bool _isAbandoned;
 
     public InferenceOperation(ModelEngine<TIn, TOut> engine) => _engine = engine;
 
@@ -31,7 +32,7 @@ internal sealed class InferenceOperation<TIn, TOut> : IValueTaskSource<TOut>, IV
 
     public RequestId Id { get; set; }
 
-    public TimeSpan Arrival { get; private set; }
+    public TimeSpan Arrival { get; set; }
 
     public TimeSpan Deadline { get; private set; }
 
@@ -44,25 +45,30 @@ internal sealed class InferenceOperation<TIn, TOut> : IValueTaskSource<TOut>, IV
 
     public ref readonly InferenceOptions Options => ref _options;
 
-    public long ShapeKey { get; private set; }
+    public RequestTraits Traits { get; private set; }
 
-    public void Prepare(TIn input, TOut? destination, bool hasDestination, long shapeKey, in InferenceOptions options)
+    /// <summary>Whether the scheduler knows of it; under the engine's lock.</summary>
+    public bool IsTakenIn { get; private set; }
+
+    public void Prepare(TIn input, TOut? destination, bool hasDestination, in RequestTraits traits, in InferenceOptions options)
     {
+        IsTakenIn = false;
         Input = input;
         Destination = destination;
         HasDestination = hasDestination;
-        ShapeKey = shapeKey;
+        Traits = traits;
         _options = options;
         _state = Waiting;
     }
 
-    public void Begin(TimeSpan arrival, TimeSpan deadline)
+    /// <summary>The scheduler is about to be told of it, unless it was cancelled before.</summary>
+    public bool TryTakeIn(TimeSpan deadline)
     {
-        Arrival = arrival;
         Deadline = deadline;
+        return IsTakenIn = Volatile.Read(ref _state) != Ended;
     }
 
-    /// <summary>Lets a token end the call. After the arrival, so that the canceller finds the request's name set.</summary>
+    /// <summary>Lets a token end the call.</summary>
     public void CancelWith(CancellationToken token)
     {
         _cancellation = token;
@@ -74,7 +80,8 @@ internal sealed class InferenceOperation<TIn, TOut> : IValueTaskSource<TOut>, IV
         if (Interlocked.CompareExchange(ref _state, Ended, Waiting) == Waiting)
         {
             _engine.OnCancelled(this);
-            _core.SetResult(InferenceResult<TOut>.Cancellation());
+            _result = InferenceResult<TOut>.Cancellation();
+            _core.SetResult(true);
         }
     }
 
@@ -88,15 +95,37 @@ internal sealed class InferenceOperation<TIn, TOut> : IValueTaskSource<TOut>, IV
     /// <summary>The run that had reserved the memory is over without an answer.</summary>
     public void ReleaseDestination() => Interlocked.CompareExchange(ref _state, Waiting, Claimed);
 
-    /// <summary>Ends the call, unless its caller has already gone.</summary>
-    public bool TryEnd(in InferenceResult<TOut> result)
+    /// <summary>Ends the call while a runner may still hold it: it is not used for another.</summary>
+    public bool TryAbandon(in InferenceResult<TOut> result)
+    {
+        _isAbandoned = true;
+        if (!TryAnswer(result))
+        {
+            return false;
+        }
+        Signal();
+        return true;
+    }
+
+    /// <summary>Ends the call, unless its caller has already gone; the caller goes on with <see cref="Deliver"/> or <see cref="Signal"/>.</summary>
+    public bool TryAnswer(in InferenceResult<TOut> result)
     {
         if (Interlocked.Exchange(ref _state, Ended) == Ended)
         {
             return false;
         }
-        _core.SetResult(result);
+        _result = result;
         return true;
+    }
+
+    /// <summary>Lets the caller go on, on a thread of the pool.</summary>
+    public void Signal() => _core.SetResult(true);
+
+    /// <summary>Lets the caller go on, on this thread.</summary>
+    public void Deliver()
+    {
+        _core.RunContinuationsAsynchronously = false;
+        _core.SetResult(true);
     }
 
     TOut IValueTaskSource<TOut>.GetResult(short token)
@@ -124,18 +153,19 @@ internal sealed class InferenceOperation<TIn, TOut> : IValueTaskSource<TOut>, IV
 
     private InferenceResult<TOut> Take(short token, out CancellationToken cancellation)
     {
-        var result = _core.GetResult(token);
+        _core.GetResult(token);
+        var result = _result;
         cancellation = _cancellation;
         Input = default!;
         Destination = default;
         _options = default;
-        if (cancellation.CanBeCanceled)
+        if (!_isAbandoned && (!cancellation.CanBeCanceled || _registration.Unregister()))
         {
-            _registration.Dispose();
-        }
-        else
-        {
+            _cancellation = default;
+            _registration = default;
             _core.Reset();
+            _core.RunContinuationsAsynchronously = true;
+            _result = default;
             _engine.Recycle(this);
         }
         return result;

@@ -1,55 +1,134 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
-using System.Threading.Channels;
 using MArk.Serving.Diagnostics;
+using MArk.Serving.Profiling;
 
 namespace MArk.Serving.Engine;
 
-/// <summary>An instance that serves: takes batches from its channel and runs them, as many at a time as it has slots.</summary>
+/// <summary>
+/// An instance that serves: runs the batches it is given, as many at a time as it has slots. The thread that ended a batch runs the next one
+/// without a hop. A runner that computes on the calling thread has a thread of its own for each slot, any other runs on the pool.
+/// </summary>
 internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
 {
+    private const int Stopping = 1 << 30;
+
     private readonly ModelEngine<TIn, TOut> _engine;
     private readonly IBatchRunner<TIn, TOut> _runner;
-    private readonly Channel<BatchWork<TIn, TOut>> _work;
     private readonly CancellationTokenSource _stop;
-    private Task _loops = Task.CompletedTask;
+    private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly ConcurrentQueue<BatchWork<TIn, TOut>> _queue = new();      // for threads of its own
+    private readonly SemaphoreSlim _queued = new(0);
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private int _loops;     // how many run batches now, and whether no more may begin
+    private volatile Task _probe = Task.CompletedTask;
 
-    public InstanceWorker(ModelEngine<TIn, TOut> engine, int id, string instanceId, IBatchRunner<TIn, TOut> runner, CancellationToken hardStop)
+    public InstanceWorker(ModelEngine<TIn, TOut> engine, int id, InstanceDescriptor machine, int offering, IBatchRunner<TIn, TOut> runner, CancellationToken hardStop)
     {
         _engine = engine;
         Id = id;
-        InstanceId = instanceId;
+        Machine = machine;
+        Offering = offering;
         _stop = CancellationTokenSource.CreateLinkedTokenSource(hardStop);
         _runner = runner;
-        _work = Channel.CreateUnbounded<BatchWork<TIn, TOut>>(new UnboundedChannelOptions { SingleReader = runner.Slots == 1, AllowSynchronousContinuations = false });
     }
 
     /// <summary>The scheduler's name for it.</summary>
     public int Id { get; }
 
+    public InstanceDescriptor Machine { get; }
+
+    /// <summary>The offering's index.</summary>
+    public int Offering { get; }
+
     /// <summary>The provider's name for its machine.</summary>
-    public string InstanceId { get; }
+    public string InstanceId => Machine.Id;
+
+    /// <summary>Whether a newer version of the model has taken its place on the machine; under the engine's lock.</summary>
+    public bool IsSuperseded { get; set; }
+
+    /// <summary>When it has ended and its runner is disposed.</summary>
+    public Task Ended => _ended.Task;
 
     public int Slots => _runner.Slots;
 
     public int MaxBatchSize => _runner.MaxBatchSize;
 
-    public void Start() => _loops = Task.WhenAll(Enumerable.Range(0, _runner.Slots).Select(_ => _runner.BlocksThread
-        ? Task.Factory.StartNew(LoopOnOwnThread, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default)
-        : Task.Run(LoopAsync)));
+    public bool RunsOnPool => !_runner.BlocksThread;
 
-    public void Enqueue(BatchWork<TIn, TOut> work) => _work.Writer.TryWrite(work);
+    public void Start()
+    {
+        if (RunsOnPool)
+        {
+            return;
+        }
+        // A thread of the pool must not be held: callers' continuations need it.
+        for (var i = 0; i < _runner.Slots; i++)
+        {
+            _loops++;
+            new Thread(LoopOnOwnThread) { IsBackground = true, Name = $"{_engine.ModelName} on {InstanceId}" }.Start();
+        }
+    }
+
+    /// <summary>Whether the last batch took so little time that its callers go on first.</summary>
+    public volatile bool RanShort;
+
+    /// <summary>Has a batch run by a thread that has nothing else to do.</summary>
+    public void Enqueue(BatchWork<TIn, TOut> work)
+    {
+        if (RunsOnPool)
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(work, preferLocal: false);
+        }
+        else
+        {
+            _queue.Enqueue(work);
+            _queued.Release();
+        }
+    }
+
+    /// <summary>Runs a batch, and those that follow it, on this thread of the pool.</summary>
+    public void Run(BatchWork<TIn, TOut> work)
+    {
+        // Stopped meanwhile: what the batch held has been ended or handed back.
+        if (TryBegin())
+        {
+            Go(work);
+        }
+    }
+
+    /// <summary>Runs a sample on the instance while it has nothing else to run.</summary>
+    public Task ProbeAsync(TIn sample) => _probe = Task.Run(() => BatchProfiler.WarmUpAsync(_runner, sample, 1, _stop.Token));
 
     /// <summary>Runs what is queued and ends.</summary>
     public async Task StopAsync(bool hard)
     {
-        _work.Writer.TryComplete();
+        if ((Interlocked.Or(ref _loops, Stopping) & Stopping) == 0)
+        {
+            if (RunsOnPool)
+            {
+                SayIfIdle(Volatile.Read(ref _loops));
+            }
+            else
+            {
+                _queued.Release(_runner.Slots);
+            }
+        }
         if (hard)
         {
             await _stop.CancelAsync().ConfigureAwait(false);
         }
-        await _loops.ConfigureAwait(false);
-        await DisposeAsync().ConfigureAwait(false);
+        await _idle.Task.ConfigureAwait(false);
+        await _probe.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        try
+        {
+            await DisposeAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            _ended.TrySetResult();
+        }
     }
 
     public async ValueTask DisposeAsync()
@@ -58,51 +137,123 @@ internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
         _stop.Dispose();
     }
 
-    private async Task LoopAsync()
+    private bool TryBegin()
     {
-        while (await _work.Reader.WaitToReadAsync().ConfigureAwait(false))
+        var loops = Volatile.Read(ref _loops);
+        while ((loops & Stopping) == 0)
         {
-            while (_work.Reader.TryRead(out var work))
+            var before = Interlocked.CompareExchange(ref _loops, loops + 1, loops);
+            if (before == loops)
             {
-                var activity = StartActivity(work);
-                try
-                {
-                    await _runner.RunAsync(work.Inputs, work, _stop.Token).ConfigureAwait(false);
-                }
-                catch (Exception e)
-                {
-                    Stop(activity);
-                    _engine.OnBatchFailed(work, e);
-                    continue;
-                }
-                Stop(activity);
-                _engine.OnBatchCompleted(work);
+                return true;
             }
+            loops = before;
+        }
+        return false;
+    }
+
+    private void End() => SayIfIdle(Interlocked.Decrement(ref _loops));
+
+    private void SayIfIdle(int loops)
+    {
+        if (loops == Stopping)
+        {
+            _idle.TrySetResult();
         }
     }
 
-    /// <summary>For a runner that computes on the calling thread: it must not hold a thread of the pool, which its callers' continuations need.</summary>
-    [SuppressMessage("Reliability", "CA2012", Justification = "The thread is the runner's own, and each ValueTask is consumed once.")]
-    private void LoopOnOwnThread()
+    private void Go(BatchWork<TIn, TOut>? work)
     {
-        using var wake = new ManualResetEventSlim();
-        Action set = wake.Set;
-        while (true)
+        while (work is not null)
         {
-            var wait = _work.Reader.WaitToReadAsync().GetAwaiter();
-            if (!wait.IsCompleted)
-            {
-                wake.Reset();
-                wait.UnsafeOnCompleted(set);
-                wake.Wait();
-            }
-            if (!wait.GetResult())
+            if (!TryRun(work, out work))
             {
                 return;
             }
-            while (_work.Reader.TryRead(out var work))
+            _engine.EnsureTurnIfDue();
+        }
+        End();
+    }
+
+    /// <summary>Runs a batch as part of a turn, and leaves what follows it to the turn.</summary>
+    /// <returns>What follows; nothing also where the run is still under way, and goes on by itself.</returns>
+    public BatchWork<TIn, TOut>? RunInTurn(BatchWork<TIn, TOut> work)
+    {
+        BatchWork<TIn, TOut>? next = null;
+        if (TryBegin())
+        {
+            work.RunsInTurn = true;
+            if (TryRun(work, out next))
+            {
+                End();
+            }
+        }
+        return next;
+    }
+
+    /// <summary>Runs a batch.</summary>
+    /// <param name="work">The batch.</param>
+    /// <param name="next">What this instance runs next.</param>
+    /// <returns>Whether it has ended; otherwise it goes on by itself.</returns>
+    [SuppressMessage("Reliability", "CA2012", Justification = "Each ValueTask is consumed once.")]
+    private bool TryRun(BatchWork<TIn, TOut> work, out BatchWork<TIn, TOut>? next)
+    {
+        var activity = StartActivity(work);
+        ValueTask run;
+        try
+        {
+            run = _runner.RunAsync(work.Inputs, work, _stop.Token);
+        }
+        catch (Exception e)
+        {
+            next = Finish(e, work, activity);
+            return true;
+        }
+        if (!run.IsCompletedSuccessfully)
+        {
+            next = null;
+            // Whatever has been answered already is due, since this thread's turn may be over before the run is.
+            work.RunsInTurn = false;
+            _engine.EnsureTurnIfDue();
+            _ = GoOnAsync(run, work, activity);
+            return false;
+        }
+        run.GetAwaiter().GetResult();
+        next = Finish(null, work, activity);
+        return true;
+    }
+
+    private async Task GoOnAsync(ValueTask run, BatchWork<TIn, TOut> work, Activity? activity)
+    {
+        Exception? error = null;
+        try
+        {
+            await run.ConfigureAwait(false);
+        }
+        catch (Exception e)
+        {
+            error = e;
+        }
+        var next = Finish(error, work, activity);
+        _engine.EnsureTurnIfDue();
+        Go(next);
+    }
+
+    [SuppressMessage("Reliability", "CA2012", Justification = "The thread is the runner's own, and each ValueTask is consumed once.")]
+    private void LoopOnOwnThread()
+    {
+        while (true)
+        {
+            _queued.Wait();
+            if (!_queue.TryDequeue(out var work))
+            {
+                End();
+                return;
+            }
+            while (work is not null)
             {
                 var activity = StartActivity(work);
+                Exception? error = null;
                 try
                 {
                     var run = _runner.RunAsync(work.Inputs, work, _stop.Token);
@@ -117,14 +268,19 @@ internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
                 }
                 catch (Exception e)
                 {
-                    Stop(activity);
-                    _engine.OnBatchFailed(work, e);
-                    continue;
+                    error = e;
                 }
-                Stop(activity);
-                _engine.OnBatchCompleted(work);
+                work = Finish(error, work, activity);
             }
         }
+    }
+
+    /// <summary>Tells the engine how the batch went.</summary>
+    /// <returns>What this instance runs next.</returns>
+    private BatchWork<TIn, TOut>? Finish(Exception? error, BatchWork<TIn, TOut> work, Activity? activity)
+    {
+        Stop(activity);
+        return error is null ? _engine.OnBatchCompleted(work, this) : _engine.OnBatchFailed(work, error, this);
     }
 
     private Activity? StartActivity(BatchWork<TIn, TOut> work)
@@ -132,7 +288,8 @@ internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
         try
         {
             var activity = ServingInstruments.Activities.StartActivity("mark.serving.batch");
-            return activity?.SetTag("mark.model", _engine.ModelName).SetTag("mark.instance", InstanceId).SetTag("mark.batch.size", work.Count);
+            return activity?.SetTag("mark.model", _engine.ModelName).SetTag("mark.instance", InstanceId).SetTag("mark.batch.size", work.Count)
+                .SetTag("mark.batch.reason", ServingInstruments.NameOf(work.Reason)).SetTag("mark.batch.oldest_wait", work.OldestWait.TotalSeconds);
         }
         catch (Exception e)
         {

@@ -37,17 +37,18 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
 
     void IInstancePool.Lose(string instanceId)
     {
-        InstanceWorker<TIn, TOut>? worker = null;
+        // Two, while a newer version takes the place of an older one there.
+        InstanceWorker<TIn, TOut>[] lost = [];
         Tell(now =>
         {
-            worker = WorkerOf(instanceId);
-            if (worker is not null)
+            lost = [.. _workers.Values.Where(w => w.InstanceId == instanceId)];
+            foreach (var worker in lost)
             {
                 _workers.Remove(worker.Id);
                 LoseUnderLock(now, worker.Id);
             }
         });
-        if (worker is not null)
+        foreach (var worker in lost)
         {
             _ = ObserveAsync(worker.StopAsync(hard: true));
         }
@@ -84,7 +85,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
     {
         foreach (var worker in _workers.Values)
         {
-            if (worker.InstanceId == instanceId)
+            if (worker.InstanceId == instanceId && !worker.IsSuperseded)
             {
                 return worker;
             }
@@ -142,7 +143,50 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
 
     private async Task AddInstanceAsync(InstanceDescriptor descriptor, int offering, CancellationToken cancellationToken)
     {
-        var runner = await _parts.RunnerFactory.ConnectAsync(descriptor, cancellationToken).ConfigureAwait(false);
+        while (true)
+        {
+            var factory = _factory;
+            var (worker, profile) = await ConnectAsync(factory, descriptor, offering, known: null, cancellationToken).ConfigureAwait(false);
+            bool isTaken = false, isOld = false;
+            Tell(now =>
+            {
+                isOld = _factory != factory;
+                isTaken = !_ended && !isOld;
+                if (isTaken)
+                {
+                    Take(now, worker, profile);
+                }
+            });
+            if (isTaken)
+            {
+                return;
+            }
+            // It was connected too late: the model has stopped meanwhile, or has a newer version.
+            await worker.StopAsync(hard: true).ConfigureAwait(false);
+            if (!isOld)
+            {
+                return;
+            }
+        }
+    }
+
+    private void Take(TimeSpan now, InstanceWorker<TIn, TOut> worker, LatencyProfile profile)
+    {
+        _workers.Add(worker.Id, worker);
+        _hasThreads |= !worker.RunsOnPool;
+        _scheduler.OnInstanceReady(now, worker.Id, worker.Offering, worker.MaxBatchSize, worker.Slots, profile);
+    }
+
+    /// <summary>Loads a version of the model on a machine and warms it up.</summary>
+    /// <param name="factory">The version.</param>
+    /// <param name="descriptor">The machine.</param>
+    /// <param name="offering">Its offering's index.</param>
+    /// <param name="known">How long batches take there, if it is not to be measured.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    private async Task<(InstanceWorker<TIn, TOut> Worker, LatencyProfile Profile)> ConnectAsync(
+        IBatchRunnerFactory<TIn, TOut> factory, InstanceDescriptor descriptor, int offering, LatencyProfile? known, CancellationToken cancellationToken)
+    {
+        var runner = await factory.ConnectAsync(descriptor, cancellationToken).ConfigureAwait(false);
         var largest = Math.Min(runner.MaxBatchSize, _parts.Options.MaxBatchSize);
         LatencyProfile profile;
         try
@@ -151,37 +195,23 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
             {
                 throw new ContractViolationException(runner.GetType().Name, $"has a MaxBatchSize of {runner.MaxBatchSize} and {runner.Slots} slots; accepted are at least 1 and 1.");
             }
-            (runner, profile) = await WarmUpAsync(runner, descriptor, offering, largest, cancellationToken).ConfigureAwait(false);
+            (runner, profile) = await WarmUpAsync(factory, runner, descriptor, offering, largest, cancellationToken).ConfigureAwait(false);
         }
         catch
         {
             await runner.DisposeAsync().ConfigureAwait(false);
             throw;
         }
-        var worker = new InstanceWorker<TIn, TOut>(this, Interlocked.Increment(ref _nextInstance), descriptor.Id, runner, _hardStop.Token);
+        var worker = new InstanceWorker<TIn, TOut>(this, Interlocked.Increment(ref _nextInstance), descriptor, offering, runner, _hardStop.Token);
         worker.Start();
-        var isTaken = false;
-        Tell(now =>
-        {
-            isTaken = !_ended;
-            if (isTaken)
-            {
-                _workers.Add(worker.Id, worker);
-                _scheduler.OnInstanceReady(now, worker.Id, offering, worker.MaxBatchSize, worker.Slots, profile);
-            }
-        });
-        if (!isTaken)
-        {
-            // It was connected too late: the model has stopped meanwhile.
-            await worker.StopAsync(hard: true).ConfigureAwait(false);
-        }
+        return (worker, known ?? profile);
     }
 
     /// <summary>Runs a sample at every size before an instance takes requests, and measures the first instance of an offering doing so.</summary>
     private async Task<(IBatchRunner<TIn, TOut> Runner, LatencyProfile Profile)> WarmUpAsync(
-        IBatchRunner<TIn, TOut> runner, InstanceDescriptor descriptor, int offering, int largest, CancellationToken cancellationToken)
+        IBatchRunnerFactory<TIn, TOut> factory, IBatchRunner<TIn, TOut> runner, InstanceDescriptor descriptor, int offering, int largest, CancellationToken cancellationToken)
     {
-        var hasSample = _parts.TryCreateSample(out var sample);
+        var hasSample = _parts.TryCreateSample(factory, out var sample);
         var isStandIn = descriptor.DeviceTimeScale > 1;
         // One at a time: two that measure at once would measure each other.
         await _measuring.WaitAsync(cancellationToken).ConfigureAwait(false);

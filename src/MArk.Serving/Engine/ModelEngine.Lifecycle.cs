@@ -19,7 +19,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
             {
                 return;
             }
-            await _parts.RunnerFactory.InitializeAsync(cancellationToken).ConfigureAwait(false);
+            await _factory.InitializeAsync(cancellationToken).ConfigureAwait(false);
             if (_parts.Spillover is { } spillover)
             {
                 await spillover.InitializeAsync(cancellationToken).ConfigureAwait(false);
@@ -120,6 +120,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
             await spillover.DisposeAsync().ConfigureAwait(false);
         }
         _hardStop.Dispose();
+        await _stuckTimer.DisposeAsync().ConfigureAwait(false);
     }
 
     /// <summary>Waits until all that was accepted has ended; at the drain deadline refuses what waits and gives up what runs.</summary>
@@ -150,7 +151,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
             Array.Clear(_bySlot);
         }
         TakeInArrivals();
-        var ended = left.Count(operation => operation.TryEnd(InferenceResult<TOut>.Failure(new InferenceRejectedException(ModelName, RejectionReason.Draining))));
+        var ended = left.Count(operation => operation.TryAbandon(InferenceResult<TOut>.Rejection(ModelName, RejectionReason.Draining)));
         lock (_gate)
         {
             _counters.Rejected += ended;
@@ -169,18 +170,18 @@ internal sealed partial class ModelEngine<TIn, TOut>
         }
         finally
         {
-            _fleet?.OnDrained(worker.InstanceId);
+            if (!worker.IsSuperseded)
+            {
+                _fleet?.OnDrained(worker.InstanceId);
+            }
         }
     }
 
     /// <summary>The slot is passed, not read from the operation: once its caller has the answer, the operation may be another call's.</summary>
-    private async Task SpillAsync(InferenceOperation<TIn, TOut> operation, int slot)
+    private async Task SpillAsync(BatchWork<TIn, TOut> work, InferenceOperation<TIn, TOut> operation, int slot)
     {
         var target = _parts.Spillover!;
         var price = Quote(target).Price(1);
-        var work = new BatchWork<TIn, TOut>(this);
-        work.Begin(null, 1);
-        work.Add(operation);
         try
         {
             await target.InferAsync(work.Inputs, work, _hardStop.Token).ConfigureAwait(false);
@@ -231,13 +232,17 @@ internal sealed partial class ModelEngine<TIn, TOut>
         }
     }
 
+    /// <summary>Tells the scheduler of an event, after all calls that were made before.</summary>
     private void Tell(Action<TimeSpan> tell)
     {
         List<Effect<TIn, TOut>>? effects;
         lock (_gate)
         {
-            tell(Now);
-            effects = Collect(null);
+            var now = Now;
+            effects = TakeInArrivalsUnderLock(now, null);
+            _scheduler.OnArrivalsEnd(now);
+            tell(now);
+            effects = Collect(null, effects);
         }
         Execute(effects);
         TakeInArrivals();

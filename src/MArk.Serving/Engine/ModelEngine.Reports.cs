@@ -24,8 +24,12 @@ internal sealed partial class ModelEngine<TIn, TOut> : IReportSource
             snapshot.Spilled = _counters.Spilled;
             snapshot.Batches = _counters.Batches;
             snapshot.BatchedRequests = _counters.BatchedRequests;
+            snapshot.OutOfRotation = _scheduler.OutOfRotationCount;
             snapshot.Waiting = _scheduler.WaitingCount;
+            snapshot.WaitingBytes = _scheduler.WaitingBytes;
             _counters.Latency.CopyTo(snapshot.Latency);
+            _counters.OldestWait.CopyTo(snapshot.OldestWait);
+            _counters.ByReason.CopyTo(snapshot.ByReason, 0);
             if (_fleet is null)
             {
                 snapshot.Fleet = snapshot.Fleet with { Ready = _workers.Count };

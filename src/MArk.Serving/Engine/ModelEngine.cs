@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Runtime.InteropServices;
 using MArk.Serving.Diagnostics;
 using MArk.Serving.Provisioning;
 using MArk.Serving.Scheduling;
@@ -9,7 +10,7 @@ namespace MArk.Serving.Engine;
 /// Carries out the scheduler's commands for one model with real threads and real time. The lock is held while the scheduler decides
 /// and never while a command is carried out or user code runs.
 /// </summary>
-internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, IModelRuntime, IAsyncDisposable
+internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, IModelReloader<TIn, TOut>, IModelRuntime, IAsyncDisposable
 {
     // The latest deadline: late enough for anybody, and times can be added to it.
     private static readonly TimeSpan FarFuture = TimeSpan.MaxValue / 2;
@@ -20,9 +21,6 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
     [ThreadStatic]
     private static List<Effect<TIn, TOut>>? t_effects;
 
-    [ThreadStatic]
-    private static InferenceOperation<TIn, TOut>? t_spare;
-
     private readonly EngineParts<TIn, TOut> _parts;
     private readonly TimeProvider _time;
     private readonly long _origin;
@@ -31,9 +29,8 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
     private readonly ModelScheduler _scheduler;
     private readonly ITimer _timer;
     private readonly ConcurrentQueue<InferenceOperation<TIn, TOut>> _pool = new();
-    private readonly Stack<BatchWork<TIn, TOut>> _spareWork = new();
+    private readonly ConcurrentQueue<BatchWork<TIn, TOut>> _spareWork = new();
     private readonly Dictionary<int, InstanceWorker<TIn, TOut>> _workers = [];
-    private readonly Dictionary<(long Shape, string? Key), int> _groups = [];
     private readonly TaskCompletionSource _drained = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly ServingCounters _counters = new();
     private readonly CostLedger _ledger = new();
@@ -41,13 +38,14 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
     private InferenceOperation<TIn, TOut>?[] _bySlot = new InferenceOperation<TIn, TOut>?[64];
     private TimeSpan _wakeAt = TimeSpan.MaxValue;     // the instant the scheduler named last, under the lock
     private TimeSpan _armedAt = TimeSpan.MaxValue;    // the instant the timer is set to, under the lock
+    private bool _hasThreads;       // whether an instance has threads of its own, under the lock
     private volatile bool _started;
     private volatile bool _ended;
     private int _nextInstance;
     private int _pooled;
-    private InferenceOperation<TIn, TOut>? _inbox;     // arrivals that found the lock held, newest first
     private TimeSpan _startedAt;
     private readonly ServingInstruments _instruments;
+    private readonly RequestLimits _limits;
 
     public ModelEngine(EngineParts<TIn, TOut> parts)
     {
@@ -55,24 +53,33 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         _time = parts.Time;
         _origin = _time.GetTimestamp();
         _utcOrigin = _time.GetUtcNow();
-        RunnerName = parts.RunnerFactory.GetType().Name;
+        _factory = parts.RunnerFactory;
         _scheduler = new ModelScheduler(new SchedulerSettings
         {
             ModelName = parts.ModelName,
             Slo = parts.Options.Slo,
             MaxBatchSize = parts.Options.MaxBatchSize,
+            MaxBatchWeight = parts.Options.MaxBatchWeight ?? SchedulerSettings.NoWeightLimit,
             MaxQueueLength = parts.Options.MaxQueueLength,
+            MaxQueueBytes = parts.Options.MaxQueueBytes,
             MaxRedeliveries = parts.Options.MaxRedeliveries,
+            MaxRetryRuns = parts.Options.MaxRetryRuns,
+            Seed = parts.Seed,
             CreatePolicy = offering => parts.CreatePolicy(new BatchPolicySettings(
                 parts.ModelName, parts.OfferingName(offering), parts.Options.Slo, parts.Options.MaxBatchSize)),
         });
+        _limits = new RequestLimits(parts.Options);
+        _turn = new Turn(this, isFurther: false);
+        _furtherTurn = new Turn(this, isFurther: true);
+        // On the machine's own clock: it is about threads that are held, which no test's clock knows of.
+        _stuckTimer = new Timer(static state => ((ModelEngine<TIn, TOut>)state!).OnStuckTimer(), this, Timeout.Infinite, Timeout.Infinite);
         _instruments = new ServingInstruments(parts.Meter, this);
         _timer = _time.CreateTimer(static state => ((ModelEngine<TIn, TOut>)state!).OnTimer(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
     public string ModelName => _parts.ModelName;
 
-    public string RunnerName { get; }
+    public string RunnerName => _factory.GetType().Name;
 
     /// <summary>Scheduling time: since the engine was made, monotonic.</summary>
     public TimeSpan Now => _time.GetElapsedTime(_origin);
@@ -124,123 +131,14 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         {
             return false;
         }
+        operation = TakeOperation();
+        operation.Prepare(input, destination, hasDestination, traits, options);
+        Submit(operation);
         if (cancellationToken.CanBeCanceled)
         {
-            operation = new InferenceOperation<TIn, TOut>(this);
-            operation.Prepare(input, destination, hasDestination, traits.ShapeKey, options);
-            BeginCancellable(operation, cancellationToken);
-        }
-        else
-        {
-            operation = TakeOperation();
-            operation.Prepare(input, destination, hasDestination, traits.ShapeKey, options);
-            Begin(operation);
+            operation.CancelWith(cancellationToken);
         }
         return true;
-    }
-
-    /// <summary>Whoever holds the lock takes in the arrivals of those that find it held, so that no caller waits for another.</summary>
-    private void Begin(InferenceOperation<TIn, TOut> operation)
-    {
-        if (_gate.TryEnter())
-        {
-            List<Effect<TIn, TOut>>? effects;
-            try
-            {
-                effects = Arrive(operation, Now, null);
-            }
-            finally
-            {
-                _gate.Exit();
-            }
-            Execute(effects);
-        }
-        else
-        {
-            InferenceOperation<TIn, TOut>? head;
-            do
-            {
-                head = Volatile.Read(ref _inbox);
-                operation.Next = head;
-            }
-            while (Interlocked.CompareExchange(ref _inbox, operation, head) != head);
-        }
-        TakeInArrivals();
-    }
-
-    private void BeginCancellable(InferenceOperation<TIn, TOut> operation, CancellationToken cancellationToken)
-    {
-        List<Effect<TIn, TOut>>? effects;
-        lock (_gate)
-        {
-            effects = Arrive(operation, Now, null);
-        }
-        operation.CancelWith(cancellationToken);
-        Execute(effects);
-        TakeInArrivals();
-    }
-
-    /// <summary>Called after the lock was released: an arrival that came while it was held must not be left behind.</summary>
-    private void TakeInArrivals()
-    {
-        // Between releasing the lock and looking here, and between leaving an arrival and trying the lock, nothing may be reordered.
-        Interlocked.MemoryBarrier();
-        while (Volatile.Read(ref _inbox) is not null && _gate.TryEnter())
-        {
-            List<Effect<TIn, TOut>>? effects;
-            try
-            {
-                effects = TakeInArrivalsUnderLock(null);
-            }
-            finally
-            {
-                _gate.Exit();
-            }
-            Execute(effects);
-        }
-    }
-
-    private List<Effect<TIn, TOut>>? TakeInArrivalsUnderLock(List<Effect<TIn, TOut>>? effects)
-    {
-        var newest = Interlocked.Exchange(ref _inbox, null);
-        if (newest is null)
-        {
-            return effects;
-        }
-        InferenceOperation<TIn, TOut>? oldest = null;
-        while (newest is not null)
-        {
-            (newest.Next, oldest, newest) = (oldest, newest, newest.Next);
-        }
-        var now = Now;
-        while (oldest is not null)
-        {
-            var operation = oldest;
-            oldest = operation.Next;
-            operation.Next = null;
-            effects = Arrive(operation, now, effects);
-        }
-        return effects;
-    }
-
-    private List<Effect<TIn, TOut>>? Arrive(InferenceOperation<TIn, TOut> operation, TimeSpan now, List<Effect<TIn, TOut>>? effects)
-    {
-        if (!_started || _ended)
-        {
-            effects ??= TakeEffects();
-            effects.Add(new(SchedulerCommandKind.Reject, operation, null, null) { Reason = RejectionReason.Draining });
-            return effects;
-        }
-        ref readonly var options = ref operation.Options;
-        var timeout = options.Timeout ?? _parts.Options.Slo;
-        var deadline = timeout > FarFuture - now ? FarFuture : now + timeout;
-        operation.Begin(now, deadline);
-        _counters.Offered++;
-        _arrivals?.Add(Utc(now), 1);
-        operation.Id = _scheduler.OnArrival(now, new RequestTerms(
-            deadline, GroupOf(operation.ShapeKey, options.Key), options.Priority, options.WhenUnreachable ?? DefaultMode(options), options.Timeout is not null));
-        Hold(operation);
-        return Collect(null, effects);
     }
 
     private bool TryAdmit(TIn input, in InferenceOptions options, out RequestTraits traits, out ServingException? error)
@@ -263,9 +161,9 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         }
         try
         {
-            traits = _parts.RunnerFactory.Admit(input);
-            error = null;
-            return true;
+            traits = _parts.Traits(_factory, input);
+            error = _limits.Check(traits);
+            return error is null;
         }
         catch (Exception e)
         {
@@ -279,19 +177,6 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         : options.Timeout is not null ? WhenUnreachable.Reject
         : WhenUnreachable.ServeLate;
 
-    private int GroupOf(long shape, string? key)
-    {
-        if (shape == 0 && key is null)
-        {
-            return 0;
-        }
-        if (!_groups.TryGetValue((shape, key), out var group))
-        {
-            _groups.Add((shape, key), group = _groups.Count + 1);
-        }
-        return group;
-    }
-
     private void Hold(InferenceOperation<TIn, TOut> operation)
     {
         var slot = operation.Id.Slot;
@@ -302,79 +187,13 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         _bySlot[slot] = operation;
     }
 
-    /// <summary>A caller's token fired, and the call has ended: its request leaves the queue, or runs on unheard.</summary>
-    public void OnCancelled(InferenceOperation<TIn, TOut> operation)
-    {
-        List<Effect<TIn, TOut>>? effects = null;
-        lock (_gate)
-        {
-            if (_scheduler.OnCancelled(Now, operation.Id))
-            {
-                _counters.Cancelled++;
-                if (_bySlot[operation.Id.Slot] == operation)
-                {
-                    _bySlot[operation.Id.Slot] = null;
-                }
-            }
-            effects = Collect(null);
-        }
-        Execute(effects);
-        TakeInArrivals();
-    }
-
-    public void OnBatchCompleted(BatchWork<TIn, TOut> work)
-    {
-        var isWhole = work.FailUnanswered();
-        Record(work);
-        List<Effect<TIn, TOut>>? effects = null;
-        lock (_gate)
-        {
-            effects = TakeInArrivalsUnderLock(effects);
-            if (work.Dispatched is { } dispatched && dispatched.Tag == work)
-            {
-                Release(dispatched);
-                _counters.Count(work, dispatched);
-                _scheduler.OnBatchCompleted(Now, dispatched);
-                effects = Collect(null, effects);
-                work.Clear();
-                if (isWhole)
-                {
-                    // One that a runner may still answer is left to it, so that a late answer does not meet another batch.
-                    _spareWork.Push(work);
-                }
-            }
-        }
-        Execute(effects);
-        TakeInArrivals();
-    }
-
-    public void OnBatchFailed(BatchWork<TIn, TOut> work, Exception error)
-    {
-        work.Close();
-        List<Effect<TIn, TOut>>? effects = null;
-        lock (_gate)
-        {
-            if (work.Dispatched is { } dispatched && dispatched.Tag == work)
-            {
-                _counters.Count(work, dispatched);
-                _counters.FailedBatches++;
-                ReleaseAnswered(dispatched, work);
-                work.GiveDestinationsBack();
-                _scheduler.OnBatchFailed(Now, dispatched, (_, index) => work.IsAnswered(index));
-                effects = Collect(error);
-            }
-        }
-        Execute(effects);
-        TakeInArrivals();
-    }
-
     /// <summary>Puts an operation whose caller has its answer back to use.</summary>
     public void Recycle(InferenceOperation<TIn, TOut> operation)
     {
         // The thread that has an answer often asks next.
-        if (t_spare is null)
+        if (SpareOperation.OfThread is null)
         {
-            t_spare = operation;
+            SpareOperation.OfThread = operation;
         }
         else if (Interlocked.Increment(ref _pooled) <= MaxPooled)
         {
@@ -388,13 +207,12 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
 
     private InferenceOperation<TIn, TOut> TakeOperation()
     {
-        var operation = t_spare;
-        if (operation is not null && operation.IsOf(this))
+        if (SpareOperation.OfThread is InferenceOperation<TIn, TOut> spare && spare.IsOf(this))
         {
-            t_spare = null;
-            return operation;
+            SpareOperation.OfThread = null;
+            return spare;
         }
-        if (_pool.TryDequeue(out operation))
+        if (_pool.TryDequeue(out var operation))
         {
             Interlocked.Decrement(ref _pooled);
             return operation;
@@ -455,28 +273,13 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         TakeInArrivals();
     }
 
-    private void Release(DispatchedBatch batch)
-    {
-        foreach (var slot in batch.Slots)
-        {
-            _bySlot[slot] = null;
-        }
-    }
-
-    private void ReleaseAnswered(DispatchedBatch batch, BatchWork<TIn, TOut> work)
-    {
-        for (var i = 0; i < batch.Count; i++)
-        {
-            if (work.IsAnswered(i))
-            {
-                _bySlot[batch.Slots[i]] = null;
-            }
-        }
-    }
-
     /// <summary>Turns commands, which name slots, into effects, which hold what the slots stand for; under the lock.</summary>
     private List<Effect<TIn, TOut>>? Collect(Exception? failure, List<Effect<TIn, TOut>>? effects = null)
     {
+        if (_hasThreads)
+        {
+            _hasIdleThread = _scheduler.HasIdleInstance;
+        }
         if (_scheduler.Commands.IsEmpty)
         {
             return effects;
@@ -487,21 +290,30 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
             switch (command.Kind)
             {
                 case SchedulerCommandKind.Dispatch:
-                    effects.Add(new(command.Kind, null, Gather(command.Batch!), _workers[command.Batch!.Instance.Id]));
+                    effects.Add(new(command.Kind, null, Gather(command.Batch!, _workers[command.Batch!.Instance.Id]), null));
                     break;
                 case SchedulerCommandKind.Spill:
-                    effects.Add(new(command.Kind, _bySlot[command.Slot], null, null) { Slot = command.Slot });
+                    // Its input is read here, since the call may end, and let go of it, before the effect is carried out.
+                    var spilled = new BatchWork<TIn, TOut>(this);
+                    spilled.Begin(null, null, 1);
+                    spilled.Add(_bySlot[command.Slot]!);
+                    effects.Add(new(command.Kind, _bySlot[command.Slot], spilled, null) { Slot = command.Slot });
                     break;
-                case SchedulerCommandKind.Reject when TakeSlot(command.Slot) is { } rejected:
-                    _counters.Rejected++;
-                    effects.Add(new(command.Kind, rejected, null, null) { Reason = command.Reason, RetryAfter = command.RetryAfter });
+                // What has ended already, by its token or by a hard stop, was counted there.
+                case SchedulerCommandKind.Reject:
+                    if (TakeSlot(command.Slot) is { } rejected
+                        && rejected.TryAnswer(InferenceResult<TOut>.Rejection(ModelName, command.Reason, command.RetryAfter)))
+                    {
+                        _counters.Rejected++;
+                        effects.Add(new(command.Kind, rejected, null, null));
+                    }
                     break;
-                case SchedulerCommandKind.Fail when TakeSlot(command.Slot) is { } failed:
-                    _counters.Failed++;
-                    effects.Add(new(command.Kind, failed, null, null) { Error = Failure(failure) });
-                    break;
-                case SchedulerCommandKind.Reject or SchedulerCommandKind.Fail:
-                    // A hard stop has ended the call already.
+                case SchedulerCommandKind.Fail:
+                    if (TakeSlot(command.Slot) is { } failed && failed.TryAnswer(InferenceResult<TOut>.Failure(Failure(failure))))
+                    {
+                        _counters.Failed++;
+                        effects.Add(new(command.Kind, failed, null, null));
+                    }
                     break;
                 case SchedulerCommandKind.WakeAt:
                     _wakeAt = command.At;
@@ -509,6 +321,9 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
                     {
                         effects.Add(new(command.Kind, null, null, null));
                     }
+                    break;
+                case SchedulerCommandKind.Probe:
+                    effects.Add(new(command.Kind, null, null, _workers[command.Instance!.Id]));
                     break;
                 case SchedulerCommandKind.Fault:
                     effects.Add(new(command.Kind, null, null, null) { Error = command.Error });
@@ -530,6 +345,8 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
 
     private ServingException Failure(Exception? failure) => failure switch
     {
+        InstanceFailedException atFault => new InferenceFailedException(
+            ModelName, $"more than {_parts.Options.MaxRedeliveries} instances were lost or failed while it ran; the last one: {atFault.Message}", atFault),
         ServingException known => known,
         null => new InferenceFailedException(ModelName, $"more than {_parts.Options.MaxRedeliveries} instances were lost while it ran."),
         _ => new InferenceFailedException(ModelName, failure.Message, failure),
@@ -542,10 +359,10 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         return operation;
     }
 
-    private BatchWork<TIn, TOut> Gather(DispatchedBatch batch)
+    private BatchWork<TIn, TOut> Gather(DispatchedBatch batch, InstanceWorker<TIn, TOut> worker)
     {
-        var work = _spareWork.TryPop(out var spare) ? spare : new BatchWork<TIn, TOut>(this);
-        work.Begin(batch, batch.Count);
+        var work = _spareWork.TryDequeue(out var spare) ? spare : new BatchWork<TIn, TOut>(this);
+        work.Begin(batch, worker, batch.Count);
         foreach (var slot in batch.Slots)
         {
             work.Add(_bySlot[slot]!);
@@ -554,27 +371,32 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         return work;
     }
 
-    private void Execute(List<Effect<TIn, TOut>>? effects)
+    /// <summary>Carries effects out, outside the lock.</summary>
+    /// <param name="effects">What to do; nothing if there is nothing.</param>
+    /// <param name="next">The batch this thread runs next, if it is known; set where there is one.</param>
+    /// <param name="worker">The instance this thread runs batches of; any that runs on the pool, if none is named and this is a thread of the pool.</param>
+    /// <param name="runs">Whether this thread runs a batch afterwards. A caller's thread, or a timer's, does not.</param>
+    private void Execute(List<Effect<TIn, TOut>>? effects, ref BatchWork<TIn, TOut>? next, InstanceWorker<TIn, TOut>? worker, bool runs)
     {
         if (effects is null)
         {
             return;
         }
-        foreach (var effect in effects)
+        foreach (ref readonly var effect in CollectionsMarshal.AsSpan(effects))
         {
             switch (effect.Kind)
             {
+                case SchedulerCommandKind.Dispatch when runs && next is null && (worker is null ? effect.Work!.Worker!.RunsOnPool : effect.Work!.Worker == worker):
+                    next = effect.Work;
+                    break;
                 case SchedulerCommandKind.Dispatch:
-                    effect.Worker!.Enqueue(effect.Work!);
+                    effect.Work!.Worker!.Enqueue(effect.Work);
                     break;
                 case SchedulerCommandKind.Spill:
-                    _ = SpillAsync(effect.Operation!, effect.Slot);
+                    _ = SpillAsync(effect.Work!, effect.Operation!, effect.Slot);
                     break;
-                case SchedulerCommandKind.Reject:
-                    effect.Operation?.TryEnd(InferenceResult<TOut>.Failure(new InferenceRejectedException(ModelName, effect.Reason, effect.RetryAfter)));
-                    break;
-                case SchedulerCommandKind.Fail:
-                    effect.Operation?.TryEnd(InferenceResult<TOut>.Failure(effect.Error!));
+                case SchedulerCommandKind.Reject or SchedulerCommandKind.Fail:
+                    effect.Operation!.Signal();
                     break;
                 case SchedulerCommandKind.WakeAt:
                     ArmTimer();
@@ -584,6 +406,9 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
                     break;
                 case SchedulerCommandKind.InstanceDrained:
                     OnInstanceDrained(effect.Worker!);
+                    break;
+                case SchedulerCommandKind.Probe:
+                    _ = ProbeAsync(effect.Worker!);
                     break;
                 case SchedulerCommandKind.RefreshQuote:
                     RefreshQuote();
@@ -596,6 +421,12 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
             }
         }
         Give(effects);
+    }
+
+    private void Execute(List<Effect<TIn, TOut>>? effects)
+    {
+        BatchWork<TIn, TOut>? none = null;
+        Execute(effects, ref none, worker: null, runs: false);
     }
 
     /// <summary>
@@ -634,4 +465,11 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         effects.Clear();
         t_effects = effects;
     }
+}
+
+/// <summary>An operation that a thread keeps for its next call. Not in the generic engine, where a thread's static costs a look-up.</summary>
+internal static class SpareOperation
+{
+    [ThreadStatic]
+    public static object? OfThread;
 }

@@ -18,6 +18,16 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
     private TimeSpan _lastBatch;
     private int _roundSize;
 
+    /// <summary>The most requests a batch is expected to hold.</summary>
+    public void LimitBatches(int limit)
+    {
+        if (limit != maxBatchSize)
+        {
+            maxBatchSize = limit;
+            Invalidate();
+        }
+    }
+
     /// <summary>Something changed: what was worked out no longer holds.</summary>
     public void Invalidate() => _pullsValid = _boundValid = false;
 
@@ -33,7 +43,8 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
             return false;
         }
         var free = _allFree > now ? _allFree : now;
-        return free + ahead / _roundSize * _roundTime + _lastBatch <= instant;
+        // In ticks: multiplying a TimeSpan goes by way of a rounded double, on a path that every request takes.
+        return free.Ticks + ahead / _roundSize * _roundTime.Ticks + _lastBatch.Ticks <= instant.Ticks;
     }
 
     /// <summary>

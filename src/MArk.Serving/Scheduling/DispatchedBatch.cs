@@ -1,27 +1,5 @@
 namespace MArk.Serving.Scheduling;
 
-/// <summary>Why a batch left.</summary>
-internal enum BatchReason : byte
-{
-    /// <summary>It holds as many as the instance takes.</summary>
-    Full = 0,
-
-    /// <summary>An instance was idle, and waiting for more could not pay.</summary>
-    IdleInstance,
-
-    /// <summary>It was held until its deadline, or the policy's own limit, allowed no more.</summary>
-    HoldEnded,
-
-    /// <summary>The model is stopping.</summary>
-    Drain,
-
-    /// <summary>Nobody in time could use the instance, so it serves requests that are late.</summary>
-    Late,
-
-    /// <summary>A part of a batch that failed as a whole.</summary>
-    Retry,
-}
-
 /// <summary>A batch under way on an instance. Reused: valid until the scheduler was told how it ended.</summary>
 internal sealed class DispatchedBatch
 {
@@ -41,6 +19,9 @@ internal sealed class DispatchedBatch
 
     public int Group { get; private set; }
 
+    /// <summary>What is left for the batch that this one is a part of; nothing if it is whole.</summary>
+    public RetryBudget? Budget { get; set; }
+
     public int Count => _count;
 
     /// <summary>The requests' slots, in batch order.</summary>
@@ -57,6 +38,7 @@ internal sealed class DispatchedBatch
         OldestWait = TimeSpan.Zero;
         SlotFreed = false;
         Tag = null;
+        Budget = null;
         _count = 0;
     }
 

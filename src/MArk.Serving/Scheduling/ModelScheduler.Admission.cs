@@ -3,6 +3,8 @@ namespace MArk.Serving.Scheduling;
 // Who may wait, who is late, who is spilled, who is refused.
 internal sealed partial class ModelScheduler
 {
+    private const double WeightOfLast = 0.02;
+
     private SpilloverQuote? _quote;
     private TimeSpan _quoteExpires;
     private bool _quoteAsked;
@@ -19,6 +21,10 @@ internal sealed partial class ModelScheduler
 
     private void Admit(TimeSpan now, int slot, bool bounded = false)
     {
+        if (bounded && _isWeighed)
+        {
+            Weigh(_requests[slot].Terms.Weight);
+        }
         if (_drainIsOver)
         {
             Reject(slot, RejectionReason.Draining, null);
@@ -27,7 +33,7 @@ internal sealed partial class ModelScheduler
         {
             HandleUnreachable(now, slot, bounded);
         }
-        else if (bounded && !HasRoom(now))
+        else if (bounded && !HasRoom(now, _requests[slot].Terms))
         {
             if (!TrySpill(now, slot))
             {
@@ -38,6 +44,13 @@ internal sealed partial class ModelScheduler
         {
             Enqueue(slot);
         }
+    }
+
+    /// <summary>A batch limited by weight is expected to hold as many requests as weigh as much as those that came of late.</summary>
+    private void Weigh(int weight)
+    {
+        _meanWeight = _meanWeight == 0 ? weight : _meanWeight + WeightOfLast * (weight - _meanWeight);
+        _forecast.LimitBatches((int)Math.Clamp(_settings.MaxBatchWeight / _meanWeight, 1, _settings.MaxBatchSize));
     }
 
     private bool IsReachable(TimeSpan now, int slot)
@@ -54,7 +67,7 @@ internal sealed partial class ModelScheduler
     }
 
     /// <summary>With no instance, the earliest a request can be served is when the next one is ready.</summary>
-    private TimeSpan ExpectedWithoutInstance(TimeSpan now) => _capacityExpectedAt > now ? _capacityExpectedAt : now;
+    private TimeSpan ExpectedWithoutInstance(TimeSpan now) => NextCapacityAt() is var next && next > now ? next : now;
 
     private int CountAhead(in RequestTerms terms)
     {
@@ -62,11 +75,12 @@ internal sealed partial class ModelScheduler
         var ownClass = RequestGroup.ClassOf(terms.Priority);
         foreach (var group in _groups)
         {
-            for (var c = 0; c < ownClass; c++)
+            foreach (var lane in group.Lanes)
             {
-                ahead += group.Class(c).Count;
+                ahead += lane.Class < ownClass ? lane.Queue.Count
+                    : lane.Class == ownClass ? lane.Queue.CountBefore(terms.Deadline == TimeSpan.MaxValue ? terms.Deadline : terms.Deadline + new TimeSpan(1))
+                    : 0;
             }
-            ahead += group.Class(ownClass).CountBefore(terms.Deadline == TimeSpan.MaxValue ? terms.Deadline : terms.Deadline + new TimeSpan(1));
         }
         return ahead;
     }
@@ -81,18 +95,20 @@ internal sealed partial class ModelScheduler
         }
         if (mode == WhenUnreachable.Reject || (mode == WhenUnreachable.Spill && request.Terms.OwnDeadline))
         {
-            var none = _forecast.Finish(now, 0, 0, out _) == TimeSpan.MaxValue && _capacityExpectedAt == TimeSpan.MaxValue;
+            var none = _forecast.Finish(now, 0, 0, out _) == TimeSpan.MaxValue && NextCapacityAt() == TimeSpan.MaxValue;
             Reject(slot, none ? RejectionReason.NoCapacity : RejectionReason.DeadlineUnreachable, RetryAfter(now));
         }
-        else if (bounded && !HasRoom(now))
+        else if (bounded && !HasRoom(now, _requests[slot].Terms))
         {
             Reject(slot, RejectionReason.QueueFull, RetryAfter(now));
         }
         else
         {
             request.Place = RequestPlace.Late;
-            GroupOf(request.Terms.Group).Late.Add(slot);
+            _groups.Open(request.Terms.Group).Late.Add(slot);
             _lateCount++;
+            _lateBytes += request.Terms.Bytes;
+            _waitingBytes += request.Terms.Bytes;
         }
     }
 
@@ -129,31 +145,53 @@ internal sealed partial class ModelScheduler
         return _quoteUsed < quote.WarmConcurrency ? quote.Warm.P95 : quote.Cold.P95;
     }
 
-    /// <summary>Whether one more may wait. The first to leave a full queue is a request that is late anyway.</summary>
-    private bool HasRoom(TimeSpan now)
+    /// <summary>Whether one more may wait. The first to leave a full queue are requests that are late anyway.</summary>
+    private bool HasRoom(TimeSpan now, in RequestTerms terms)
     {
-        if (WaitingCount < _settings.MaxQueueLength)
-        {
-            return true;
-        }
-        if (FirstLate() is not { } group)
+        if (WaitingCount - _lateCount >= _settings.MaxQueueLength || terms.Bytes > _settings.MaxQueueBytes - (_waitingBytes - _lateBytes))
         {
             return false;
         }
-        var slot = group.Late.Slots[0];
-        DequeueLate(slot);
-        Reject(slot, RejectionReason.QueueFull, RetryAfter(now));
+        while (WaitingCount >= _settings.MaxQueueLength || terms.Bytes > _settings.MaxQueueBytes - _waitingBytes)
+        {
+            var slot = FirstLate()!.Late.Slots[0];
+            DequeueLate(slot);
+            Reject(slot, RejectionReason.QueueFull, RetryAfter(now));
+        }
         return true;
     }
 
+    /// <summary>
+    /// When such a request can expect to be taken: when all that wait in time are expected to have started. Nothing only where no instance serves and
+    /// none is on its way; never zero, since whoever is told to come back at once would find things as they are.
+    /// </summary>
     private TimeSpan? RetryAfter(TimeSpan now)
     {
-        var finish = _forecast.Finish(now, WaitingCount, 0, out var start);
+        var finish = _forecast.Finish(now, _inTimeCount + _retryCount, 0, out var start);
         if (finish == TimeSpan.MaxValue)
         {
-            return _capacityExpectedAt == TimeSpan.MaxValue ? null : ExpectedWithoutInstance(now) - now;
+            if (NextCapacityAt() == TimeSpan.MaxValue)
+            {
+                return null;
+            }
+            start = ExpectedWithoutInstance(now);
         }
-        return start - now;
+        return start > now ? start - now : ShortestBatch();
+    }
+
+    /// <summary>The time of a lone request on the fastest instance; the objective, as long as nothing is measured.</summary>
+    private TimeSpan ShortestBatch()
+    {
+        var shortest = TimeSpan.Zero;
+        foreach (var instance in _instances)
+        {
+            var alone = instance.Profile.Mean(1);
+            if (instance.Serves && alone > TimeSpan.Zero && (shortest == TimeSpan.Zero || alone < shortest))
+            {
+                shortest = alone;
+            }
+        }
+        return shortest > TimeSpan.Zero ? shortest : _settings.Slo;
     }
 
     /// <summary>After capacity went away: every request that waits in time is judged again, in order.</summary>
@@ -162,13 +200,13 @@ internal sealed partial class ModelScheduler
         for (var g = _groups.Count - 1; g >= 0; g--)
         {
             var group = _groups[g];
-            for (var c = 0; c < RequestGroup.Classes; c++)
+            foreach (var lane in group.Lanes)
             {
-                for (var i = 0; i < group.Class(c).Count;)
+                for (var i = 0; i < lane.Queue.Count;)
                 {
-                    var slot = group.Class(c).Slots[i];
+                    var slot = lane.Queue.Slots[i];
                     // Out of the queue first, so that a request does not count itself as being ahead.
-                    Dequeue(slot);
+                    Leave(slot);
                     if (IsReachable(now, slot))
                     {
                         Enqueue(slot);
@@ -180,6 +218,7 @@ internal sealed partial class ModelScheduler
                     }
                 }
             }
+            _groups.DropIfEmpty(group);
         }
     }
 
@@ -190,15 +229,16 @@ internal sealed partial class ModelScheduler
         for (var g = _groups.Count - 1; g >= 0; g--)
         {
             var group = _groups[g];
-            for (var c = 0; c < RequestGroup.Classes; c++)
+            foreach (var lane in group.Lanes)
             {
-                while (group.Class(c).Count > 0 && group.Class(c).Deadlines[0] < first)
+                while (lane.Queue.Count > 0 && lane.Queue.Deadlines[0] < first)
                 {
-                    var slot = group.Class(c).Slots[0];
-                    Dequeue(slot);
+                    var slot = lane.Queue.Slots[0];
+                    Leave(slot);
                     HandleUnreachable(now, slot);
                 }
             }
+            _groups.DropIfEmpty(group);
         }
     }
 
@@ -220,63 +260,54 @@ internal sealed partial class ModelScheduler
     {
         ref var request = ref _requests[slot];
         request.Place = RequestPlace.Queued;
-        GroupOf(request.Terms.Group).Class(RequestGroup.ClassOf(request.Terms.Priority)).Add(slot);
+        _groups.Open(request.Terms.Group).LaneOf(request.Terms).Queue.Add(slot);
         _inTimeCount++;
+        _waitingBytes += request.Terms.Bytes;
         if (request.Terms.WhenUnreachable != WhenUnreachable.ServeLate)
         {
             _strictCount++;
         }
     }
 
-    private void Dequeue(int slot)
+    /// <summary>Takes a request out of its queue; its group, if that is empty now, is still to be dropped.</summary>
+    private RequestGroup Leave(int slot)
     {
         ref var request = ref _requests[slot];
-        var group = _groupById[request.Terms.Group];
-        group.Class(RequestGroup.ClassOf(request.Terms.Priority)).Remove(slot);
+        var group = _groups.Of(request.Terms.Group);
+        group.LaneOf(request.Terms).Queue.Remove(slot);
         LeaveInTime(in request.Terms);
-        DropIfEmpty(group);
+        return group;
     }
+
+    private void Dequeue(int slot) => _groups.DropIfEmpty(Leave(slot));
 
     private void LeaveInTime(in RequestTerms terms)
     {
         _inTimeCount--;
+        _waitingBytes -= terms.Bytes;
         if (terms.WhenUnreachable != WhenUnreachable.ServeLate)
         {
             _strictCount--;
         }
     }
 
-    private void DequeueLate(int slot)
+    private RequestGroup LeaveLate(int slot)
     {
-        var group = _groupById[_requests[slot].Terms.Group];
+        ref var request = ref _requests[slot];
+        var group = _groups.Of(request.Terms.Group);
         group.Late.Remove(slot);
-        _lateCount--;
-        DropIfEmpty(group);
-    }
-
-    private RequestGroup GroupOf(int id)
-    {
-        if (!_groupById.TryGetValue(id, out var group))
-        {
-            group = new RequestGroup(id, _requests);
-            _groupById.Add(id, group);
-        }
-        if (group.IsEmpty && !_groups.Contains(group))
-        {
-            _groups.Add(group);
-        }
+        LeaveLate(in request.Terms);
         return group;
     }
 
-    private void DropIfEmpty(RequestGroup group)
+    private void LeaveLate(in RequestTerms terms)
     {
-        // Group 0, which all requests without key and shape share, stays listed: it comes and goes with every request.
-        if (group.Id != 0 && group.IsEmpty)
-        {
-            _groups.Remove(group);
-            _groupById.Remove(group.Id);
-        }
+        _lateCount--;
+        _lateBytes -= terms.Bytes;
+        _waitingBytes -= terms.Bytes;
     }
+
+    private void DequeueLate(int slot) => _groups.DropIfEmpty(LeaveLate(slot));
 
     private RequestGroup? FirstLate()
     {

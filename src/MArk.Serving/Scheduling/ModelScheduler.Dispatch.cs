@@ -3,11 +3,12 @@ namespace MArk.Serving.Scheduling;
 // Which idle instance takes which requests.
 internal sealed partial class ModelScheduler
 {
-    private TimeSpan[] _merged = [];
-    private TimeSpan _heldUntil = TimeSpan.MaxValue;
-
     private void Dispatch(TimeSpan now)
     {
+        if (_outCount > 0)
+        {
+            ProbeThoseDue(now);
+        }
         if (WaitingCount == 0 || (_strictCount == 0 && !AnyAccepts()))
         {
             // Nobody can take anything, and nobody has to be told in time that nobody will.
@@ -78,10 +79,9 @@ internal sealed partial class ModelScheduler
 
     private static bool IsCandidate(RequestGroup group, TimeSpan soonest)
     {
-        for (var c = 0; c < RequestGroup.Classes; c++)
+        foreach (var lane in group.Lanes)
         {
-            var queue = group.Class(c);
-            if (queue.Count > 0 && queue.Deadlines[^1] >= soonest)
+            if (lane.Queue.Count > 0 && lane.Queue.Deadlines[^1] >= soonest)
             {
                 return true;
             }
@@ -97,16 +97,19 @@ internal sealed partial class ModelScheduler
         var bestDeadline = TimeSpan.MaxValue;
         foreach (var group in _groups)
         {
-            for (var c = 0; c <= bestClass && c < RequestGroup.Classes; c++)
+            foreach (var lane in group.Lanes)
             {
-                var queue = group.Class(c);
-                var first = queue.CountBefore(soonest);
-                if (first < queue.Count)
+                if (lane.Class > bestClass)
                 {
-                    var deadline = queue.Deadlines[first];
-                    if (c < bestClass || deadline < bestDeadline)
+                    break;
+                }
+                var first = lane.Queue.CountBefore(soonest);
+                if (first < lane.Queue.Count)
+                {
+                    var deadline = lane.Queue.Deadlines[first];
+                    if (lane.Class < bestClass || deadline < bestDeadline)
                     {
-                        (best, bestClass, bestDeadline) = (group, c, deadline);
+                        (best, bestClass, bestDeadline) = (group, lane.Class, deadline);
                     }
                     break;
                 }
@@ -118,33 +121,25 @@ internal sealed partial class ModelScheduler
     private bool TryDispatchGroup(TimeSpan now, SchedulerInstance instance, RequestGroup group, TimeSpan soonest, ref TimeSpan hold)
     {
         var limit = instance.MaxBatchSize;
-        GiveUpCrowdedHeads(now, instance, group, ref soonest);
-        var waiting = 0;
-        var earliest = TimeSpan.MaxValue;
-        var head = -1;
-        for (var c = 0; c < RequestGroup.Classes; c++)
+        _candidates.Gather(group, soonest, limit);
+        if (GiveUpCrowdedHeads(now, instance, group, ref soonest))
         {
-            var queue = group.Class(c);
-            var skip = queue.CountBefore(soonest);
-            if (skip < queue.Count)
-            {
-                head = head < 0 ? queue.Slots[skip] : head;
-                earliest = queue.Deadlines[skip] < earliest ? queue.Deadlines[skip] : earliest;
-                waiting += queue.Count - skip;
-            }
+            _candidates.Gather(group, soonest, limit);
         }
         var context = new BatchContext
         {
             Now = now,
-            Deadlines = Candidates(group, soonest, Math.Min(waiting, limit)),
-            QueueLength = waiting,
-            EarliestDeadline = earliest,
-            HeadArrival = _requests[head].Arrival,
+            Deadlines = _candidates.Deadlines,
+            QueueLength = _candidates.Waiting,
+            EarliestDeadline = _candidates.Earliest,
+            HeadArrival = _requests[_candidates.Slots[0]].Arrival,
             MaxBatchSize = limit,
+            Weight = _candidates.Weight,
+            MaxBatchWeight = _settings.MaxBatchWeight == SchedulerSettings.NoWeightLimit ? null : _settings.MaxBatchWeight,
             Profile = instance.Profile,
             FreeSlots = instance.Slots - instance.SlotsInUse,
             ArrivalRate = _arrivalRate.Rate(now),
-            ReadyInstances = _instances.Count,
+            ReadyInstances = _instances.Count - _outCount,
             OtherIdleInstances = CountOtherIdle(instance),
             NextInstanceFreeAt = NextFree(now),
         };
@@ -154,17 +149,33 @@ internal sealed partial class ModelScheduler
             if (decision.Kind == BatchDecisionKind.WaitUntil)
             {
                 hold = decision.Until < hold ? decision.Until : hold;
-                _heldUntil = decision.Until;
+                group.HeldUntil = decision.Until;
             }
             return false;
         }
-        var reason = _stopping ? BatchReason.Drain
-            : decision.Count == limit ? BatchReason.Full
-            : _heldUntil <= now ? BatchReason.HoldEnded
-            : BatchReason.IdleInstance;
-        _heldUntil = TimeSpan.MaxValue;
-        DispatchCandidates(now, instance, group, soonest, decision.Count, reason);
+        var reason = ReasonOf(decision.Count, context, group);
+        group.HeldUntil = TimeSpan.MaxValue;
+        DispatchCandidates(now, instance, group, decision.Count, reason);
         return true;
+    }
+
+    private BatchReason ReasonOf(int count, in BatchContext context, RequestGroup group)
+    {
+        if (_stopping)
+        {
+            return BatchReason.Drain;
+        }
+        if (context.IsFull && count == context.Deadlines.Length)
+        {
+            return BatchReason.Full;
+        }
+        if (context.Now + context.Profile.High(count + 1) > context.EarliestDeadline)
+        {
+            return BatchReason.Deadline;
+        }
+        return count < context.QueueLength ? BatchReason.Full
+            : group.HeldUntil <= context.Now ? BatchReason.HoldEnded
+            : BatchReason.IdleInstance;
     }
 
     /// <summary>
@@ -172,31 +183,20 @@ internal sealed partial class ModelScheduler
     /// them, which become tight in turn. Heads that force a batch too small to keep up with this instance's share of the arrivals
     /// are given up, if without them a batch of a higher throughput leaves (Nexus, SOSP 2019, calls it early drop).
     /// </summary>
-    private void GiveUpCrowdedHeads(TimeSpan now, SchedulerInstance instance, RequestGroup group, ref TimeSpan soonest)
+    /// <returns>Whether any were given up: the candidates must be gathered anew.</returns>
+    private bool GiveUpCrowdedHeads(TimeSpan now, SchedulerInstance instance, RequestGroup group, ref TimeSpan soonest)
     {
-        var waiting = 0;
-        var earliest = TimeSpan.MaxValue;
-        for (var c = 0; c < RequestGroup.Classes; c++)
-        {
-            var queue = group.Class(c);
-            var skip = queue.CountBefore(soonest);
-            if (skip < queue.Count)
-            {
-                waiting += queue.Count - skip;
-                earliest = queue.Deadlines[skip] < earliest ? queue.Deadlines[skip] : earliest;
-            }
-        }
         var profile = instance.Profile;
-        var most = Math.Min(waiting, instance.MaxBatchSize);
-        var fitting = Math.Max(1, profile.LargestWithin(earliest - now, most));
+        var most = _candidates.Count;
+        var fitting = Math.Max(1, profile.LargestWithin(_candidates.Earliest - now, most));
         if (_stopping || fitting >= most || !profile.IsMeasured)
         {
-            return;
+            return false;
         }
-        var share = _arrivalRate.Rate(now) / _instances.Count;
+        var share = _arrivalRate.Rate(now) / (_instances.Count - _outCount);
         if (profile.Throughput(fitting) >= share)
         {
-            return;
+            return false;
         }
         var target = fitting;
         while (target < most && profile.Throughput(target) < share)
@@ -205,27 +205,27 @@ internal sealed partial class ModelScheduler
         }
         var bar = now + profile.High(target);
         var tight = 0;
-        for (var c = 0; c < RequestGroup.Classes; c++)
+        foreach (var lane in group.Lanes)
         {
-            tight += group.Class(c).CountBefore(bar) - group.Class(c).CountBefore(soonest);
+            tight += lane.Queue.CountBefore(bar) - lane.Queue.CountBefore(soonest);
         }
-        var kept = Math.Min(target, waiting - tight);
+        var kept = Math.Min(target, _candidates.Waiting - tight);
         if (kept < 1 || profile.Throughput(kept) <= profile.Throughput(fitting))
         {
-            return;
+            return false;
         }
-        for (var c = 0; c < RequestGroup.Classes; c++)
+        foreach (var lane in group.Lanes)
         {
-            var queue = group.Class(c);
-            var skip = queue.CountBefore(soonest);
-            while (queue.CountBefore(bar) > skip)
+            var skip = lane.Queue.CountBefore(soonest);
+            while (lane.Queue.CountBefore(bar) > skip)
             {
-                var slot = queue.Slots[skip];
-                Dequeue(slot);
+                var slot = lane.Queue.Slots[skip];
+                Leave(slot);
                 HandleUnreachable(now, slot);
             }
         }
         soonest = bar;
+        return true;
     }
 
     private BatchDecision Decide(IBatchPolicy policy, in BatchContext context)
@@ -260,57 +260,17 @@ internal sealed partial class ModelScheduler
     private static int SafeSize(in BatchContext context) =>
         Math.Max(1, context.Profile.LargestWithin(context.EarliestDeadline - context.Now, context.Deadlines.Length));
 
-    private ReadOnlySpan<TimeSpan> Candidates(RequestGroup group, TimeSpan soonest, int count)
-    {
-        TimeSpan[]? merged = null;
-        var used = 0;
-        for (var c = 0; c < RequestGroup.Classes && used < count; c++)
-        {
-            var queue = group.Class(c);
-            var deadlines = queue.Deadlines[queue.CountBefore(soonest)..];
-            if (deadlines.IsEmpty)
-            {
-                continue;
-            }
-            if (merged is null && deadlines.Length >= count)
-            {
-                return deadlines[..count];
-            }
-            merged ??= Merged(count);
-            deadlines = deadlines[..Math.Min(deadlines.Length, count - used)];
-            deadlines.CopyTo(merged.AsSpan(used));
-            used += deadlines.Length;
-        }
-        return merged.AsSpan(0, used);
-    }
-
-    private TimeSpan[] Merged(int count)
-    {
-        if (_merged.Length < count)
-        {
-            _merged = new TimeSpan[Math.Max(count, 2 * _merged.Length)];
-        }
-        return _merged;
-    }
-
-    private void DispatchCandidates(TimeSpan now, SchedulerInstance instance, RequestGroup group, TimeSpan soonest, int count, BatchReason reason)
+    private void DispatchCandidates(TimeSpan now, SchedulerInstance instance, RequestGroup group, int count, BatchReason reason)
     {
         var finish = now + instance.Profile.High(count);
         var batch = NewBatch(instance, now, group.Id);
-        var left = count;
-        for (var c = 0; c < RequestGroup.Classes && left > 0; c++)
+        var slots = _candidates.Slots[..count];
+        foreach (var slot in slots)
         {
-            var queue = group.Class(c);
-            var skip = queue.CountBefore(soonest);
-            var take = Math.Min(left, queue.Count - skip);
-            left -= take;
-            for (var i = 0; i < take; i++)
-            {
-                Take(now, queue.Slots[skip + i], finish, batch);
-            }
-            queue.RemoveRange(skip, take);
+            Take(now, slot, finish, batch);
         }
-        DropIfEmpty(group);
+        _candidates.Remove(count);
+        _groups.DropIfEmpty(group);
         Start(now, batch, reason);
     }
 
@@ -337,16 +297,31 @@ internal sealed partial class ModelScheduler
 
     private void DispatchLate(TimeSpan now, SchedulerInstance instance, RequestGroup group)
     {
-        var count = Math.Min(group.Late.Count, instance.Profile.BestBatchSize(instance.MaxBatchSize));
+        var count = FittingByWeight(group.Late.Slots[..Math.Min(group.Late.Count, instance.Profile.BestBatchSize(instance.MaxBatchSize))]);
         var batch = NewBatch(instance, now, group.Id);
-        for (var i = 0; i < count; i++)
+        foreach (var slot in group.Late.Slots[..count])
         {
-            Board(now, group.Late.Slots[i], batch);
+            LeaveLate(in _requests[slot].Terms);
+            Board(now, slot, batch);
         }
         group.Late.RemoveRange(0, count);
-        _lateCount -= count;
-        DropIfEmpty(group);
+        _groups.DropIfEmpty(group);
         Start(now, batch, BatchReason.Late);
+    }
+
+    private int FittingByWeight(ReadOnlySpan<int> slots)
+    {
+        if (!_isWeighed)
+        {
+            return slots.Length;
+        }
+        var weight = 0L;
+        var count = 0;
+        while (count < slots.Length && (count == 0 || weight + _requests[slots[count]].Terms.Weight <= _settings.MaxBatchWeight))
+        {
+            weight += _requests[slots[count++]].Terms.Weight;
+        }
+        return count;
     }
 
     private void DispatchRetry(TimeSpan now, SchedulerInstance instance)
@@ -356,17 +331,19 @@ internal sealed partial class ModelScheduler
         if (slots.Length > instance.MaxBatchSize)
         {
             _retries.Enqueue(retry with { Slots = slots[instance.MaxBatchSize..] });
+            retry.Budget.TakeAnyway();
             slots = slots[..instance.MaxBatchSize];
         }
         var finish = now + instance.Profile.High(slots.Length);
         var batch = NewBatch(instance, now, retry.Group);
+        batch.Budget = retry.Budget;
         foreach (var slot in slots)
         {
-            _retryCount--;
             ref var request = ref _requests[slot];
+            LeaveRetry(in request.Terms);
             if (request.Cancelled)
             {
-                _requests.Remove(slot);
+                Release(slot);
             }
             else if (request.Terms.WhenUnreachable == WhenUnreachable.Reject && request.Terms.Deadline < finish)
             {
@@ -378,6 +355,12 @@ internal sealed partial class ModelScheduler
             }
         }
         Start(now, batch, BatchReason.Retry);
+    }
+
+    private void LeaveRetry(in RequestTerms terms)
+    {
+        _retryCount--;
+        _waitingBytes -= terms.Bytes;
     }
 
     private DispatchedBatch NewBatch(SchedulerInstance instance, TimeSpan now, int group)
@@ -449,16 +432,21 @@ internal sealed partial class ModelScheduler
             var spill = _quote is { } quote ? quote.Warm.P95 : TimeSpan.Zero;
             foreach (var group in _groups)
             {
-                for (var c = 0; c < RequestGroup.Classes; c++)
+                foreach (var lane in group.Lanes)
                 {
-                    if (group.Class(c).Count > 0)
+                    if (lane.Queue.Count > 0)
                     {
-                        var judge = JudgeHeadAt(now, group.Class(c).Deadlines[0], alone, spill);
+                        var judge = JudgeHeadAt(now, lane.Queue.Deadlines[0], alone, spill);
                         at = judge < at ? judge : at;
                     }
                 }
             }
         }
+        WakeAt(at);
+    }
+
+    private void WakeAt(TimeSpan at)
+    {
         // An earlier wake-up that is already asked for comes anyway, and asks again.
         if (at < _wakeAt)
         {

@@ -9,13 +9,14 @@ internal sealed partial class ModelScheduler
 {
     private readonly SchedulerSettings _settings;
     private readonly RequestTable _requests = new();
-    private readonly Dictionary<int, RequestGroup> _groupById = [];
-    private readonly List<RequestGroup> _groups = [];           // only those that hold requests, in order of their first
+    private readonly KeyTable _keys = new();
+    private readonly GroupList _groups;
     private readonly List<SchedulerInstance> _instances = [];   // fastest first, then oldest
     private readonly Dictionary<int, IBatchPolicy> _policies = [];
     private readonly Queue<RetryBatch> _retries = new();
     private readonly Stack<DispatchedBatch> _spareBatches = [];
     private readonly CompletionForecast _forecast;
+    private readonly CandidateList _candidates;
     private readonly ArrivalRateWindow _arrivalRate;
     private SchedulerCommand[] _commands = new SchedulerCommand[32];
     private int _commandCount;
@@ -25,7 +26,11 @@ internal sealed partial class ModelScheduler
     private int _inTimeCount;
     private int _retryCount;
     private int _strictCount;       // in-time requests that are judged on time: those to be spilled or rejected
+    private long _waitingBytes;
+    private long _lateBytes;
     private int _spilledCount;
+    private readonly bool _isWeighed;   // whether batches are limited by weight
+    private double _meanWeight;         // of recent arrivals
     private bool _stopping;
     private bool _drainIsOver;
     private bool _drainedSaid;
@@ -33,7 +38,11 @@ internal sealed partial class ModelScheduler
     public ModelScheduler(SchedulerSettings settings)
     {
         _settings = settings;
+        _groups = new GroupList(_requests);
         _forecast = new CompletionForecast(_instances, settings.MaxBatchSize);
+        _candidates = new CandidateList(_requests, settings.MaxBatchWeight);
+        _jitter = new Random(settings.Seed);
+        _isWeighed = settings.MaxBatchWeight != SchedulerSettings.NoWeightLimit;
         var window = TimeSpan.FromTicks(Math.Clamp(settings.Slo.Ticks * 5, TimeSpan.TicksPerSecond / 10, TimeSpan.TicksPerSecond * 5));
         _arrivalRate = new ArrivalRateWindow(window);
     }
@@ -41,13 +50,22 @@ internal sealed partial class ModelScheduler
     /// <summary>Requests that wait: in time, late, or to be retried.</summary>
     public int WaitingCount => _inTimeCount + _lateCount + _retryCount;
 
+    /// <summary>The bytes of all that wait.</summary>
+    public long WaitingBytes => _waitingBytes;
+
     /// <summary>Requests that wait and cannot make their deadline any more.</summary>
     public int LateCount => _lateCount;
 
     /// <summary>Requests that have not ended: waiting, running or spilled.</summary>
     public int RequestCount => _requests.Count;
 
+    /// <summary>Distinct keys and shapes of those requests, none of them aside.</summary>
+    public int KeyCount => _keys.Count;
+
     public int InstanceCount => _instances.Count;
+
+    /// <summary>Whether an instance could take a batch now.</summary>
+    public bool HasIdleInstance => AnyAccepts();
 
     /// <summary>The batches under way on an instance; none if there is no such instance.</summary>
     public IReadOnlyList<DispatchedBatch> RunningOn(int id) => Find(id)?.Running ?? [];
@@ -64,7 +82,7 @@ internal sealed partial class ModelScheduler
         {
             if (instance.Offering == offering && instance.Profile.IsMeasured)
             {
-                sum += instance.Profile.CapacityWithin(_settings.Slo, instance.MaxBatchSize);
+                sum += instance.Profile.CapacityWithin(_settings.Slo, instance.LargestBatch);
                 count++;
             }
         }
@@ -73,6 +91,12 @@ internal sealed partial class ModelScheduler
 
     /// <summary>The profile of an offering's fastest instance, as refined so far; nothing while none is measured.</summary>
     public LatencyProfile? ProfileOf(int offering) => _instances.Find(i => i.Offering == offering && i.Profile.IsMeasured)?.Profile;
+
+    /// <summary>An instance's own profile, as refined so far; nothing if there is no such instance.</summary>
+    public LatencyProfile? ProfileOfInstance(int id) => Find(id)?.Profile;
+
+    /// <summary>Whether an instance is to be taken away, or is gone.</summary>
+    public bool IsDraining(int id) => Find(id)?.IsDraining ?? true;
 
     /// <summary>The commands of the events since they were last cleared.</summary>
     public ReadOnlySpan<SchedulerCommand> Commands => _commands.AsSpan(0, _commandCount);
@@ -83,11 +107,21 @@ internal sealed partial class ModelScheduler
         _commandCount = 0;
     }
 
+    /// <summary>The number of a key and shape: requests of different numbers never share a batch. Only for the terms of the arrival that comes next.</summary>
+    public int GroupOf(long shape, string? key) => _keys.IdOf(shape, key);
+
     /// <summary>A request arrives. Its slot is the driver's key to it until a command, or the end of its batch, releases it.</summary>
-    public RequestId OnArrival(TimeSpan now, in RequestTerms terms)
+    /// <param name="now">Now.</param>
+    /// <param name="terms">What it asks for.</param>
+    /// <param name="more">Whether another event at the same instant follows, so that what is dispatched is decided with that one.</param>
+    public RequestId OnArrival(TimeSpan now, in RequestTerms terms, bool more = false)
     {
         _arrivalRate.Add(now);
         var slot = _requests.Add(now, terms);
+        if (terms.Group != 0)
+        {
+            _keys.Hold(terms.Group);
+        }
         var id = _requests.IdOf(slot);
         _requests[slot].Place = RequestPlace.Queued;
         if (_stopping)
@@ -96,9 +130,15 @@ internal sealed partial class ModelScheduler
             return id;
         }
         Admit(now, slot, bounded: true);
-        Dispatch(now);
+        if (!more)
+        {
+            Dispatch(now);
+        }
         return id;
     }
+
+    /// <summary>The last of the arrivals that were said to be followed by more has been told.</summary>
+    public void OnArrivalsEnd(TimeSpan now) => Dispatch(now);
 
     /// <summary>A caller stopped waiting. A waiting request leaves at once; one that runs or is spilled goes on unheard.</summary>
     /// <returns>Whether the request was still here: the caller of one that is not gets the answer it already has. The driver forgets the slot either way.</returns>
@@ -117,12 +157,12 @@ internal sealed partial class ModelScheduler
         {
             case RequestPlace.Queued:
                 Dequeue(id.Slot);
-                _requests.Remove(id.Slot);
+                Release(id.Slot);
                 Dispatch(now);
                 break;
             case RequestPlace.Late:
                 DequeueLate(id.Slot);
-                _requests.Remove(id.Slot);
+                Release(id.Slot);
                 SayWhenDrained();
                 break;
             default:
@@ -143,8 +183,8 @@ internal sealed partial class ModelScheduler
         {
             Id = id,
             Offering = offering,
-            MaxBatchSize = Math.Min(maxBatchSize, _settings.MaxBatchSize),
-            Slots = slots,
+            LargestBatch = Math.Min(maxBatchSize, _settings.MaxBatchSize),
+            AllSlots = slots,
             Profile = profile,
             Policy = policy,
         };
@@ -158,7 +198,7 @@ internal sealed partial class ModelScheduler
         Dispatch(now);
     }
 
-    /// <summary>An instance takes no batch for a while, or takes them again: it was put out of rotation, or probed back.</summary>
+    /// <summary>An instance takes no batch for a while, or takes them again.</summary>
     public void OnInstanceBusy(TimeSpan now, int id, bool busy)
     {
         if (Find(id) is { } instance && instance.IsBusy != busy)
@@ -199,28 +239,10 @@ internal sealed partial class ModelScheduler
         {
             return;
         }
-        _instances.Remove(instance);
-        _forecast.Invalidate();
+        Remove(instance);
         foreach (var batch in instance.Running)
         {
-            for (var i = 0; i < batch.Count; i++)
-            {
-                var slot = batch.Slots[i];
-                ref var request = ref _requests[slot];
-                if (request.Cancelled || isAnswered(batch, i))
-                {
-                    _requests.Remove(slot);
-                }
-                else if (++request.Losses > _settings.MaxRedeliveries)
-                {
-                    Fail(slot);
-                }
-                else
-                {
-                    request.Place = RequestPlace.Queued;
-                    Admit(now, slot);
-                }
-            }
+            HandBack(now, batch, isAnswered);
             _spareBatches.Push(batch);
         }
         JudgeAll(now);
@@ -245,13 +267,15 @@ internal sealed partial class ModelScheduler
             {
                 missed++;
             }
-            _requests.Remove(slot);
+            Release(slot);
         }
         batch.Instance.Profile.Observe(batch.Count, duration);
+        batch.Instance.Failures = 0;
+        batch.Instance.IsOnTrial = false;
         EndBatch(now, batch, new BatchFeedback(batch.Count, duration, Succeeded: true, missed));
     }
 
-    /// <summary>A batch failed as a whole. A lone request fails; more are run again in halves, until the one that fails is alone.</summary>
+    /// <summary>A batch failed as a whole. A lone request fails; more are run again in halves, until the one that fails is alone or the extra runs are used up.</summary>
     /// <param name="now">Now.</param>
     /// <param name="batch">The batch.</param>
     /// <param name="isAnswered">Whether a request of the batch, by index, was answered before the failure.</param>
@@ -263,23 +287,24 @@ internal sealed partial class ModelScheduler
             var slot = batch.Slots[i];
             if (_requests[slot].Cancelled || isAnswered(batch, i))
             {
-                _requests.Remove(slot);
+                Release(slot);
             }
             else
             {
                 unanswered.Add(slot);
             }
         }
+        var budget = batch.Budget ?? new RetryBudget(_settings.MaxRetryRuns);
         // Answers before the failure clear nobody else: only a request that ran alone is known to be the culprit.
-        if (_drainIsOver || (unanswered.Count == 1 && batch.Count == 1))
+        if (_drainIsOver || (unanswered.Count == 1 && batch.Count == 1) || !budget.TryTake(Math.Min(2, unanswered.Count)))
         {
             unanswered.ForEach(Fail);
         }
         else if (unanswered.Count > 0)
         {
             var half = (unanswered.Count + 1) / 2;
-            Retry(batch.Group, [.. unanswered.Take(half)]);
-            Retry(batch.Group, [.. unanswered.Skip(half)]);
+            Retry(new RetryBatch(batch.Group, [.. unanswered.Take(half)], budget));
+            Retry(new RetryBatch(batch.Group, [.. unanswered.Skip(half)], budget));
         }
         EndBatch(now, batch, new BatchFeedback(batch.Count, now - batch.DispatchedAt, Succeeded: false, MissedDeadlines: 0));
     }
@@ -291,7 +316,7 @@ internal sealed partial class ModelScheduler
         _spilledCount--;
         if (answered || request.Cancelled)
         {
-            _requests.Remove(slot);
+            Release(slot);
             SayWhenDrained();
             return;
         }
@@ -335,28 +360,29 @@ internal sealed partial class ModelScheduler
         {
             foreach (var slot in retry.Slots)
             {
-                _retryCount--;
+                LeaveRetry(in _requests[slot].Terms);
                 Reject(slot, RejectionReason.Draining, null);
             }
         }
         for (var g = _groups.Count - 1; g >= 0; g--)
         {
             var group = _groups[g];
-            for (var c = 0; c < RequestGroup.Classes; c++)
+            foreach (var lane in group.Lanes)
             {
-                while (group.Class(c).Count > 0)
+                while (lane.Queue.Count > 0)
                 {
-                    var slot = group.Class(c).Slots[0];
-                    Dequeue(slot);
+                    var slot = lane.Queue.Slots[0];
+                    Leave(slot);
                     Reject(slot, RejectionReason.Draining, null);
                 }
             }
             while (group.Late.Count > 0)
             {
                 var slot = group.Late.Slots[0];
-                DequeueLate(slot);
+                LeaveLate(slot);
                 Reject(slot, RejectionReason.Draining, null);
             }
+            _groups.DropIfEmpty(group);
         }
         SayWhenDrained();
     }
@@ -395,36 +421,57 @@ internal sealed partial class ModelScheduler
         return null;
     }
 
-    private void Forget(SchedulerInstance instance)
+    private void Remove(SchedulerInstance instance)
     {
         _instances.Remove(instance);
+        _forecast.Invalidate();
+        if (instance.IsOut)
+        {
+            _outCount--;
+        }
+    }
+
+    private void Forget(SchedulerInstance instance)
+    {
+        Remove(instance);
         Emit(new SchedulerCommand(SchedulerCommandKind.InstanceDrained) { Instance = instance });
     }
 
-    private void Retry(int group, int[] slots)
+    private void Retry(in RetryBatch retry)
     {
-        if (slots.Length == 0)
+        if (retry.Slots.Length == 0)
         {
             return;
         }
-        foreach (var slot in slots)
+        foreach (var slot in retry.Slots)
         {
             _requests[slot].Place = RequestPlace.Retry;
+            _waitingBytes += _requests[slot].Terms.Bytes;
         }
-        _retryCount += slots.Length;
-        _retries.Enqueue(new RetryBatch(group, slots));
+        _retryCount += retry.Slots.Length;
+        _retries.Enqueue(retry);
+    }
+
+    private void Release(int slot)
+    {
+        var group = _requests[slot].Terms.Group;
+        if (group != 0)
+        {
+            _keys.Release(group);
+        }
+        _requests.Remove(slot);
     }
 
     private void Fail(int slot)
     {
-        _requests.Remove(slot);
+        Release(slot);
         Emit(new SchedulerCommand(SchedulerCommandKind.Fail) { Slot = slot });
     }
 
     private void Reject(int slot, RejectionReason reason, TimeSpan? retryAfter)
     {
         var cancelled = _requests[slot].Cancelled;
-        _requests.Remove(slot);
+        Release(slot);
         if (!cancelled)
         {
             Emit(new SchedulerCommand(SchedulerCommandKind.Reject) { Slot = slot, Reason = reason, RetryAfter = retryAfter });
@@ -453,5 +500,5 @@ internal sealed partial class ModelScheduler
     }
 
     /// <summary>A part of a batch that failed as a whole, to be run as it is.</summary>
-    private readonly record struct RetryBatch(int Group, int[] Slots);
+    private readonly record struct RetryBatch(int Group, int[] Slots, RetryBudget Budget);
 }

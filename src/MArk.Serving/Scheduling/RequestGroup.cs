@@ -1,22 +1,29 @@
 namespace MArk.Serving.Scheduling;
 
-/// <summary>Requests that may share a batch: one queue a priority class for those in time, and one for those that are late.</summary>
-internal sealed class RequestGroup(int id, RequestTable requests)
+/// <summary>Requests that may share a batch: a lane for each priority class of those in time, and one queue for those that are late.</summary>
+internal sealed class RequestGroup(RequestTable requests)
 {
     public const int Classes = 3;
 
     // From high to low: the order in which they are taken.
-    private readonly DeadlineQueue[] _inTime = [new(requests), new(requests), new(requests)];
+    private readonly Lane[] _lanes = [new(requests, 0), new(requests, 1), new(requests, 2)];
 
-    public int Id { get; } = id;
+    public int Id { get; set; }
+
+    /// <summary>Its place in the list of groups.</summary>
+    public int Index { get; set; }
 
     public DeadlineQueue Late { get; } = new(requests);
 
-    public int InTimeCount => _inTime[0].Count + _inTime[1].Count + _inTime[2].Count;
+    /// <summary>Until when a policy holds its requests; reset when a batch of it leaves.</summary>
+    public TimeSpan HeldUntil { get; set; }
 
-    public bool IsEmpty => InTimeCount == 0 && Late.Count == 0;
+    /// <summary>The lanes, by class.</summary>
+    public ReadOnlySpan<Lane> Lanes => _lanes;
 
-    public DeadlineQueue Class(int index) => _inTime[index];
+    public bool IsEmpty => _lanes[0].Queue.Count + _lanes[1].Queue.Count + _lanes[2].Queue.Count == 0 && Late.Count == 0;
+
+    public Lane LaneOf(in RequestTerms terms) => _lanes[ClassOf(terms.Priority)];
 
     public static int ClassOf(RequestPriority priority) => priority switch
     {

@@ -8,12 +8,14 @@ internal readonly record struct RequestId(int Slot, uint Version);
 
 /// <summary>What the caller of a request asked for.</summary>
 /// <param name="Deadline">When the answer stops being worth having, in scheduling time.</param>
-/// <param name="Group">Requests of different groups never share a batch: key and shape, made dense by the driver.</param>
+/// <param name="Group">Requests of different groups never share a batch: key and shape, made dense by <see cref="ModelScheduler.GroupOf"/>.</param>
 /// <param name="Priority">The class.</param>
 /// <param name="WhenUnreachable">What to do when the fleet cannot make it.</param>
 /// <param name="OwnDeadline">Whether the caller gave the deadline; otherwise it comes from the SLO.</param>
+/// <param name="Weight">How much of a batch it takes; at least 1.</param>
+/// <param name="Bytes">How much of the queue's bytes it takes; not negative.</param>
 internal readonly record struct RequestTerms(
-    TimeSpan Deadline, int Group, RequestPriority Priority, WhenUnreachable WhenUnreachable, bool OwnDeadline);
+    TimeSpan Deadline, int Group, RequestPriority Priority, WhenUnreachable WhenUnreachable, bool OwnDeadline, int Weight = 1, long Bytes = 0);
 
 /// <summary>Where a request is.</summary>
 internal enum RequestPlace : byte

@@ -21,6 +21,9 @@ internal enum SchedulerCommandKind : byte
     /// <summary>The draining instance runs nothing any more, and is forgotten.</summary>
     InstanceDrained,
 
+    /// <summary>Run a sample on <see cref="SchedulerCommand.Instance"/>, which failed, and tell by <c>OnProbeCompleted</c>, or <c>OnProbeImpossible</c> where there is no sample.</summary>
+    Probe,
+
     /// <summary>Ask the spillover target for a fresh quote: the last one has expired.</summary>
     RefreshQuote,
 

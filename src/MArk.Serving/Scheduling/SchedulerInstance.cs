@@ -10,19 +10,37 @@ internal sealed class SchedulerInstance
     /// <summary>The offering's index.</summary>
     public required int Offering { get; init; }
 
-    public required int MaxBatchSize { get; init; }
+    /// <summary>The largest batch it takes when it is well.</summary>
+    public required int LargestBatch { get; init; }
+
+    /// <summary>How many batches it takes at once when it is well.</summary>
+    public required int AllSlots { get; init; }
+
+    public int MaxBatchSize => IsOnTrial ? 1 : LargestBatch;
 
     /// <summary>How many batches may be under way at once.</summary>
-    public required int Slots { get; init; }
+    public int Slots => IsOnTrial ? 1 : AllSlots;
 
     /// <summary>This instance's own profile, refined with every batch.</summary>
     public required LatencyProfile Profile { get; init; }
 
     public required IBatchPolicy Policy { get; init; }
 
-
-    /// <summary>Taken out of rotation for a while; it may come back.</summary>
+    /// <summary>Kept from work by the driver for a while.</summary>
     public bool IsBusy { get; set; }
+
+    /// <summary>Out of rotation since it failed: it gets nothing until <see cref="OutUntil"/>, and then a probe first.</summary>
+    public bool IsOut { get; set; }
+
+    public TimeSpan OutUntil { get; set; }
+
+    public bool IsProbing { get; set; }
+
+    /// <summary>Back without a probe: one lone request at a time, until one succeeds.</summary>
+    public bool IsOnTrial { get; set; }
+
+    /// <summary>How often it failed since it last ran a batch well.</summary>
+    public int Failures { get; set; }
 
     public bool IsDraining { get; set; }
 
@@ -33,10 +51,10 @@ internal sealed class SchedulerInstance
 
     public IReadOnlyList<DispatchedBatch> Running => _running;
 
-    public bool Accepts => !IsBusy && !IsDraining && SlotsInUse < Slots;
+    public bool Accepts => Serves && SlotsInUse < Slots;
 
-    /// <summary>Whether it will take work again.</summary>
-    public bool Serves => !IsBusy && !IsDraining;
+    /// <summary>Whether it takes work, now or when it is done with what it has.</summary>
+    public bool Serves => !IsBusy && !IsDraining && !IsOut;
 
     public TimeSpan FreeAt(TimeSpan now) => BusyUntil > now ? BusyUntil : now;
 

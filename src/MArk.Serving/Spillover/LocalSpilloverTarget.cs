@@ -10,31 +10,49 @@ namespace MArk.Serving.Spillover;
 /// </summary>
 internal sealed class LocalSpilloverTarget<TIn, TOut>(
     IBatchRunnerFactory<TIn, TOut> factory, (bool Given, TIn? Input) warmUp, LocalSpilloverOptions options, string modelName, TimeProvider time)
-    : ISpilloverTarget<TIn, TOut>, IAsyncDisposable
+    : ISpilloverTarget<TIn, TOut>, IVersionFollower<TIn, TOut>, IAsyncDisposable
 {
-    private readonly ConcurrentStack<IBatchRunner<TIn, TOut>> _idle = new();
+    private readonly ConcurrentStack<Copy> _idle = new();
     private readonly SemaphoreSlim _free = new(options.MaxConcurrency);
     private readonly Lock _gate = new();
     private LatencyProfile _device = LatencyProfile.Unmeasured(1);
     private LatencyProfile _learned = LatencyProfile.Unmeasured(1);
     private TimeSpan _connectTime;
+    private volatile IBatchRunnerFactory<TIn, TOut> _factory = factory;
     private volatile bool _isDisposed;
 
     public async ValueTask InitializeAsync(CancellationToken cancellationToken)
     {
-        await factory.InitializeAsync(cancellationToken).ConfigureAwait(false);
+        await _factory.InitializeAsync(cancellationToken).ConfigureAwait(false);
         var sample = warmUp.Input;
-        if (!warmUp.Given && !factory.TryCreateSample(out sample))
+        if (!warmUp.Given && !_factory.TryCreateSample(out sample))
         {
             throw new ServingException($"The local spillover of model '{modelName}' has nothing to measure the model with: call WithWarmUpInput.");
         }
         var start = time.GetTimestamp();
-        var runner = await ConnectAsync(cancellationToken).ConfigureAwait(false);
+        var runner = await ConnectAsync(_factory, cancellationToken).ConfigureAwait(false);
         _connectTime = time.GetElapsedTime(start);
         var measured = await BatchProfiler.MeasureAsync(runner, sample!, 1, time, cancellationToken).ConfigureAwait(false);
         _device = options.DeviceTimeScale > 1 ? measured.Scale(options.DeviceTimeScale) : measured;
         _learned = _device.Clone();
-        _idle.Push(Scaled(runner));
+        _idle.Push(new Copy(_factory, Scaled(runner)));
+    }
+
+    public async Task<Func<Task>> PrepareAsync(IBatchRunnerFactory<TIn, TOut> next, CancellationToken cancellationToken)
+    {
+        var runner = Scaled(await ConnectAsync(next, cancellationToken).ConfigureAwait(false));
+        return async () =>
+        {
+            _factory = next;
+            // The copies of the older version that are idle go now, those that run once they are done.
+            Copy[] old = new Copy[_idle.Count];
+            var count = _idle.TryPopRange(old);
+            _idle.Push(new Copy(next, runner));
+            foreach (var copy in old.AsSpan(0, count).ToArray())
+            {
+                await copy.Runner.DisposeAsync().ConfigureAwait(false);
+            }
+        };
     }
 
     public SpilloverQuote GetQuote()
@@ -62,14 +80,12 @@ internal sealed class LocalSpilloverTarget<TIn, TOut>(
         await _free.WaitAsync(cancellationToken).ConfigureAwait(false);
         try
         {
-            if (_idle.TryPop(out var runner))
+            if (!_idle.TryPop(out var copy))
             {
-                await RunWarmAsync(runner, batch, sink, cancellationToken).ConfigureAwait(false);
+                var version = _factory;
+                copy = new Copy(version, Scaled(await ConnectAsync(version, cancellationToken).ConfigureAwait(false)));
             }
-            else
-            {
-                await RunWarmAsync(Scaled(await ConnectAsync(cancellationToken).ConfigureAwait(false)), batch, sink, cancellationToken).ConfigureAwait(false);
-            }
+            await RunWarmAsync(copy, batch, sink, cancellationToken).ConfigureAwait(false);
         }
         finally
         {
@@ -80,22 +96,29 @@ internal sealed class LocalSpilloverTarget<TIn, TOut>(
     public async ValueTask DisposeAsync()
     {
         _isDisposed = true;
-        while (_idle.TryPop(out var runner))
+        while (_idle.TryPop(out var copy))
         {
-            await runner.DisposeAsync().ConfigureAwait(false);
+            await copy.Runner.DisposeAsync().ConfigureAwait(false);
         }
     }
 
-    private async Task RunWarmAsync(IBatchRunner<TIn, TOut> runner, RequestBatch<TIn> batch, IBatchSink<TOut> sink, CancellationToken cancellationToken)
+    private async Task RunWarmAsync(Copy copy, RequestBatch<TIn> batch, IBatchSink<TOut> sink, CancellationToken cancellationToken)
     {
         var start = time.GetTimestamp();
         try
         {
-            await runner.RunAsync(batch, sink, cancellationToken).ConfigureAwait(false);
+            await copy.Runner.RunAsync(batch, sink, cancellationToken).ConfigureAwait(false);
         }
         finally
         {
-            _idle.Push(runner);
+            if (copy.Version == _factory)
+            {
+                _idle.Push(copy);
+            }
+            else
+            {
+                await copy.Runner.DisposeAsync().ConfigureAwait(false);
+            }
             if (_isDisposed)
             {
                 await DisposeAsync().ConfigureAwait(false);
@@ -113,7 +136,9 @@ internal sealed class LocalSpilloverTarget<TIn, TOut>(
     private IBatchRunner<TIn, TOut> Scaled(IBatchRunner<TIn, TOut> runner) =>
         options.DeviceTimeScale > 1 ? new DeviceTimeScaledRunner<TIn, TOut>(runner, _device, options.DeviceTimeScale, time) : runner;
 
-    private ValueTask<IBatchRunner<TIn, TOut>> ConnectAsync(CancellationToken cancellationToken) => factory.ConnectAsync(
+    private ValueTask<IBatchRunner<TIn, TOut>> ConnectAsync(IBatchRunnerFactory<TIn, TOut> version, CancellationToken cancellationToken) => version.ConnectAsync(
         new InstanceDescriptor { Id = $"{modelName}-spillover", LaunchId = $"{modelName}-spillover", OfferingName = "local-spillover", State = InstanceState.Running, Threads = 1 },
         cancellationToken);
+
+    private readonly record struct Copy(IBatchRunnerFactory<TIn, TOut> Version, IBatchRunner<TIn, TOut> Runner);
 }

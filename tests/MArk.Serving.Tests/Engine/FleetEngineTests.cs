@@ -489,7 +489,7 @@ public sealed class FleetEngineTests
         Assert.Equal(0, seen["mark.serving.requests failed"]);
         Assert.Equal(2, seen["mark.serving.instances ready"]);
         Assert.Equal(0, seen["mark.serving.queue.length "]);
-        Assert.Equal(1, seen["mark.serving.batch.size "]);
+        Assert.Equal(1, seen["mark.serving.batch.size idle_instance"]);
         Assert.True(seen["mark.serving.request.duration "] > 0);
         Assert.True(seen["mark.serving.cost instances"] > 0);
 

@@ -199,6 +199,63 @@ public sealed class ModelEngineTests
     }
 
     [Fact]
+    public async Task AFullQueueRejectsWithoutAllocating()
+    {
+        var doubler = new GatedDoubler();
+        await using var host = await ServingHost.StartAsync(m => m.UseBatchFunction(doubler.RunAsync).WithOptions(o => o.MaxQueueLength = 1));
+        var running = host.Client.InferAsync(0, Patient).AsTask();
+        await doubler.Entered.WaitAsync();
+        var waiting = host.Client.InferAsync(1, Patient).AsTask();
+        Assert.Equal((1000, 1000), RejectMany(host.Client, 1000));      // pools and lists
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        var (rejected, withHint) = RejectMany(host.Client, 1000);
+        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+        Assert.Equal((1000, 1000), (rejected, withHint));
+        var error = await Assert.ThrowsAsync<InferenceRejectedException>(async () => await host.Client.InferAsync(2, Patient));
+        Assert.Equal(("m", RejectionReason.QueueFull), (error.ModelName, error.Reason));
+        Assert.True(error.RetryAfter > TimeSpan.Zero);
+        doubler.Open();
+        await Task.WhenAll(running, waiting);
+    }
+
+    private static (int Rejected, int WithHint) RejectMany(IModelClient<int, int> client, int count)
+    {
+        var (rejected, withHint) = (0, 0);
+        for (var i = 0; i < count; i++)
+        {
+            var call = client.TryInferAsync(i, Patient);
+            // Refused by another thread, at once: waited for in place, so that all that the caller's thread allocates is counted.
+            var wait = new SpinWait();
+            while (!call.IsCompleted)
+            {
+                wait.SpinOnce();
+            }
+            if (call.Result is { RejectionReason: RejectionReason.QueueFull } result)
+            {
+                rejected++;
+                withHint += result.RetryAfter > TimeSpan.Zero ? 1 : 0;
+            }
+        }
+        return (rejected, withHint);
+    }
+
+    [Fact]
+    public async Task TheQueueIsBoundedByTheBytesOfItsInputs()
+    {
+        var doubler = new GatedDoubler();
+        await using var host = await ServingHost.StartAsync(m => m.UseBatchFunction(doubler.RunAsync).WithSize(i => i), new() { ["MArk:Models:m:MaxQueueBytes"] = "1000" });
+        var running = host.Client.InferAsync(1000, Patient).AsTask();
+        await doubler.Entered.WaitAsync();
+        var waiting = host.Client.InferAsync(999, Patient).AsTask();
+        Assert.Equal(RejectionReason.QueueFull, (await host.Client.TryInferAsync(2, Patient)).RejectionReason);
+        Assert.Equal(999, host.Monitor.GetReport().WaitingBytes);
+        var tooLarge = await host.Client.TryInferAsync(1001, Patient);
+        Assert.Equal((InferenceStatus.Invalid, "Input 'size': it is 1001 bytes; accepted: 0 to 1000 (MaxQueueBytes)."), (tooLarge.Status, tooLarge.Error!.Message));
+        doubler.Open();
+        await Task.WhenAll(running, waiting);
+    }
+
+    [Fact]
     public async Task DifferentKeysNeverShareABatch()
     {
         var doubler = new GatedDoubler();
@@ -209,7 +266,7 @@ public sealed class ModelEngineTests
         doubler.Open();
         await Task.WhenAll([first, .. calls]);
         Assert.All(doubler.Batches.Skip(1), batch => Assert.Single(batch.Select(i => i % 3).Distinct()));
-        Assert.Equal(4, doubler.Batches.Count);
+        Assert.True(doubler.Batches.Count == 4, string.Join(" | ", doubler.Batches.Select(b => string.Join(",", b))));
     }
 
     [Fact]
@@ -273,12 +330,39 @@ public sealed class ModelEngineTests
     [InlineData("Slo", "00:00:00", "MArk:Models:m:Slo is 00:00:00; accepted: more than 00:00:00, at most 1.00:00:00.")]
     [InlineData("ServiceLevel", "1", "MArk:Models:m:ServiceLevel is 1; accepted: more than 0, less than 1.")]
     [InlineData("MaxBatchSize", "0", "MArk:Models:m:MaxBatchSize is 0; accepted: 1 to 65536.")]
+    [InlineData("MaxBatchWeight", "0", "MArk:Models:m:MaxBatchWeight is 0; accepted: 1 to 2147483647, or nothing for no limit.")]
+    [InlineData("MaxQueueBytes", "0", "MArk:Models:m:MaxQueueBytes is 0; accepted: 1 to 1152921504606846976.")]
+    [InlineData("MaxRetryRuns", "-1", "MArk:Models:m:MaxRetryRuns is -1; accepted: 0 to 1000000.")]
     [InlineData("MaxQueueLength", "-1", "MArk:Models:m:MaxQueueLength is -1; accepted: 1 to 10000000.")]
     public async Task ABadSettingFailsTheStartAndIsNamed(string key, string value, string message)
     {
         var error = await Assert.ThrowsAsync<OptionsValidationException>(() => ServingHost.StartAsync(
             m => m.UseBatchFunction(Double), new() { [$"MArk:Models:m:{key}"] = value }));
         Assert.Contains(message, error.Message);
+    }
+
+    [Fact]
+    public async Task ABatchIsLimitedByTheWeightOfItsInputs()
+    {
+        var doubler = new GatedDoubler();
+        await using var host = await ServingHost.StartAsync(m => m.UseBatchFunction(doubler.RunAsync).WithWeight(i => i).WithOptions(o => o.MaxBatchWeight = 100));
+        var first = host.Client.InferAsync(1, Patient).AsTask();
+        await doubler.Entered.WaitAsync();
+        var rest = new[] { 60, 40, 50, 51, 49 }.Select(i => host.Client.InferAsync(i, Patient).AsTask()).ToArray();
+        doubler.Open();
+        await Task.WhenAll([first, .. rest]);
+        Assert.Equal([[1], [60, 40], [50], [51, 49]], doubler.Batches);
+    }
+
+    [Theory]
+    [InlineData(101)]
+    [InlineData(0)]
+    public async Task ARequestHeavierThanABatchMayBeIsRefusedNamingWeightAndLimit(int weight)
+    {
+        await using var host = await ServingHost.StartAsync(m => m.UseBatchFunction(Double).WithWeight(i => i), new() { ["MArk:Models:m:MaxBatchWeight"] = "100" });
+        var error = await Assert.ThrowsAsync<InvalidInputException>(async () => await host.Client.InferAsync(weight));
+        Assert.Equal($"Input 'weight': it is {weight}; accepted: 1 to 100 (MaxBatchWeight).", error.Message);
+        Assert.Equal(200, await host.Client.InferAsync(100));
     }
 
     [Fact]

@@ -26,6 +26,8 @@ internal sealed class ServingHost : IAsyncDisposable
 
     public IModelClient<int, int> Client => _host.Services.GetRequiredKeyedService<IModelClient<int, int>>(_model);
 
+    public IModelReloader<int, int> Reloader => _host.Services.GetRequiredKeyedService<IModelReloader<int, int>>(_model);
+
     public IModelMonitor Monitor => _host.Services.GetRequiredKeyedService<IModelMonitor>(_model);
 
     /// <summary>Waits for a report that a condition holds for; gives up after a minute, which fails the test.</summary>

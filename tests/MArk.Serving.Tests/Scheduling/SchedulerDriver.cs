@@ -6,14 +6,16 @@ namespace MArk.Serving.Tests.Scheduling;
 internal enum Ending { None, Result, Failed, Rejected, Cancelled, Spilled }
 
 /// <summary>A request as the world outside the scheduler knows it.</summary>
-internal sealed class Caller(int number, RequestTerms terms, bool poison)
+internal sealed class Caller(int number, RequestTerms terms, int key, bool poison)
 {
     public int Number { get; } = number;
     public RequestTerms Terms { get; } = terms;
+    public int Key { get; } = key;
     public bool IsPoison { get; } = poison;
     public RequestId Id { get; set; }
     public Ending Ending { get; set; }
     public RejectionReason Reason { get; set; }
+    public TimeSpan? RetryAfter { get; set; }
     public bool IsSpilled { get; set; }
     public int Deliveries { get; set; }
     public TimeSpan EndedAt { get; set; }
@@ -25,9 +27,12 @@ internal sealed class SchedulerDriver
     private readonly Dictionary<int, Caller> _bySlot = [];
     private readonly Dictionary<DispatchedBatch, Caller[]> _running = [];
     private int _nextInstance;
+    private bool _isExpected;
+    private readonly HashSet<int> _draining = [];
 
-    public SchedulerDriver(IBatchPolicy? policy = null, int maxBatch = 4, int maxQueue = 16, double sloMs = 100)
+    public SchedulerDriver(IBatchPolicy? policy = null, int maxBatch = 4, int maxQueue = 16, double sloMs = 100, int? maxWeight = null, long maxBytes = long.MaxValue, int maxRetryRuns = 64)
     {
+        MaxWeight = maxWeight ?? SchedulerSettings.NoWeightLimit;
         MaxBatch = maxBatch;
         MaxQueue = maxQueue;
         Slo = TimeSpan.FromMilliseconds(sloMs);
@@ -36,19 +41,29 @@ internal sealed class SchedulerDriver
             ModelName = "m",
             Slo = Slo,
             MaxBatchSize = maxBatch,
+            MaxBatchWeight = MaxWeight,
             MaxQueueLength = maxQueue,
+            MaxQueueBytes = maxBytes,
+            MaxRetryRuns = maxRetryRuns,
             CreatePolicy = _ => policy ?? new MArk.Serving.Batching.SloAwareBatchPolicy(),
         });
     }
 
     public int MaxBatch { get; }
     public int MaxQueue { get; }
+    public int MaxWeight { get; }
     public TimeSpan Slo { get; }
     public ModelScheduler Scheduler { get; }
     public TimeSpan Now { get; private set; }
     public List<Caller> Callers { get; } = [];
     public List<Caller> Spilled { get; } = [];
     public List<int> Instances { get; } = [];
+    public List<int> Probing { get; } = [];
+    public Dictionary<int, TimeSpan> Out { get; } = [];
+    public int ExtraRuns { get; private set; }
+    public int WholeBatchesFailed { get; private set; }
+    public HashSet<int> Unserving { get; } = [];
+    public bool CanServe => _isExpected || Instances.Exists(i => !Unserving.Contains(i) && !Out.ContainsKey(i));
     public List<string> Log { get; } = [];
     public List<ServingException> Faults { get; } = [];
     public bool Drained { get; private set; }
@@ -71,10 +86,12 @@ internal sealed class SchedulerDriver
         Now = to;
     }
 
-    public Caller Arrive(double? timeoutMs = null, WhenUnreachable mode = WhenUnreachable.ServeLate, int group = 0, RequestPriority priority = RequestPriority.Normal, bool poison = false)
+    public Caller Arrive(
+        double? timeoutMs = null, WhenUnreachable mode = WhenUnreachable.ServeLate, int group = 0, RequestPriority priority = RequestPriority.Normal, bool poison = false,
+        int weight = 1, long bytes = 0)
     {
-        var terms = new RequestTerms(Now + (timeoutMs is { } t ? Ms(t) : Slo), group, priority, mode, timeoutMs is not null);
-        var caller = new Caller(Callers.Count, terms, poison);
+        var terms = new RequestTerms(Now + (timeoutMs is { } t ? Ms(t) : Slo), Scheduler.GroupOf(group, null), priority, mode, timeoutMs is not null, weight, bytes);
+        var caller = new Caller(Callers.Count, terms, group, poison);
         Callers.Add(caller);
         caller.Id = Scheduler.OnArrival(Now, terms);
         // As the engine does: the slot is the caller's before the commands of its arrival are read.
@@ -113,12 +130,22 @@ internal sealed class SchedulerDriver
 
     public void Drain(int instance)
     {
+        _draining.Add(instance);
+        Unserving.Add(instance);
         Scheduler.OnInstanceDraining(Now, instance);
         Take();
     }
 
     public void Busy(int instance, bool busy)
     {
+        if (busy)
+        {
+            Unserving.Add(instance);
+        }
+        else if (!_draining.Contains(instance))
+        {
+            Unserving.Remove(instance);
+        }
         Scheduler.OnInstanceBusy(Now, instance, busy);
         Take();
     }
@@ -132,6 +159,8 @@ internal sealed class SchedulerDriver
             _running.Remove(batch);
         }
         Instances.Remove(instance);
+        Out.Remove(instance);
+        Probing.Remove(instance);
         Scheduler.OnInstanceLost(Now, instance, (batch, index) => batches[batch][index].Ending != Ending.None);
         Take();
     }
@@ -143,12 +172,46 @@ internal sealed class SchedulerDriver
         if (callers.Any(c => c.IsPoison))
         {
             Answer(callers, answeredFirst);
+            WholeBatchesFailed += batch.Reason == BatchReason.Retry ? 0 : 1;
             Scheduler.OnBatchFailed(Now, batch, (_, i) => callers[i].Ending != Ending.None);
         }
         else
         {
             Answer(callers, callers.Length);
             Scheduler.OnBatchCompleted(Now, batch);
+        }
+        Take();
+    }
+
+    /// <summary>Ends a batch by a failure of its instance.</summary>
+    public void FailInstance(DispatchedBatch batch, int answeredFirst = 0)
+    {
+        Assert.True(_running.Remove(batch, out var callers));
+        Answer(callers, answeredFirst);
+        Out.TryAdd(batch.Instance.Id, Now);
+        Log.Add($"{Now.TotalMilliseconds:0.###} failed instance {batch.Instance.Id}");
+        Scheduler.OnBatchFailedByInstance(Now, batch, (_, i) => callers[i].Ending != Ending.None);
+        Take();
+    }
+
+    public void ProbeDone(int instance, bool? ok)
+    {
+        Assert.True(Probing.Remove(instance));
+        if (ok is false)
+        {
+            Out[instance] = Now;
+        }
+        else
+        {
+            Out.Remove(instance);
+        }
+        if (ok is { } said)
+        {
+            Scheduler.OnProbeCompleted(Now, instance, said);
+        }
+        else
+        {
+            Scheduler.OnProbeImpossible(Now, instance);
         }
         Take();
     }
@@ -179,6 +242,7 @@ internal sealed class SchedulerDriver
 
     public void Expect(double? inMs)
     {
+        _isExpected = inMs is not null;
         Scheduler.OnCapacityExpected(Now, inMs is { } ms ? Now + Ms(ms) : TimeSpan.MaxValue);
         Take();
     }
@@ -209,6 +273,10 @@ internal sealed class SchedulerDriver
             if (Spilled.Count > 0)
             {
                 SpillDone(Spilled[0], answered: true);
+            }
+            if (Probing.Count > 0)
+            {
+                ProbeDone(Probing[0], ok: true);
             }
         }
     }
@@ -256,7 +324,10 @@ internal sealed class SchedulerDriver
                 case SchedulerCommandKind.Reject:
                     var rejected = Release(command.Slot);
                     rejected.Reason = command.Reason;
+                    rejected.RetryAfter = command.RetryAfter;
                     Assert.NotEqual(RejectionReason.None, command.Reason);
+                    Assert.True(command.RetryAfter is null || command.RetryAfter > TimeSpan.Zero, $"retry after {command.RetryAfter}");
+                    Assert.True(command.Reason != RejectionReason.QueueFull || command.RetryAfter is not null || !CanServe, "a full queue and no word when to retry");
                     End(rejected, Ending.Rejected);
                     Log.Add($"{Now.TotalMilliseconds:0.###} reject {rejected.Number} {command.Reason}");
                     break;
@@ -272,7 +343,18 @@ internal sealed class SchedulerDriver
                 case SchedulerCommandKind.InstanceDrained:
                     Assert.DoesNotContain(Running, b => b.Instance == command.Instance);
                     Instances.Remove(command.Instance!.Id);
+                    Out.Remove(command.Instance!.Id);
+                    Probing.Remove(command.Instance!.Id);
                     Log.Add($"{Now.TotalMilliseconds:0.###} drained instance {command.Instance!.Id}");
+                    break;
+                case SchedulerCommandKind.Probe:
+                    var probed = command.Instance!.Id;
+                    Assert.Contains(probed, Instances);
+                    Assert.DoesNotContain(probed, Probing);
+                    Assert.DoesNotContain(Running, b => b.Instance == command.Instance);
+                    Assert.InRange(Now, Out[probed] + Ms(50), TimeSpan.MaxValue);
+                    Probing.Add(probed);
+                    Log.Add($"{Now.TotalMilliseconds:0.###} probe instance {probed}");
                     break;
                 case SchedulerCommandKind.Fault:
                     Faults.Add(command.Error!);
@@ -286,6 +368,8 @@ internal sealed class SchedulerDriver
             }
         }
         Assert.True(Scheduler.WaitingCount >= 0 && Scheduler.RequestCount >= Scheduler.WaitingCount);
+        Assert.True(Scheduler.KeyCount <= Scheduler.RequestCount);
+        Assert.True(Scheduler.WaitingBytes >= 0 && (Scheduler.WaitingCount > 0 || Scheduler.WaitingBytes == 0), $"{Scheduler.WaitingBytes} bytes in {Scheduler.WaitingCount} requests");
     }
 
     private void TakeBatch(DispatchedBatch batch)
@@ -293,10 +377,13 @@ internal sealed class SchedulerDriver
         var callers = batch.Slots.ToArray().Select(s => _bySlot[s]).ToArray();
         Assert.True(_running.TryAdd(batch, callers), "a batch that runs was dispatched again");
         Assert.InRange(batch.Count, 1, Math.Min(MaxBatch, batch.Instance.MaxBatchSize));
+        Assert.True(MaxWeight == SchedulerSettings.NoWeightLimit || callers.Sum(c => (long)c.Terms.Weight) <= MaxWeight, "a batch is too heavy");
         Assert.Contains(batch.Instance.Id, Instances);
+        Assert.DoesNotContain(batch.Instance.Id, Out.Keys);
+        ExtraRuns += batch.Reason == BatchReason.Retry ? 1 : 0;
         Assert.True(Running.Count(b => b.Instance == batch.Instance && !b.SlotFreed) <= batch.Instance.Slots, "more batches than slots");
         Assert.Equal(callers.Length, callers.Distinct().Count());
-        Assert.Single(callers.Select(c => c.Terms.Group).Distinct());
+        Assert.Single(callers.Select(c => c.Key).Distinct());
         foreach (var caller in callers)
         {
             Assert.Equal(Ending.None, caller.Ending);   // not cancelled, not answered

@@ -8,9 +8,11 @@ public sealed class SchedulerPropertyTests
 {
     internal readonly record struct Step(int Kind, int A, int B, int Wait);
 
-    private static readonly Gen<Step> GenStep = Gen.Select(Gen.Int[0, 99], Gen.Int[0, 1000], Gen.Int[0, 1000], Gen.Int[0, 12], (k, a, b, w) => new Step(k, a, b, w));
-    private static readonly Gen<(int Policy, int MaxBatch, int MaxQueue, Step[] Steps)> GenRun =
-        Gen.Select(Gen.Int[0, 3], Gen.Int[1, 6], Gen.Int[1, 20], GenStep.Array[0, 120]);
+    internal sealed record Case(int Policy, int MaxBatch, int MaxQueue, int? MaxWeight, long MaxBytes, Step[] Steps);
+
+    private static readonly Gen<Step> GenStep = Gen.Select(Gen.Int[0, 108], Gen.Int[0, 1000], Gen.Int[0, 1000], Gen.Int[0, 12], (k, a, b, w) => new Step(k, a, b, w));
+    private static readonly Gen<Case> GenRun =
+        Gen.Select(Gen.Int[0, 3], Gen.Int[1, 6], Gen.Int[1, 20], Gen.Int[5, 20], GenStep.Array[0, 120], (p, b, q, w, s) => new Case(p, b, q, w > 15 ? null : w, 4 + 3 * q, s));
 
     private static IBatchPolicy Policy(int index) => index switch
     {
@@ -38,10 +40,11 @@ public sealed class SchedulerPropertyTests
         public void Completed(in BatchFeedback feedback) => throw new InvalidOperationException("feedback");
     }
 
-    private static SchedulerDriver Run(int policy, int maxBatch, int maxQueue, Step[] steps)
+    private static SchedulerDriver Run(Case run)
     {
-        var driver = new SchedulerDriver(Policy(policy), maxBatch, maxQueue);
-        foreach (var step in steps)
+        var maxBatch = run.MaxBatch;
+        var driver = new SchedulerDriver(Policy(run.Policy), maxBatch, run.MaxQueue, maxWeight: run.MaxWeight, maxBytes: run.MaxBytes);
+        foreach (var step in run.Steps)
         {
             driver.Advance(step.Wait / 4.0);
             switch (step.Kind)
@@ -52,7 +55,9 @@ public sealed class SchedulerPropertyTests
                         (WhenUnreachable)(step.B % 3),
                         group: step.B / 7 % 3,
                         priority: (RequestPriority)(step.A % 3 - 1),
-                        poison: step.B % 11 == 0);
+                        poison: step.B % 11 == 0,
+                        weight: 1 + step.A / 7 % 5,
+                        bytes: step.B / 3 % 7);
                     break;
                 case < 50 when driver.Callers.Count > 0:
                     driver.Cancel(driver.Callers[step.A % driver.Callers.Count]);
@@ -89,6 +94,12 @@ public sealed class SchedulerPropertyTests
                 case 98 when step.A % 4 == 0:
                     driver.Stop();
                     break;
+                case >= 100 and < 105 when driver.Running.Count > 0:
+                    driver.FailInstance(Pick(driver, step.A), step.B % 3);
+                    break;
+                case >= 105 when driver.Probing.Count > 0:
+                    driver.ProbeDone(driver.Probing[step.A % driver.Probing.Count], (step.B % 3) switch { 0 => true, 1 => false, _ => null });
+                    break;
                 default:
                     break;
             }
@@ -102,8 +113,8 @@ public sealed class SchedulerPropertyTests
     [Fact]
     public void EveryRequestEndsExactlyOnce() => GenRun.Sample(run =>
     {
-        // That nobody ends twice, that no batch is too large, mixes groups or holds a cancelled request, the driver asserts itself.
-        var driver = Run(run.Policy, run.MaxBatch, run.MaxQueue, run.Steps);
+        // That nobody ends twice, that no batch is too large or heavy, mixes groups or holds a cancelled request, the driver asserts itself.
+        var driver = Run(run);
         driver.Ready();
         driver.Stop();
         driver.Finish();
@@ -114,21 +125,24 @@ public sealed class SchedulerPropertyTests
         Assert.Equal(0, driver.Scheduler.RequestCount);
         Assert.Equal(0, driver.Scheduler.WaitingCount);
         Assert.Equal(0, driver.Scheduler.LateCount);
+        Assert.Equal(0, driver.Scheduler.KeyCount);
     }, iter: 3000);
 
     [Fact]
     public void OneBadRequestFailsAlone() => GenRun.Sample(run =>
     {
-        var driver = Run(run.Policy, run.MaxBatch, run.MaxQueue, run.Steps);
+        var driver = Run(run);
         // Whatever failed is poisonous itself, or more instances died under it than it may outlive.
         Assert.All(driver.Callers.Where(c => c.Ending == Ending.Failed), c => Assert.True(c.IsPoison || c.Deliveries > 2));
         Assert.All(driver.Callers.Where(c => c.IsPoison), c => Assert.NotEqual(Ending.Result, c.Ending));
+        // A batch of n is found out in 2n - 2 runs at most, each of which an instance of a smaller limit may do in parts.
+        Assert.True(driver.ExtraRuns <= driver.WholeBatchesFailed * (3 * run.MaxBatch - 2), $"{driver.ExtraRuns} extra runs for {driver.WholeBatchesFailed} batches of at most {run.MaxBatch}");
     }, iter: 1500);
 
     [Fact]
     public void DrainingFinishesWhatWasAcceptedAndRefusesWhatIsNew() => GenRun.Sample(run =>
     {
-        var driver = Run(run.Policy, run.MaxBatch, run.MaxQueue, [.. run.Steps.Where(s => s.Kind is < 98 and (< 77 or >= 89))]);
+        var driver = Run(run with { Steps = [.. run.Steps.Where(s => s.Kind is < 98 and (< 77 or >= 89))] });
         driver.Ready(LatencyProfile.Linear(SchedulerDriver.Ms(0.01), SchedulerDriver.Ms(0.001), run.MaxBatch));
         driver.Stop();
         var refused = driver.Arrive();
@@ -142,14 +156,15 @@ public sealed class SchedulerPropertyTests
     [Fact]
     public void TheSameEventsGiveTheSameCommands() => GenRun.Sample(run =>
         Assert.Equal(
-            Run(run.Policy, run.MaxBatch, run.MaxQueue, run.Steps).Log,
-            Run(run.Policy, run.MaxBatch, run.MaxQueue, run.Steps).Log), iter: 300);
+            Run(run).Log,
+            Run(run).Log), iter: 300);
 
     [Fact]
     public void NeverMoreWaitThanTheQueueHoldsUnlessHandedBack() => GenRun.Sample(run =>
     {
         // Without losses, failures and failed spills nothing is handed back, so the bound is exact.
-        var driver = Run(run.Policy, run.MaxBatch, run.MaxQueue, [.. run.Steps.Where(s => s.Kind < 50 && s.B % 11 != 0)]);
+        var driver = Run(run with { Steps = [.. run.Steps.Where(s => s.Kind < 50 && s.B % 11 != 0)] });
         Assert.True(driver.Scheduler.WaitingCount <= run.MaxQueue, $"{driver.Scheduler.WaitingCount} wait in a queue of {run.MaxQueue}");
+        Assert.True(driver.Scheduler.WaitingBytes <= run.MaxBytes, $"{driver.Scheduler.WaitingBytes} bytes wait in a queue of {run.MaxBytes}");
     }, iter: 500);
 }

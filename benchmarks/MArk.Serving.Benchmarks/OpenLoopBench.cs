@@ -1,0 +1,105 @@
+using System.Globalization;
+using MArk.Serving.Benchmarks.Load;
+using MArk.Serving.Benchmarks.Models;
+using MArk.Serving.Benchmarks.Raw;
+using MArk.Serving.Benchmarks.Servers;
+
+namespace MArk.Serving.Benchmarks;
+
+/// <summary>What the verbs with an open-loop load share: the model, its raw capacity, the generator, and how capacity is checked around a run.</summary>
+internal sealed class OpenLoopBench : IDisposable
+{
+    public const int MaxBatch = 32;
+
+    private const double CapacitySeconds = 1;
+
+    // How often a run is made before its capacity is said not to settle.
+    private const int MaxAttempts = 3;
+
+    private readonly RawCapacity _raw;
+    private readonly OpenLoop _loop;
+    private readonly DroppingServer _nothing = new();
+    private readonly double _capacitySeconds;
+    private readonly double _warmUpSeconds;
+    private readonly int _maxAttempts;
+    private double _generatorP99Ms;
+
+    private OpenLoopBench(Arguments arguments)
+    {
+        Model = BenchmarkModel.Open(arguments.Text("--model"));
+        Slo = TimeSpan.FromMilliseconds(arguments.Number("--slo-ms"));
+        Seconds = arguments.Number("--seconds");
+        var instances = arguments.Integer("--instances");
+        _capacitySeconds = Math.Min(CapacitySeconds, Seconds);
+        _warmUpSeconds = Math.Min(0.5, Seconds / 2);
+        _maxAttempts = arguments.Quick ? 1 : MaxAttempts;
+        _raw = new RawCapacity(Model, instances, MaxBatch);
+        _loop = new OpenLoop(Model.Inputs);
+        Servers = new ServerSet(Model, instances, MaxBatch, Slo);
+        R0 = _raw.FindBest(Math.Min(0.5, Seconds / 4), rounds: 3);
+        Console.WriteLine(Format.Machine());
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"{Model.Name}, batches of up to {MaxBatch}, {instances} instance(s) of 1 thread, objective {Slo.TotalMilliseconds} ms; Poisson arrivals, runs of {Seconds} s after {_warmUpSeconds} s"));
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"R0, the raw capacity with the generator idle: {R0:N0} requests/s, in batches of {_raw.Batch}"));
+    }
+
+    public BenchmarkModel Model { get; }
+
+    public TimeSpan Slo { get; }
+
+    public double Seconds { get; }
+
+    public ServerSet Servers { get; }
+
+    /// <summary>The raw capacity with the generator idle, requests per second.</summary>
+    public double R0 { get; }
+
+    /// <summary>How late the generator was at worst: the highest 99th percentile of a run.</summary>
+    public double GeneratorP99Ms => _generatorP99Ms;
+
+    public static Option[] Options(double seconds) =>
+    [
+        Option.Choice("--model", "mlp", BenchmarkModel.Names),
+        Option.Number("--slo-ms", 20, 1, 60_000),
+        Option.Number("--seconds", seconds, 0.05, 3600, quick: 0.1),
+        Option.Integer("--instances", 1, 1, Environment.ProcessorCount),
+    ];
+
+    public static OpenLoopBench Start(Arguments arguments) => new(arguments);
+
+    public async Task<LoadResult> ServeAsync(IServer server, double rate, int seed, double? seconds = null)
+    {
+        var result = await _loop.RunAsync(server, new PoissonArrivals(rate, _warmUpSeconds, seconds ?? Seconds, seed), Slo);
+        _generatorP99Ms = Math.Max(_generatorP99Ms, result.GeneratorP99Ms);
+        return result;
+    }
+
+    /// <summary>Measures between two measurements of the capacity beside a generator of a rate; again, if that drifted.</summary>
+    public Task<SettledRun<T>> MeasureSettledAsync<T>(double rate, int seed, Func<Task<T>> run) =>
+        SettledRun<T>.MeasureAsync(() => CapacityBesideAsync(rate, seed), run, _maxAttempts);
+
+    /// <summary>The server whose window gets the most requests within the objective at a rate; of equals the one of the lower p99.</summary>
+    public Task<(IServer Server, TimeSpan Window)> BestWindowAsync(WindowSearch search, double rate) => search.BestAsync(async server =>
+    {
+        var result = await ServeAsync(server, rate, seed: 0, Seconds / 2);
+        return (Math.Round(result.Share, 3), -result.P99Ms);
+    });
+
+    public void Dispose()
+    {
+        _raw.Dispose();
+        Model.Dispose();
+    }
+
+    /// <summary>The raw capacity, requests per second, beside a generator of a rate whose requests are dropped.</summary>
+    private async Task<double> CapacityBesideAsync(double rate, int seed)
+    {
+        const double Margin = 0.05;     // the generator is at work before the bare loop and after it
+        var arrivals = new PoissonArrivals(rate, Margin, _capacitySeconds + Margin, seed);
+        var generator = _loop.RunAsync(_nothing, arrivals, Slo);
+        await Task.Delay(TimeSpan.FromSeconds(Margin));
+        var capacity = await Task.Run(() => _raw.Measure(_capacitySeconds));
+        await generator;
+        return capacity;
+    }
+}

@@ -1,0 +1,108 @@
+using MArk.Serving.Scheduling;
+
+namespace MArk.Serving.Engine;
+
+// How batches end. What each event returns is the batch the same instance runs next, so that its thread goes on without a hop.
+internal sealed partial class ModelEngine<TIn, TOut>
+{
+    // After a batch so short, its callers go on before the next is made up, since most of them ask again; and what they ask is in that batch.
+    private static readonly TimeSpan Short = TimeSpan.FromMicroseconds(50);
+
+    public BatchWork<TIn, TOut>? OnBatchCompleted(BatchWork<TIn, TOut> work, InstanceWorker<TIn, TOut> worker)
+    {
+        var isWhole = work.FailUnanswered();
+        Record(work);
+        List<Effect<TIn, TOut>>? effects;
+        lock (_gate)
+        {
+            var now = Now;
+            var isCurrent = work.Dispatched is { } current && current.Tag == work;
+            worker.RanShort = isCurrent && now - work.Dispatched!.DispatchedAt < Short;
+            effects = worker.RunsOnPool && worker.RanShort ? null : TakeInArrivalsUnderLock(now, null);
+            if (isCurrent)
+            {
+                var dispatched = work.Dispatched!;
+                Release(dispatched);
+                _counters.Count(work, dispatched);
+                _scheduler.OnBatchCompleted(now, dispatched);
+                // One that a runner may still answer is left to it, so that a late answer does not meet another batch.
+                if (isWhole && work.Finish())
+                {
+                    Reuse(work);
+                }
+            }
+            else
+            {
+                _scheduler.OnArrivalsEnd(now);
+            }
+            effects = Collect(null, effects);
+        }
+        return GoOn(effects, worker);
+    }
+
+    public BatchWork<TIn, TOut>? OnBatchFailed(BatchWork<TIn, TOut> work, Exception error, InstanceWorker<TIn, TOut> worker)
+    {
+        work.Close();
+        if (error is InstanceFailedException atFault)
+        {
+            Report(atFault);
+        }
+        List<Effect<TIn, TOut>>? effects = null;
+        lock (_gate)
+        {
+            if (work.Dispatched is { } dispatched && dispatched.Tag == work)
+            {
+                _counters.Count(work, dispatched);
+                _counters.FailedBatches++;
+                ReleaseAnswered(dispatched, work);
+                work.GiveDestinationsBack();
+                if (error is InstanceFailedException)
+                {
+                    _scheduler.OnBatchFailedByInstance(Now, dispatched, (_, index) => work.IsAnswered(index));
+                }
+                else
+                {
+                    _scheduler.OnBatchFailed(Now, dispatched, (_, index) => work.IsAnswered(index));
+                }
+                effects = Collect(error);
+            }
+        }
+        return GoOn(effects, worker);
+    }
+
+    private BatchWork<TIn, TOut>? GoOn(List<Effect<TIn, TOut>>? effects, InstanceWorker<TIn, TOut> worker)
+    {
+        BatchWork<TIn, TOut>? next = null;
+        Execute(effects, ref next, worker, runs: true);
+        if (!worker.RunsOnPool)
+        {
+            TakeInArrivals(ref next, worker, runs: true);
+        }
+        return next;
+    }
+
+    private void Reuse(BatchWork<TIn, TOut> work)
+    {
+        work.Clear();
+        _spareWork.Enqueue(work);
+    }
+
+    private void Release(DispatchedBatch batch)
+    {
+        foreach (var slot in batch.Slots)
+        {
+            _bySlot[slot] = null;
+        }
+    }
+
+    private void ReleaseAnswered(DispatchedBatch batch, BatchWork<TIn, TOut> work)
+    {
+        for (var i = 0; i < batch.Count; i++)
+        {
+            if (work.IsAnswered(i))
+            {
+                _bySlot[batch.Slots[i]] = null;
+            }
+        }
+    }
+}

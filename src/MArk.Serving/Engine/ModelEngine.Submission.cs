@@ -1,0 +1,147 @@
+using MArk.Serving.Scheduling;
+
+namespace MArk.Serving.Engine;
+
+// How calls reach the scheduler. Each is left in an inbox, and whoever holds the lock takes in all that are there, so that a burst costs the
+// lock, the clock and the scheduler's dispatch once. No caller waits for another, and none runs a batch.
+internal sealed partial class ModelEngine<TIn, TOut>
+{
+    private InferenceOperation<TIn, TOut>? _inbox;      // newest first
+    private volatile bool _hasIdleThread;               // an instance with threads of its own is idle, so that a caller can set it going without a hop
+
+    private void Submit(InferenceOperation<TIn, TOut> operation)
+    {
+        var newest = Volatile.Read(ref _inbox);
+        while (true)
+        {
+            // What joins others that wait to be taken in is taken to have come with them: earlier than it did, and without a look at the clock.
+            operation.Arrival = newest is null ? Now : newest.Arrival;
+            operation.Next = newest;
+            var seen = Interlocked.CompareExchange(ref _inbox, operation, newest);
+            if (seen == newest)
+            {
+                break;
+            }
+            newest = seen;
+        }
+        if (newest is not null)
+        {
+            // Whoever left the first one sees to it.
+            return;
+        }
+        if (_hasIdleThread)
+        {
+            TakeInArrivals();
+        }
+        else
+        {
+            EnsureTurn();
+        }
+    }
+
+    /// <summary>Called after the lock was released: an arrival that came while it was held must not be left behind.</summary>
+    private void TakeInArrivals()
+    {
+        BatchWork<TIn, TOut>? none = null;
+        TakeInArrivals(ref none, worker: null, runs: false);
+    }
+
+    private void TakeInArrivals(ref BatchWork<TIn, TOut>? next, InstanceWorker<TIn, TOut>? worker, bool runs)
+    {
+        // Between releasing the lock and looking here, and between leaving an arrival and trying the lock, nothing may be reordered.
+        Interlocked.MemoryBarrier();
+        while (Volatile.Read(ref _inbox) is not null && _gate.TryEnter())
+        {
+            List<Effect<TIn, TOut>>? effects;
+            try
+            {
+                effects = TakeInArrivalsUnderLock(Now, null);
+                _scheduler.OnArrivalsEnd(Now);
+                effects = Collect(null, effects);
+            }
+            finally
+            {
+                _gate.Exit();
+            }
+            Execute(effects, ref next, worker, runs);
+        }
+    }
+
+    /// <summary>Admits what is in the inbox. An event that lets the scheduler dispatch must follow.</summary>
+    private List<Effect<TIn, TOut>>? TakeInArrivalsUnderLock(TimeSpan now, List<Effect<TIn, TOut>>? effects)
+    {
+        if (Volatile.Read(ref _inbox) is null)
+        {
+            return effects;
+        }
+        var newest = Interlocked.Exchange(ref _inbox, null);
+        InferenceOperation<TIn, TOut>? oldest = null;
+        while (newest is not null)
+        {
+            (newest.Next, oldest, newest) = (oldest, newest, newest.Next);
+        }
+        while (oldest is not null)
+        {
+            var operation = oldest;
+            oldest = operation.Next;
+            operation.Next = null;
+            effects = Arrive(operation, now, effects);
+        }
+        return effects;
+    }
+
+    private List<Effect<TIn, TOut>>? Arrive(InferenceOperation<TIn, TOut> operation, TimeSpan now, List<Effect<TIn, TOut>>? effects)
+    {
+        if (!_started || _ended)
+        {
+            _counters.Offered += _started ? 1 : 0;
+            if (operation.TryAnswer(InferenceResult<TOut>.Rejection(ModelName, RejectionReason.Draining)))
+            {
+                _counters.Rejected += _started ? 1 : 0;
+                effects ??= TakeEffects();
+                effects.Add(new(SchedulerCommandKind.Reject, operation, null, null));
+            }
+            else
+            {
+                _counters.Cancelled += _started ? 1 : 0;
+            }
+            return effects;
+        }
+        ref readonly var options = ref operation.Options;
+        var timeout = options.Timeout ?? _parts.Options.Slo;
+        var deadline = timeout > FarFuture - operation.Arrival ? FarFuture : operation.Arrival + timeout;
+        _counters.Offered++;
+        _arrivals?.Add(Utc(operation.Arrival), 1);
+        if (!operation.TryTakeIn(deadline))
+        {
+            _counters.Cancelled++;
+            return effects;
+        }
+        operation.Id = _scheduler.OnArrival(now, new RequestTerms(
+            deadline, _scheduler.GroupOf(operation.Traits.ShapeKey, options.Key), options.Priority, options.WhenUnreachable ?? DefaultMode(options), options.Timeout is not null,
+            operation.Traits.Weight, operation.Traits.Bytes), more: true);
+        Hold(operation);
+        return Collect(null, effects);
+    }
+
+    /// <summary>A caller's token fired, and the call has ended: its request leaves the queue, or runs on unheard.</summary>
+    public void OnCancelled(InferenceOperation<TIn, TOut> operation)
+    {
+        List<Effect<TIn, TOut>>? effects = null;
+        lock (_gate)
+        {
+            // One that is still in the inbox is found cancelled there.
+            if (operation.IsTakenIn)
+            {
+                _counters.Cancelled++;
+                if (_scheduler.OnCancelled(Now, operation.Id) && _bySlot[operation.Id.Slot] == operation)
+                {
+                    _bySlot[operation.Id.Slot] = null;
+                }
+            }
+            effects = Collect(null);
+        }
+        Execute(effects);
+        TakeInArrivals();
+    }
+}

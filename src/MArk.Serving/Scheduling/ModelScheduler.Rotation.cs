@@ -1,0 +1,147 @@
+namespace MArk.Serving.Scheduling;
+
+// Instances that fail: out of rotation with exponential back-off, probed, and back.
+internal sealed partial class ModelScheduler
+{
+    private readonly Random _jitter;
+    private int _outCount;
+
+    /// <summary>Instances that failed and were not yet probed with success.</summary>
+    public int OutOfRotationCount => _outCount;
+
+    /// <summary>
+    /// A batch failed and the instance is at fault. What it had not answered waits again, with its old deadline and place, or fails if that happened too often;
+    /// the instance is out of rotation for a while.
+    /// </summary>
+    /// <param name="now">Now.</param>
+    /// <param name="batch">The batch.</param>
+    /// <param name="isAnswered">Whether a request of the batch, by index, was answered before the failure.</param>
+    public void OnBatchFailedByInstance(TimeSpan now, DispatchedBatch batch, Func<DispatchedBatch, int, bool> isAnswered)
+    {
+        // Another batch that was under way when the instance failed says nothing new.
+        if (!batch.Instance.IsOut)
+        {
+            PutOut(now, batch.Instance);
+        }
+        HandBack(now, batch, isAnswered);
+        JudgeAll(now);
+        EndBatch(now, batch, new BatchFeedback(batch.Count, now - batch.DispatchedAt, Succeeded: false, MissedDeadlines: 0));
+    }
+
+    /// <summary>A probe ended. An instance that passed is back; how long it is out the next time is forgotten once it has run a batch well.</summary>
+    public void OnProbeCompleted(TimeSpan now, int id, bool ok)
+    {
+        if (Find(id) is not { IsProbing: true } instance)
+        {
+            return;
+        }
+        instance.IsProbing = false;
+        if (ok)
+        {
+            BringBack(instance);
+        }
+        else
+        {
+            PutOut(now, instance);
+            JudgeAll(now);
+        }
+        Dispatch(now);
+    }
+
+    /// <summary>The driver has nothing to probe with: the next lone request is the probe.</summary>
+    public void OnProbeImpossible(TimeSpan now, int id)
+    {
+        if (Find(id) is not { IsProbing: true } instance)
+        {
+            return;
+        }
+        instance.IsProbing = false;
+        instance.IsOnTrial = true;
+        BringBack(instance);
+        Dispatch(now);
+    }
+
+    private void PutOut(TimeSpan now, SchedulerInstance instance)
+    {
+        var longest = Math.Min(
+            _settings.RotationBackoffMax.TotalSeconds, _settings.RotationBackoffBase.TotalSeconds * Math.Pow(2, Math.Min(instance.Failures++, 30)));
+        instance.OutUntil = now + TimeSpan.FromSeconds(longest * (0.5 + 0.5 * _jitter.NextDouble()));
+        instance.IsOnTrial = false;
+        if (!instance.IsOut)
+        {
+            instance.IsOut = true;
+            _outCount++;
+        }
+        _forecast.Invalidate();
+    }
+
+    private void BringBack(SchedulerInstance instance)
+    {
+        instance.IsOut = false;
+        _outCount--;
+        _forecast.Invalidate();
+    }
+
+    /// <summary>What a batch had not answered goes back to where it waited, or fails if too many instances were lost under it.</summary>
+    private void HandBack(TimeSpan now, DispatchedBatch batch, Func<DispatchedBatch, int, bool> isAnswered)
+    {
+        for (var i = 0; i < batch.Count; i++)
+        {
+            var slot = batch.Slots[i];
+            ref var request = ref _requests[slot];
+            if (request.Cancelled || isAnswered(batch, i))
+            {
+                Release(slot);
+            }
+            else if (++request.Losses > _settings.MaxRedeliveries)
+            {
+                Fail(slot);
+            }
+            else
+            {
+                request.Place = RequestPlace.Queued;
+                Admit(now, slot);
+            }
+        }
+    }
+
+    /// <summary>Has those probed whose time out is over, once nothing runs on them, and asks to be woken for the next.</summary>
+    private void ProbeThoseDue(TimeSpan now)
+    {
+        var next = TimeSpan.MaxValue;
+        foreach (var instance in _instances)
+        {
+            if (!instance.IsOut || instance.IsProbing || instance.IsDraining)
+            {
+                continue;
+            }
+            if (instance.OutUntil > now)
+            {
+                next = instance.OutUntil < next ? instance.OutUntil : next;
+            }
+            else if (instance.Running.Count == 0)
+            {
+                instance.IsProbing = true;
+                Emit(new SchedulerCommand(SchedulerCommandKind.Probe) { Instance = instance });
+            }
+        }
+        WakeAt(next);
+    }
+
+    /// <summary>When an instance is there again at the earliest, while none serves.</summary>
+    private TimeSpan NextCapacityAt()
+    {
+        var next = _capacityExpectedAt;
+        if (_outCount > 0)
+        {
+            foreach (var instance in _instances)
+            {
+                if (instance is { IsOut: true, IsDraining: false, IsBusy: false } && instance.OutUntil < next)
+                {
+                    next = instance.OutUntil;
+                }
+            }
+        }
+        return next;
+    }
+}

@@ -1,0 +1,111 @@
+using MArk.Serving.Scheduling;
+
+namespace MArk.Serving.Tests.Scheduling;
+
+/// <summary>Issue 3, feature 4: batches fill by key without starving others, and keys that are gone leave nothing behind.</summary>
+public sealed class GroupTests
+{
+    [Fact]
+    public void KeysThatComeAndGoLeaveNothingBehind()
+    {
+        var driver = new SchedulerDriver(sloMs: 10_000);
+        driver.Ready();
+        for (var i = 1; i <= 1000; i++)
+        {
+            driver.Arrive(group: i);
+            driver.Complete(Assert.Single(driver.Running));
+            Assert.Equal(0, driver.Scheduler.KeyCount);
+        }
+        Assert.All(driver.Callers, c => Assert.Equal(1, c.Terms.Group));     // the number is used again and again
+    }
+
+    [Fact]
+    public void AKeyIsKeptWhileARequestOfItRuns()
+    {
+        var driver = new SchedulerDriver(sloMs: 10_000);
+        driver.Ready();
+        var runs = driver.Arrive(group: 7);
+        var other = driver.Arrive(group: 8);
+        Assert.NotEqual(runs.Terms.Group, other.Terms.Group);
+        Assert.Equal(runs.Terms.Group, driver.Arrive(group: 7).Terms.Group);
+        Assert.Equal(2, driver.Scheduler.KeyCount);
+        driver.Finish();
+        Assert.Equal(0, driver.Scheduler.KeyCount);
+    }
+
+    [Fact]
+    public void ARequestOfAKeyThatComesAndGoesAllocatesNothing()
+    {
+        var scheduler = new ModelScheduler(new SchedulerSettings
+        {
+            ModelName = "m", Slo = TimeSpan.FromSeconds(1), MaxBatchSize = 4, MaxQueueLength = 100, CreatePolicy = _ => new MArk.Serving.Batching.NoBatchingPolicy(),
+        });
+        scheduler.OnInstanceReady(TimeSpan.Zero, 1, 0, 4, 1, LatencyProfile.Linear(TimeSpan.FromMilliseconds(1), TimeSpan.Zero, 4));
+        var now = TimeSpan.Zero;
+        string[] keys = ["a", "b", "c"];
+        Run(100);
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        Run(1000);
+        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+
+        void Run(int count)
+        {
+            for (var i = 0; i < count; i++)
+            {
+                now += TimeSpan.FromMilliseconds(1);
+                scheduler.OnArrival(now, new RequestTerms(now + TimeSpan.FromSeconds(1), scheduler.GroupOf(0, keys[i % 3]), RequestPriority.Normal, WhenUnreachable.ServeLate, OwnDeadline: false));
+                var batch = scheduler.Commands[0].Batch!;
+                scheduler.ClearCommands();
+                scheduler.OnBatchCompleted(now, batch);
+                scheduler.ClearCommands();
+            }
+        }
+    }
+
+    [Fact]
+    public void GroupsInTimeAreServedByTheirDeadlinesHoweverFullAnotherIs()
+    {
+        // One request of key 1 among an endless supply for key 2: it waits for those whose deadlines are before its own, and no others.
+        var driver = new SchedulerDriver(maxBatch: 4, maxQueue: 1000, sloMs: 10_000);
+        driver.Ready();
+        for (var i = 0; i < 20; i++)
+        {
+            driver.Arrive(group: 2);
+        }
+        var lone = driver.Arrive(group: 1);
+        var batches = 0;
+        while (lone.Ending == Ending.None)
+        {
+            driver.Advance(9);
+            driver.Complete(Assert.Single(driver.Running));
+            batches++;
+            Enumerable.Range(0, 4).ToList().ForEach(_ => driver.Arrive(group: 2));
+        }
+        Assert.InRange(batches, 1, 7);       // those ahead of it by deadline fill five, and one ran
+    }
+
+    [Fact]
+    public void LateGroupsAreServedByTheirDeadlinesToo()
+    {
+        var driver = new SchedulerDriver(maxBatch: 4, maxQueue: 1000, sloMs: 1);
+        driver.Expect(100);
+        for (var i = 0; i < 6; i++)
+        {
+            driver.Arrive(group: 2);
+        }
+        var lone = driver.Arrive(group: 1);
+        driver.Advance(1);
+        for (var i = 0; i < 100; i++)
+        {
+            driver.Arrive(group: 2);
+        }
+        driver.Ready();
+        // The one that ran, two batches with those before it, its own.
+        for (var i = 0; i < 4; i++)
+        {
+            driver.Advance(9);
+            driver.Complete(Assert.Single(driver.Running));
+        }
+        Assert.Equal(Ending.Result, lone.Ending);
+    }
+}
