@@ -24,6 +24,15 @@ public sealed class DeadlineAndCancellationTests
 
     private static async Task<T> Soon<T>(Task<T> task) => await task.WaitAsync(TimeSpan.FromSeconds(60));
 
+    /// <summary>Calls are taken in soon after they are made, not by then.</summary>
+    private static async Task UntilWaitingAsync(ServingHost host, int count)
+    {
+        while (host.Monitor.GetReport().Waiting != count)
+        {
+            await Task.Yield();
+        }
+    }
+
     private static InferenceOptions Within(double ms, WhenUnreachable mode) => new() { Timeout = TimeSpan.FromMilliseconds(ms), WhenUnreachable = mode };
 
     [Fact]
@@ -34,6 +43,7 @@ public sealed class DeadlineAndCancellationTests
         await _doubler.Entered.WaitAsync();
         var strict = host.Client.TryInferAsync(2, Within(50, WhenUnreachable.Reject)).AsTask();
         var patient = host.Client.InferAsync(3, Patient).AsTask();
+        await UntilWaitingAsync(host, 2);
         _time.Advance(TimeSpan.FromMilliseconds(49));
         Assert.Equal(2, host.Monitor.GetReport().Waiting);
         _time.Advance(TimeSpan.FromMilliseconds(2));
@@ -52,6 +62,7 @@ public sealed class DeadlineAndCancellationTests
         var running = host.Client.InferAsync(1, Patient).AsTask();
         await _doubler.Entered.WaitAsync();
         var calls = new[] { 300, 100, 200 }.Select(ms => (Ms: ms, Call: host.Client.TryInferAsync(ms, Within(ms, WhenUnreachable.Reject)).AsTask())).ToArray();
+        await UntilWaitingAsync(host, calls.Length);
         foreach (var (_, call) in calls.OrderBy(c => c.Ms))
         {
             var left = host.Monitor.GetReport().Waiting;
@@ -71,6 +82,7 @@ public sealed class DeadlineAndCancellationTests
         var running = host.Client.InferAsync(1, Patient).AsTask();
         await _doubler.Entered.WaitAsync();
         var late = host.Client.TryInferAsync(2, Within(50, WhenUnreachable.ServeLate)).AsTask();
+        await UntilWaitingAsync(host, 1);
         _time.Advance(TimeSpan.FromSeconds(1));
         _doubler.Open();
         await Soon(running);

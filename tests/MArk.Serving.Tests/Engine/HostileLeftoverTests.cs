@@ -130,4 +130,24 @@ public sealed class HostileLeftoverTests
         Assert.Equal(2, await host.Client.InferAsync(1));
         Assert.Contains(host.Log.Errors, e => e is ContractViolationException && e.Message.Contains("threw from GetQuote"));
     }
+
+    [Fact]
+    public async Task ARunnerThatIsConnectedByAReloadAfterTheHostIsGoneIsDisposedOf()
+    {
+        var runner = new Runner(_ => Task.CompletedTask);
+        var entered = new TaskCompletionSource();
+        var gate = new TaskCompletionSource();
+        var host = await ServingHost.StartAsync(m => m.WithSlo(Minute).UseRunner(_ => new Factory(() => Task.FromResult<IBatchRunner<int, int>>(new Runner(_ => Task.CompletedTask)))));
+        var reload = host.Reloader.ReloadAsync(new Factory(async () =>
+        {
+            entered.SetResult();
+            await gate.Task;
+            return runner;
+        }));
+        await entered.Task;
+        await host.DisposeAsync();
+        gate.SetResult();
+        await Assert.ThrowsAsync<ModelReloadException>(() => reload);
+        await runner.Disposed.Task.WaitAsync(TimeSpan.FromSeconds(10));
+    }
 }

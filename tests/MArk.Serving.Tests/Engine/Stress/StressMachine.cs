@@ -3,46 +3,60 @@ namespace MArk.Serving.Tests.Engine.Stress;
 /// <summary>A machine, as the world knows it: the engine learns later that it is lost.</summary>
 internal sealed class StressMachine(RequestLedger ledger, string id)
 {
-    private int _lost;
-    private int _connected;
-    private int _counted;
+    private readonly Lock _gate = new();
+    private volatile bool _isLost;
+    private int _runners;
+    private bool _isCounted;
+    private bool _isOver;
 
     public string Id => id;
 
-    public bool IsLost => Volatile.Read(ref _lost) == 1;
+    public bool IsLost => _isLost;
 
     /// <summary>The machine is gone; the engine is told afterwards.</summary>
     /// <returns>Whether it was there until now.</returns>
     public bool Lose()
     {
-        if (Interlocked.Exchange(ref _lost, 1) == 1)
+        lock (_gate)
         {
-            return false;
+            if (_isLost)
+            {
+                return false;
+            }
+            _isLost = true;
+            CountLoss();
+            return true;
         }
-        CountLoss();
-        return true;
     }
 
     /// <summary>A runner is connected to it: from now on requests can be lost with it.</summary>
     public void Connect()
     {
-        Interlocked.Exchange(ref _connected, 1);
-        CountLoss();
+        lock (_gate)
+        {
+            _runners++;
+            CountLoss();
+        }
     }
 
-    /// <summary>Its runner is disposed of: no request can be lost with it any more.</summary>
+    /// <summary>A runner of it is disposed of: after the last, no request can be lost with it any more.</summary>
     public void Disconnect()
     {
-        if (Interlocked.Exchange(ref _counted, 2) == 1)
+        lock (_gate)
         {
-            ledger.OnLossIsOver();
+            if (--_runners == 0 && _isCounted && !_isOver)
+            {
+                _isOver = true;
+                ledger.OnLossIsOver();
+            }
         }
     }
 
     private void CountLoss()
     {
-        if (IsLost && Volatile.Read(ref _connected) == 1 && Interlocked.CompareExchange(ref _counted, 1, 0) == 0)
+        if (_isLost && _runners > 0 && !_isCounted)
         {
+            _isCounted = true;
             ledger.OnLoss();
         }
     }

@@ -5,22 +5,16 @@ namespace MArk.Serving.Tests.Engine.Stress;
 /// <summary>What a fake runner breaks with.</summary>
 internal sealed class StressFault(string message) : Exception(message);
 
-/// <summary>Fake runners, and what is left of them.</summary>
+/// <summary>A version of the model: all of them are alike.</summary>
 internal sealed class StressRunnerFactory(StressWorld world) : IBatchRunnerFactory<StressCall, Reply>
 {
-    private int _connected;
-
-    public ConcurrentQueue<StressRunner> Runners { get; } = new();
-
     public RequestTraits Admit(StressCall input) =>
         input.IsInvalid ? throw new InvalidInputException("input", "it is not valid.") : new RequestTraits(input.Shape, 1);
 
     public async ValueTask<IBatchRunner<StressCall, Reply>> ConnectAsync(InstanceDescriptor instance, CancellationToken cancellationToken)
     {
         await Task.Yield();
-        var runner = new StressRunner(world, world.MachineOf(instance.Id), Interlocked.Increment(ref _connected));
-        Runners.Enqueue(runner);
-        return runner;
+        return world.Connect(instance.Id);
     }
 }
 
