@@ -54,6 +54,8 @@ public sealed class EngineStressTests(ITestOutputHelper output)
     private async Task RunAsync(int seed)
     {
         var world = new StressWorld(StressSettings.Of(seed));
+        // Before it runs: where the process itself goes down, live output names the seed.
+        output.WriteLine($"Seed {seed} begins.");
         string wrong;
         try
         {
