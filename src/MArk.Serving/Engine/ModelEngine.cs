@@ -457,6 +457,21 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         }
     }
 
+    /// <summary>Whether the timer is set to what the scheduler asked for last: for tests that move the clock.</summary>
+    internal bool IsTimerSet
+    {
+        get
+        {
+            lock (_timerGate)
+            {
+                lock (_gate)
+                {
+                    return _wakeAt >= _armedAt;
+                }
+            }
+        }
+    }
+
     // A list a thread; a nested use, which a caller's synchronous code could bring about, gets one of its own.
     private static List<Effect<TIn, TOut>> TakeEffects()
     {

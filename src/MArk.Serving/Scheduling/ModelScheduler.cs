@@ -172,11 +172,31 @@ internal sealed partial class ModelScheduler
                 Release(id.Slot);
                 SayWhenDrained();
                 break;
+            case RequestPlace.Retry:
+                LeaveRetries(id.Slot);
+                Release(id.Slot);
+                SayWhenDrained();
+                break;
             default:
                 request.Cancelled = true;
                 break;
         }
         return true;
+    }
+
+    /// <summary>Takes a request out of the batches to be run again; these are few, and few at a time.</summary>
+    private void LeaveRetries(int slot)
+    {
+        LeaveRetry(in _requests[slot].Terms);
+        for (var left = _retries.Count; left > 0; left--)
+        {
+            var retry = _retries.Dequeue();
+            var slots = Array.IndexOf(retry.Slots, slot) < 0 ? retry.Slots : [.. retry.Slots.Where(s => s != slot)];
+            if (slots.Length > 0)
+            {
+                _retries.Enqueue(retry with { Slots = slots });
+            }
+        }
     }
 
     /// <summary>An instance is ready to take batches.</summary>

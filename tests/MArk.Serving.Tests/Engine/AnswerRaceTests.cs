@@ -108,30 +108,6 @@ public sealed class AnswerRaceTests
     }
 
     [Fact]
-    public async Task ASecondAnswerAfterTheRunDoesNotMeetAnotherBatch()
-    {
-        IBatchSink<int>? old = null;
-        var entered = new SemaphoreSlim(0);
-        var gate = new SemaphoreSlim(0);
-        await using var host = await ServingHost.StartAsync(m => m.WithSlo(Minute).UseBatchFunction(async (batch, sink, token) =>
-        {
-            if (old is not null)
-            {
-                entered.Release();
-                await gate.WaitAsync(token);
-            }
-            await Double(batch, sink, token);
-            old ??= sink;
-        }));
-        Assert.Equal(2, await Soon(host.Client.InferAsync(1).AsTask()));
-        var second = host.Client.InferAsync(2).AsTask();
-        await entered.WaitAsync();
-        Record.Exception(() => old!.SetResult(0, 777));
-        gate.Release();
-        Assert.Equal(4, await Soon(second));
-    }
-
-    [Fact]
     public async Task AnAnswerAfterAHardStopDoesNotMeetAnotherCall()
     {
         IBatchSink<int>? sink = null;

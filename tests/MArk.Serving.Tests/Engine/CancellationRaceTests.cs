@@ -155,12 +155,14 @@ public sealed class CancellationRaceTests
     {
         var batches = new ConcurrentQueue<int[]>();
         var go = new TaskCompletionSource();
+        var entered = new TaskCompletionSource();
         using var source = new CancellationTokenSource();
         await using var host = await ServingHost.StartAsync(m => m.WithSlo(TimeSpan.FromMinutes(1)).UseBatchFunction(async (batch, sink, token) =>
         {
             batches.Enqueue(batch.Inputs.ToArray());
             if (batch[0] == 0)
             {
+                entered.SetResult();
                 await go.Task;
             }
             for (var i = 0; i < batch.Count; i++)
@@ -179,6 +181,7 @@ public sealed class CancellationRaceTests
             }
         }));
         var first = host.Client.InferAsync(0).AsTask();
+        await entered.Task;
         var mate = host.Client.InferAsync(1).AsTask();
         var gone = host.Client.TryInferIntoAsync(2, 5, default, source.Token).AsTask();
         go.SetResult();

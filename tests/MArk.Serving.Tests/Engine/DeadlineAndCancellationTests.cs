@@ -24,10 +24,10 @@ public sealed class DeadlineAndCancellationTests
 
     private static async Task<T> Soon<T>(Task<T> task) => await task.WaitAsync(TimeSpan.FromSeconds(60));
 
-    /// <summary>Calls are taken in soon after they are made, not by then.</summary>
+    /// <summary>Calls are taken in, and the timer is set, soon after they are made, not by then.</summary>
     private static async Task UntilWaitingAsync(ServingHost host, int count)
     {
-        while (host.Monitor.GetReport().Waiting != count)
+        while (host.Monitor.GetReport().Waiting != count || !host.Engine.IsTimerSet)
         {
             await Task.Yield();
         }

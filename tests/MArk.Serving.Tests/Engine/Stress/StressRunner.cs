@@ -30,7 +30,6 @@ internal sealed class StressRunner : IBatchRunner<StressCall, Reply>
         BreaksHalfWay,
         FailsSome,
         AnswersTwice,
-        AnswersAgainAfterItsReturn,
         ForgetsSome,
         AnswersAfterItsReturn,
         AnswersAfterItBroke,
@@ -215,10 +214,6 @@ internal sealed class StressRunner : IBatchRunner<StressCall, Reply>
             case Behaviour.AnswersTwice:
                 AnswerAll(run, all);
                 run.AnswerWrongly(random.Next(all.Length));
-                break;
-            case Behaviour.AnswersAgainAfterItsReturn:
-                AnswerAll(run, all);
-                AnswerLate(run, all, wrongly: true);
                 break;
             case Behaviour.ForgetsSome:
                 AnswerAll(run, all.Where(i => i % 2 == 1));
