@@ -241,11 +241,28 @@ public sealed class LatencyProfile
         }
         var recent = _recent[point] ??= new RecentTimes();
         recent.Add(ticks, ++_clock);
-        // The first words on a size count at once.
-        if (++_unpublished >= RefreshEvery || recent.Count <= EnoughToLearn)
+        // The first words on a size, and those that revise what was measured, count at once.
+        if (++_unpublished >= RefreshEvery || recent.Count <= EnoughToRevise)
         {
             Publish();
         }
+    }
+
+    /// <summary>
+    /// Goes back to what was measured at first, if anything was: what was seen since no longer counts. Less than it takes to revise a size is kept, so
+    /// that single batches, each after a pause, add up to a revision of what was measured.
+    /// </summary>
+    internal void Forget()
+    {
+        if (!_recent.Any(recent => recent?.Count >= EnoughToRevise))
+        {
+            return;
+        }
+        foreach (var recent in _recent)
+        {
+            recent?.Forget();
+        }
+        Publish();
     }
 
     private int Nearest(int batchSize)

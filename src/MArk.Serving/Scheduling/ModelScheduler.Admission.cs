@@ -31,7 +31,14 @@ internal sealed partial class ModelScheduler
         }
         else if (!IsReachable(now, slot))
         {
-            HandleUnreachable(now, slot, bounded);
+            if (bounded && IsDueForTrial(now, _requests[slot].Terms))
+            {
+                EnqueueLate(slot);
+            }
+            else
+            {
+                HandleUnreachable(now, slot, bounded);
+            }
         }
         else if (!bounded || HasRoom(now, _requests[slot].Terms))
         {
@@ -48,6 +55,28 @@ internal sealed partial class ModelScheduler
                 Reject(slot, RejectionReason.QueueFull, RetryAfter(now));
             }
         }
+    }
+
+    /// <summary>
+    /// An instance that is thought too slow gets nothing, and so would be thought too slow for ever, though it was only disturbed for a while. What was
+    /// seen of one that has had nothing to do for long no longer counts, and one request is tried on it, in time or not.
+    /// </summary>
+    private bool IsDueForTrial(TimeSpan now, in RequestTerms terms)
+    {
+        if (WaitingCount > 0 || terms.Deadline - now < _settings.Slo / 2)
+        {
+            return false;
+        }
+        foreach (var instance in _instances)
+        {
+            if (instance.Accepts && instance.Running.Count == 0 && now - instance.LastEnd > _trialAfter)
+            {
+                instance.Profile.Forget();
+                _forecast.Invalidate();
+                return true;
+            }
+        }
+        return false;
     }
 
     /// <summary>A batch limited by weight is expected to hold as many requests as weigh as much as those that came of late.</summary>
@@ -150,12 +179,18 @@ internal sealed partial class ModelScheduler
         }
         else
         {
-            request.Place = RequestPlace.Late;
-            _groups.Open(request.Terms.Group).Late.Add(slot);
-            _lateCount++;
-            _lateBytes += request.Terms.Bytes;
-            _waitingBytes += request.Terms.Bytes;
+            EnqueueLate(slot);
         }
+    }
+
+    private void EnqueueLate(int slot)
+    {
+        ref var request = ref _requests[slot];
+        request.Place = RequestPlace.Late;
+        _groups.Open(request.Terms.Group).Late.Add(slot);
+        _lateCount++;
+        _lateBytes += request.Terms.Bytes;
+        _waitingBytes += request.Terms.Bytes;
     }
 
     private bool TrySpill(TimeSpan now, int slot)

@@ -19,6 +19,7 @@ internal sealed partial class ModelScheduler
     private readonly CompletionForecast _forecast;
     private readonly CandidateList _candidates;
     private readonly ArrivalRateWindow _arrivalRate;
+    private readonly TimeSpan _trialAfter;
     private SchedulerCommand[] _commands = new SchedulerCommand[32];
     private int _commandCount;
     private TimeSpan _capacityExpectedAt = TimeSpan.MaxValue;
@@ -49,6 +50,7 @@ internal sealed partial class ModelScheduler
         _isWeighed = settings.MaxBatchWeight != SchedulerSettings.NoWeightLimit;
         var window = TimeSpan.FromTicks(Math.Clamp(settings.Slo.Ticks * 5, TimeSpan.TicksPerSecond / 10, TimeSpan.TicksPerSecond * 5));
         _arrivalRate = new ArrivalRateWindow(window);
+        _trialAfter = TimeSpan.FromTicks(Math.Max(10 * settings.Slo.Ticks, TimeSpan.TicksPerSecond));
     }
 
     /// <summary>Requests that wait: in time, late, or to be retried.</summary>
