@@ -147,9 +147,10 @@ internal sealed partial class ModelEngine<TIn, TOut>
         lock (_gate)
         {
             // Ended here, where none of them can have become another call meanwhile; their callers are told outside the lock.
-            foreach (var operation in _bySlot)
+            for (var slot = 0; slot < _bySlot.Length; slot++)
             {
-                if (operation is not null && operation.TryAbandon(InferenceResult<TOut>.Rejection(ModelName, RejectionReason.Draining)))
+                // One whose caller has its answer already may be another call by now, which has a slot of its own or is yet to be taken in.
+                if (_bySlot[slot] is { IsTakenIn: true } operation && operation.Id.Slot == slot && operation.TryAbandon(InferenceResult<TOut>.Rejection(ModelName, RejectionReason.Draining)))
                 {
                     left.Add(operation);
                 }

@@ -35,6 +35,11 @@ internal sealed class StressMachine(RequestLedger ledger, string id)
         lock (_gate)
         {
             _runners++;
+            if (_isOver)
+            {
+                // Connected again though it is lost, as a newer version is while the engine does not know: requests can be lost with it once more.
+                (_isCounted, _isOver) = (false, false);
+            }
             CountLoss();
         }
     }
