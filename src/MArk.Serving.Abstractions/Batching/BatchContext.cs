@@ -7,7 +7,7 @@ public readonly ref struct BatchContext
     public required TimeSpan Now { get; init; }
 
     /// <summary>
-    /// The deadlines of the candidates that fit one batch, in the order they would be taken; ascending within a priority class. All of
+    /// The deadlines of the candidates that fit one batch, in the order they would be taken; ascending within a tenant of a priority class. All of
     /// them may share a batch. At least one, at most <see cref="MaxBatchSize"/>.
     /// </summary>
     public required ReadOnlySpan<TimeSpan> Deadlines { get; init; }

@@ -37,7 +37,7 @@ public sealed record BatchPolicySettings(string ModelName, string OfferingName, 
 
 /// <summary>How a dispatched batch went.</summary>
 /// <param name="BatchSize">How many requests it held.</param>
-/// <param name="Duration">From hand-over to the instance until it was done.</param>
+/// <param name="Duration">How long it had the instance: from the hand-over until it was done, without the wait for a batch that ran before it.</param>
 /// <param name="Succeeded">Whether the run as a whole succeeded; single requests may have failed even so.</param>
 /// <param name="MissedDeadlines">How many of its requests ended after their deadline.</param>
 public readonly record struct BatchFeedback(int BatchSize, TimeSpan Duration, bool Succeeded, int MissedDeadlines);

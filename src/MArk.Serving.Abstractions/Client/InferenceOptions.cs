@@ -1,6 +1,6 @@
 namespace MArk.Serving;
 
-/// <summary>What one request asks for beyond its input. The default value means: the model's SLO, normal priority, no key.</summary>
+/// <summary>What one request asks for beyond its input. The default value means: the model's SLO, normal priority, no key, no tenant.</summary>
 public readonly record struct InferenceOptions
 {
     /// <summary>
@@ -13,6 +13,9 @@ public readonly record struct InferenceOptions
 
     /// <summary>Requests with different keys (an adapter, a tenant's weights) never share a batch.</summary>
     public string? Key { get; init; }
+
+    /// <summary>Who the request is for, where a model's capacity is shared between tenants: within a priority class each that waits gets its share. <see langword="null"/>: nobody by name.</summary>
+    public string? Tenant { get; init; }
 
     /// <summary>
     /// What to do when the deadline cannot be met by the fleet. <see langword="null"/>:

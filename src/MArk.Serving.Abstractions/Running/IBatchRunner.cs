@@ -66,7 +66,10 @@ public interface IBatchRunner<TIn, TOut> : IAsyncDisposable
     ValueTask RunAsync(RequestBatch<TIn> batch, IBatchSink<TOut> sink, CancellationToken cancellationToken);
 }
 
-/// <summary>Takes the answers to one batch, by index. An index answered twice is reported; the first answer stands.</summary>
+/// <summary>
+/// Takes the answers to one batch, by index, until the run's task ends: it may be used for another batch then. An index answered twice is reported;
+/// the first answer stands.
+/// </summary>
 /// <typeparam name="TOut">A request's answer.</typeparam>
 public interface IBatchSink<TOut>
 {

@@ -32,6 +32,18 @@ public sealed class ModelOptions
     /// </summary>
     public long MaxQueueBytes { get; set; } = 1L << 30;
 
+    /// <summary>
+    /// The share of the queue's bounds that is kept for each priority class above another: normal requests find room while less than 1 - h of the bounds is taken,
+    /// low ones while less than (1 - h)^2 is, rounded down. 0 to 0.9; default 0. Whatever it is, a request in time makes a full queue give up requests of lower classes.
+    /// </summary>
+    public double PriorityHeadroom { get; set; }
+
+    /// <summary>
+    /// What named tenants (<see cref="InferenceOptions.Tenant"/>) count for against each other: of two that both wait, one of 3 is served thrice the weight of one of 1.
+    /// 0.001 to 1000; 1 for those that are not here, and for requests that name none. Default empty.
+    /// </summary>
+    public Dictionary<string, double> Tenants { get; set; } = new(StringComparer.Ordinal);
+
     /// <summary>How many instances may die or fail under a request before it fails: 0 to 100. Default 2.</summary>
     public int MaxRedeliveries { get; set; } = 2;
 

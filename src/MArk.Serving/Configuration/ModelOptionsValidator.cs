@@ -21,6 +21,11 @@ internal sealed class ModelOptionsValidator(string modelName, bool hasProvider) 
         Check(options.MaxBatchWeight is null or >= 1, nameof(options.MaxBatchWeight), options.MaxBatchWeight, "1 to 2147483647, or nothing for no limit");
         Check(options.MaxQueueLength is >= 1 and <= 10_000_000, nameof(options.MaxQueueLength), options.MaxQueueLength, "1 to 10000000");
         Check(options.MaxQueueBytes is >= 1 and <= 1L << 60, nameof(options.MaxQueueBytes), options.MaxQueueBytes, "1 to 1152921504606846976");
+        Check(options.PriorityHeadroom is >= 0 and <= 0.9, nameof(options.PriorityHeadroom), options.PriorityHeadroom, "0 to 0.9");
+        foreach (var (tenant, share) in options.Tenants)
+        {
+            Check(share is >= 0.001 and <= 1000, $"{nameof(options.Tenants)}:{tenant}", share, "0.001 to 1000");
+        }
         Check(options.MaxRedeliveries is >= 0 and <= 100, nameof(options.MaxRedeliveries), options.MaxRedeliveries, "0 to 100");
         Check(options.MaxRetryRuns is >= 0 and <= 1_000_000, nameof(options.MaxRetryRuns), options.MaxRetryRuns, "0 to 1000000");
         Check(options.DrainTimeout >= TimeSpan.Zero && options.DrainTimeout <= TimeSpan.FromDays(1), nameof(options.DrainTimeout), options.DrainTimeout, "00:00:00 to 1.00:00:00");

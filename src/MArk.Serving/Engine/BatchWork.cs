@@ -172,15 +172,18 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
     }
 
     /// <summary>The run failed and is over: the callers' memory it had reserved may be written by the next one.</summary>
-    public void GiveDestinationsBack()
+    /// <returns>The calls whose tokens fired meanwhile: they are to be cancelled now.</returns>
+    public IReadOnlyList<InferenceOperation<TIn, TOut>> GiveDestinationsBack()
     {
+        List<InferenceOperation<TIn, TOut>>? cancelled = null;
         for (var i = 0; i < _count; i++)
         {
-            if (!IsAnswered(i))
+            if (!IsAnswered(i) && _operations[i]!.ReleaseDestination())
             {
-                _operations[i]!.ReleaseDestination();
+                (cancelled ??= []).Add(_operations[i]!);
             }
         }
+        return cancelled ?? (IReadOnlyList<InferenceOperation<TIn, TOut>>)[];
     }
 
     /// <summary>The run is over and nothing more is asked of this object.</summary>

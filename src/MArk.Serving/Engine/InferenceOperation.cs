@@ -75,7 +75,7 @@ internal sealed class InferenceOperation<TIn, TOut> : IValueTaskSource<TOut>, IV
         _registration = token.UnsafeRegister(static state => ((InferenceOperation<TIn, TOut>)state!).Cancel(), this);
     }
 
-    private void Cancel()
+    public void Cancel()
     {
         if (Interlocked.CompareExchange(ref _state, Ended, Waiting) == Waiting)
         {
@@ -93,18 +93,15 @@ internal sealed class InferenceOperation<TIn, TOut> : IValueTaskSource<TOut>, IV
     }
 
     /// <summary>The run that had reserved the memory is over without an answer.</summary>
-    public void ReleaseDestination() => Interlocked.CompareExchange(ref _state, Waiting, Claimed);
+    /// <returns>Whether its token fired meanwhile, found the memory reserved, and could not end the call: <see cref="Cancel"/> is due.</returns>
+    public bool ReleaseDestination() =>
+        Interlocked.CompareExchange(ref _state, Waiting, Claimed) == Claimed && _cancellation.IsCancellationRequested;
 
     /// <summary>Ends the call while a runner may still hold it: it is not used for another.</summary>
     public bool TryAbandon(in InferenceResult<TOut> result)
     {
         _isAbandoned = true;
-        if (!TryAnswer(result))
-        {
-            return false;
-        }
-        Signal();
-        return true;
+        return TryAnswer(result);
     }
 
     /// <summary>Ends the call, unless its caller has already gone; the caller goes on with <see cref="Deliver"/> or <see cref="Signal"/>.</summary>

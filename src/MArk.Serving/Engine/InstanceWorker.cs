@@ -101,24 +101,24 @@ internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
     /// <summary>Runs a sample on the instance while it has nothing else to run.</summary>
     public Task ProbeAsync(TIn sample) => _probe = Task.Run(() => BatchProfiler.WarmUpAsync(_runner, sample, 1, _stop.Token));
 
-    /// <summary>Runs what is queued and ends.</summary>
+    /// <summary>Runs what is queued and ends; a hard stop also tells the runner to leave it. Whoever stops it first disposes of the runner.</summary>
     public async Task StopAsync(bool hard)
     {
-        if ((Interlocked.Or(ref _loops, Stopping) & Stopping) == 0)
+        var isFirst = (Interlocked.Or(ref _loops, Stopping) & Stopping) == 0;
+        if (isFirst && !RunsOnPool)
         {
-            if (RunsOnPool)
-            {
-                SayIfIdle(Volatile.Read(ref _loops));
-            }
-            else
-            {
-                _queued.Release(_runner.Slots);
-            }
+            _queued.Release(_runner.Slots);
         }
-        if (hard)
+        if (hard && !_ended.Task.IsCompleted)
         {
-            await _stop.CancelAsync().ConfigureAwait(false);
+            await CancelAsync().ConfigureAwait(false);
         }
+        if (!isFirst)
+        {
+            await _ended.Task.ConfigureAwait(false);
+            return;
+        }
+        SayIfIdle(Volatile.Read(ref _loops));
         await _idle.Task.ConfigureAwait(false);
         await _probe.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         try
@@ -128,6 +128,23 @@ internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
         finally
         {
             _ended.TrySetResult();
+        }
+    }
+
+    private async Task CancelAsync()
+    {
+        try
+        {
+            await _stop.CancelAsync().ConfigureAwait(false);
+        }
+        catch (ObjectDisposedException)
+        {
+            // Another has ended it meanwhile: there is nothing left to cancel.
+            return;
+        }
+        catch (AggregateException e)
+        {
+            _engine.Report(new ServingException($"What the runner of model '{_engine.ModelName}' on {InstanceId} had registered with its token threw: {e.InnerExceptions[0].Message}", e));
         }
     }
 

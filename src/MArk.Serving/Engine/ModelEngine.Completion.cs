@@ -47,6 +47,19 @@ internal sealed partial class ModelEngine<TIn, TOut>
         {
             Report(atFault);
         }
+        IReadOnlyList<InferenceOperation<TIn, TOut>> cancelled = [];
+        lock (_gate)
+        {
+            if (work.Dispatched?.Tag == work)
+            {
+                cancelled = work.GiveDestinationsBack();
+            }
+        }
+        // Before the scheduler hears of the failure, since it runs again what is still waited for.
+        foreach (var operation in cancelled)
+        {
+            operation.Cancel();
+        }
         List<Effect<TIn, TOut>>? effects = null;
         lock (_gate)
         {
@@ -55,7 +68,6 @@ internal sealed partial class ModelEngine<TIn, TOut>
                 _counters.Count(work, dispatched);
                 _counters.FailedBatches++;
                 ReleaseAnswered(dispatched, work);
-                work.GiveDestinationsBack();
                 if (error is InstanceFailedException)
                 {
                     _scheduler.OnBatchFailedByInstance(Now, dispatched, (_, index) => work.IsAnswered(index));

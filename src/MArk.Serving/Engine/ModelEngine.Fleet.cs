@@ -39,17 +39,17 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
     {
         // Two, while a newer version takes the place of an older one there.
         InstanceWorker<TIn, TOut>[] lost = [];
-        Tell(now =>
-        {
-            lost = [.. _workers.Values.Where(w => w.InstanceId == instanceId)];
-            foreach (var worker in lost)
-            {
-                _workers.Remove(worker.Id);
-                LoseUnderLock(now, worker.Id);
-            }
-        });
+        Tell(_ => lost = [.. _workers.Values.Where(w => w.InstanceId == instanceId)]);
         foreach (var worker in lost)
         {
+            // One by one: what the first had may be dispatched to the second.
+            Tell(now =>
+            {
+                if (_workers.Remove(worker.Id))
+                {
+                    LoseUnderLock(now, worker.Id);
+                }
+            });
             _ = ObserveAsync(worker.StopAsync(hard: true));
         }
     }
@@ -128,7 +128,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
         var controller = new FleetController(
             FleetSettings.Of(
                 ModelName, options, _parts.Seed, launchIdPrefix: FormattableString.Invariant($"{now.Ticks:x}-"),
-                _parts.Spillover is { } spillover ? (double)spillover.GetQuote().Price(1) : null),
+                _parts.Spillover is { } spillover ? PriceOf(spillover) : null),
             provider.Offerings, _parts.CreatePredictor(), _parts.CreatePlanner(), _ledger);
         for (var i = 0; i < provider.Offerings.Count; i++)
         {

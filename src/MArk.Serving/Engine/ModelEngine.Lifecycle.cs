@@ -83,7 +83,6 @@ internal sealed partial class ModelEngine<TIn, TOut>
             lock (_gate)
             {
                 workers = [.. _workers.Values];
-                _workers.Clear();
             }
             TakeInArrivals();
             await StopAllAsync(workers).ConfigureAwait(false);
@@ -126,7 +125,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
         {
             await spillover.DisposeAsync().ConfigureAwait(false);
         }
-        _hardStop.Dispose();
+        // The source of the hard stop's token is left to the collector: a reload that comes late may still ask for it.
         await _stuckTimer.DisposeAsync().ConfigureAwait(false);
     }
 
@@ -151,19 +150,22 @@ internal sealed partial class ModelEngine<TIn, TOut>
         {
             Report(new ServingException($"What a runner of model '{ModelName}' had registered with its token threw: {e.InnerExceptions[0].Message}", e));
         }
-        InferenceOperation<TIn, TOut>[] left;
+        var left = new List<InferenceOperation<TIn, TOut>>();
         lock (_gate)
         {
-            left = [.. _bySlot.OfType<InferenceOperation<TIn, TOut>>()];
+            // Ended here, where none of them can have become another call meanwhile; their callers are told outside the lock.
+            foreach (var operation in _bySlot)
+            {
+                if (operation is not null && operation.TryAbandon(InferenceResult<TOut>.Rejection(ModelName, RejectionReason.Draining)))
+                {
+                    left.Add(operation);
+                }
+            }
             Array.Clear(_bySlot);
+            _counters.Rejected += left.Count;
         }
         TakeInArrivals();
-        var ended = left.Count(operation => operation.TryAbandon(InferenceResult<TOut>.Rejection(ModelName, RejectionReason.Draining)));
-        lock (_gate)
-        {
-            _counters.Rejected += ended;
-        }
-        TakeInArrivals();
+        left.ForEach(operation => operation.Signal());
         return false;
     }
 
@@ -188,9 +190,10 @@ internal sealed partial class ModelEngine<TIn, TOut>
     private async Task SpillAsync(BatchWork<TIn, TOut> work, InferenceOperation<TIn, TOut> operation, int slot)
     {
         var target = _parts.Spillover!;
-        var price = Quote(target).Price(1);
+        var price = 0m;
         try
         {
+            price = Quote(target).Price(1);
             await target.InferAsync(work.Inputs, work, _hardStop.Token).ConfigureAwait(false);
         }
         catch (Exception e)
@@ -198,6 +201,10 @@ internal sealed partial class ModelEngine<TIn, TOut>
             Report(e as ServingException ?? new ServingException($"The spillover target {target.GetType().Name} of model '{ModelName}' failed a request: {e.Message}", e));
         }
         work.Close();
+        foreach (var cancelled in work.GiveDestinationsBack())
+        {
+            cancelled.Cancel();
+        }
         var quote = Quote(target);
         Tell(now =>
         {
@@ -225,6 +232,19 @@ internal sealed partial class ModelEngine<TIn, TOut>
         }
     }
 
+    private double PriceOf(ISpilloverTarget<TIn, TOut> target)
+    {
+        try
+        {
+            return (double)Quote(target).Price(1);
+        }
+        catch (OverflowException e)
+        {
+            Report(new ContractViolationException(target.GetType().Name, "has a price that is no amount of money.", e));
+            return 0;
+        }
+    }
+
     /// <summary>A target that cannot say what it would do takes nothing, until it is asked again.</summary>
     private SpilloverQuote Quote(ISpilloverTarget<TIn, TOut> target)
     {
@@ -248,6 +268,8 @@ internal sealed partial class ModelEngine<TIn, TOut>
             var now = Now;
             effects = TakeInArrivalsUnderLock(now, null);
             _scheduler.OnArrivalsEnd(now);
+            // Before the event, which may take away an instance that the arrivals were dispatched to.
+            effects = Collect(null, effects);
             tell(now);
             effects = Collect(null, effects);
         }

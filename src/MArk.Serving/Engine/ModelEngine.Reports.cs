@@ -32,7 +32,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IReportSource
             _counters.ByReason.CopyTo(snapshot.ByReason, 0);
             if (_fleet is null)
             {
-                snapshot.Fleet = snapshot.Fleet with { Ready = _workers.Count };
+                snapshot.Fleet = snapshot.Fleet with { Ready = _ended ? 0 : _workers.Count };
             }
         }
         TakeInArrivals();

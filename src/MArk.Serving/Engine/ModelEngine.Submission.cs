@@ -119,7 +119,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
         }
         operation.Id = _scheduler.OnArrival(now, new RequestTerms(
             deadline, _scheduler.GroupOf(operation.Traits.ShapeKey, options.Key), options.Priority, options.WhenUnreachable ?? DefaultMode(options), options.Timeout is not null,
-            operation.Traits.Weight, operation.Traits.Bytes), more: true);
+            operation.Traits.Weight, operation.Traits.Bytes, _scheduler.TenantOf(options.Tenant)), more: true);
         Hold(operation);
         return Collect(null, effects);
     }

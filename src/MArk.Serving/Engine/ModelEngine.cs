@@ -62,6 +62,8 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
             MaxBatchWeight = parts.Options.MaxBatchWeight ?? SchedulerSettings.NoWeightLimit,
             MaxQueueLength = parts.Options.MaxQueueLength,
             MaxQueueBytes = parts.Options.MaxQueueBytes,
+            PriorityHeadroom = parts.Options.PriorityHeadroom,
+            TenantShares = parts.Options.Tenants,
             MaxRedeliveries = parts.Options.MaxRedeliveries,
             MaxRetryRuns = parts.Options.MaxRetryRuns,
             Seed = parts.Seed,
@@ -323,7 +325,10 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
                     }
                     break;
                 case SchedulerCommandKind.Probe:
-                    effects.Add(new(command.Kind, null, null, _workers[command.Instance!.Id]));
+                    if (_workers.TryGetValue(command.Instance!.Id, out var probed))
+                    {
+                        effects.Add(new(command.Kind, null, null, probed));
+                    }
                     break;
                 case SchedulerCommandKind.Fault:
                     effects.Add(new(command.Kind, null, null, null) { Error = command.Error });
@@ -449,6 +454,21 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
             var due = at - Now;
             // A timer takes 49 days at most; one that fires early is armed again.
             _timer.Change(TimeSpan.FromMilliseconds(Math.Clamp(Math.Ceiling(due.TotalMilliseconds), 0, MaxTimerMs)), Timeout.InfiniteTimeSpan);
+        }
+    }
+
+    /// <summary>Whether the timer is set to what the scheduler asked for last: for tests that move the clock.</summary>
+    internal bool IsTimerSet
+    {
+        get
+        {
+            lock (_timerGate)
+            {
+                lock (_gate)
+                {
+                    return _wakeAt >= _armedAt;
+                }
+            }
         }
     }
 

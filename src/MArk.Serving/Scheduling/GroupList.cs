@@ -1,7 +1,7 @@
 namespace MArk.Serving.Scheduling;
 
 /// <summary>The groups that hold waiting requests. One that is empty is put by for the next key that comes, so that keys that come and go cost no memory.</summary>
-internal sealed class GroupList(RequestTable requests)
+internal sealed class GroupList(RequestTable requests, TenantTable tenants)
 {
     private readonly List<RequestGroup> _listed = [];
     private readonly Stack<RequestGroup> _spare = [];
@@ -27,7 +27,7 @@ internal sealed class GroupList(RequestTable requests)
         {
             return group;
         }
-        group = _spare.TryPop(out var spare) ? spare : new RequestGroup(requests);
+        group = _spare.TryPop(out var spare) ? spare : new RequestGroup(requests, tenants.Nameless);
         group.Id = id;
         group.HeldUntil = TimeSpan.MaxValue;
         group.Index = _listed.Count;
@@ -35,9 +35,10 @@ internal sealed class GroupList(RequestTable requests)
         return _byId[id] = group;
     }
 
-    /// <summary>Drops a group that may have become empty. Changes the order of the others.</summary>
+    /// <summary>Drops the lanes of a group that have become empty, and the group if it has. Changes the order of the others.</summary>
     public void DropIfEmpty(RequestGroup group)
     {
+        group.DropEmptyLanes();
         // Group 0, which all requests without key and shape share, stays listed: it comes and goes with every request.
         if (group.Id == 0 || !group.IsEmpty)
         {

@@ -33,16 +33,20 @@ internal sealed partial class ModelScheduler
         {
             HandleUnreachable(now, slot, bounded);
         }
-        else if (bounded && !HasRoom(now, _requests[slot].Terms))
+        else if (!bounded || HasRoom(now, _requests[slot].Terms))
         {
-            if (!TrySpill(now, slot))
+            Enqueue(slot);
+        }
+        else if (!TrySpill(now, slot))
+        {
+            if (TryDisplace(now, _requests[slot].Terms))
+            {
+                Enqueue(slot);
+            }
+            else
             {
                 Reject(slot, RejectionReason.QueueFull, RetryAfter(now));
             }
-        }
-        else
-        {
-            Enqueue(slot);
         }
     }
 
@@ -57,7 +61,12 @@ internal sealed partial class ModelScheduler
     {
         ref var request = ref _requests[slot];
         var deadline = request.Terms.Deadline;
-        var ahead = CountAhead(request.Terms);
+        // Most arrivals could wait behind all that wait.
+        if (_forecast.IsSurelyDoneBy(deadline, now, _inTimeCount + _retryCount))
+        {
+            return true;
+        }
+        var ahead = _tenants.AreSeveral ? CountAheadFairly(request.Terms) : CountAhead(request.Terms);
         if (_forecast.IsSurelyDoneBy(deadline, now, ahead))
         {
             return true;
@@ -77,13 +86,50 @@ internal sealed partial class ModelScheduler
         {
             foreach (var lane in group.Lanes)
             {
-                ahead += lane.Class < ownClass ? lane.Queue.Count
-                    : lane.Class == ownClass ? lane.Queue.CountBefore(terms.Deadline == TimeSpan.MaxValue ? terms.Deadline : terms.Deadline + new TimeSpan(1))
+                ahead += lane.Class < ownClass ? lane.Count
+                    : lane.Class == ownClass ? lane.CountBefore(After(terms.Deadline))
                     : 0;
             }
         }
         return ahead;
     }
+
+    /// <summary>
+    /// Among tenants: all of higher classes, those of its own tenant with earlier deadlines, and of each other tenant as much as it is served while these are.
+    /// </summary>
+    private int CountAheadFairly(in RequestTerms terms)
+    {
+        var ahead = _retryCount;
+        var c = RequestGroup.ClassOf(terms.Priority);
+        var own = _tenants[terms.Tenant];
+        var before = 0;
+        CountByTenant(c);
+        foreach (var group in _groups)
+        {
+            foreach (var lane in group.Lanes)
+            {
+                ahead += lane.Class < c ? lane.Count : 0;
+                before += lane.Class == c && lane.Tenant == own ? lane.CountBefore(After(terms.Deadline)) : 0;
+            }
+        }
+        var turn = _tenants.StartOf(own, c) + before * own.MeanWeight / own.Share;
+        own.Counted = 0;
+        foreach (var group in _groups)
+        {
+            foreach (var lane in group.Lanes)
+            {
+                if (lane.Class == c && lane.Tenant.Counted > 0)
+                {
+                    var served = Math.Max(0, turn - lane.Tenant.Served(c)) * lane.Tenant.Share / lane.Tenant.MeanWeight;
+                    ahead += (int)Math.Min(lane.Tenant.Counted, served + 1);
+                    lane.Tenant.Counted = 0;
+                }
+            }
+        }
+        return ahead + before;
+    }
+
+    private static TimeSpan After(TimeSpan deadline) => deadline == TimeSpan.MaxValue ? deadline : deadline + new TimeSpan(1);
 
     private void HandleUnreachable(TimeSpan now, int slot, bool bounded = false)
     {
@@ -145,55 +191,6 @@ internal sealed partial class ModelScheduler
         return _quoteUsed < quote.WarmConcurrency ? quote.Warm.P95 : quote.Cold.P95;
     }
 
-    /// <summary>Whether one more may wait. The first to leave a full queue are requests that are late anyway.</summary>
-    private bool HasRoom(TimeSpan now, in RequestTerms terms)
-    {
-        if (WaitingCount - _lateCount >= _settings.MaxQueueLength || terms.Bytes > _settings.MaxQueueBytes - (_waitingBytes - _lateBytes))
-        {
-            return false;
-        }
-        while (WaitingCount >= _settings.MaxQueueLength || terms.Bytes > _settings.MaxQueueBytes - _waitingBytes)
-        {
-            var slot = FirstLate()!.Late.Slots[0];
-            DequeueLate(slot);
-            Reject(slot, RejectionReason.QueueFull, RetryAfter(now));
-        }
-        return true;
-    }
-
-    /// <summary>
-    /// When such a request can expect to be taken: when all that wait in time are expected to have started. Nothing only where no instance serves and
-    /// none is on its way; never zero, since whoever is told to come back at once would find things as they are.
-    /// </summary>
-    private TimeSpan? RetryAfter(TimeSpan now)
-    {
-        var finish = _forecast.Finish(now, _inTimeCount + _retryCount, 0, out var start);
-        if (finish == TimeSpan.MaxValue)
-        {
-            if (NextCapacityAt() == TimeSpan.MaxValue)
-            {
-                return null;
-            }
-            start = ExpectedWithoutInstance(now);
-        }
-        return start > now ? start - now : ShortestBatch();
-    }
-
-    /// <summary>The time of a lone request on the fastest instance; the objective, as long as nothing is measured.</summary>
-    private TimeSpan ShortestBatch()
-    {
-        var shortest = TimeSpan.Zero;
-        foreach (var instance in _instances)
-        {
-            var alone = instance.Profile.Mean(1);
-            if (instance.Serves && alone > TimeSpan.Zero && (shortest == TimeSpan.Zero || alone < shortest))
-            {
-                shortest = alone;
-            }
-        }
-        return shortest > TimeSpan.Zero ? shortest : _settings.Slo;
-    }
-
     /// <summary>After capacity went away: every request that waits in time is judged again, in order.</summary>
     private void JudgeAll(TimeSpan now)
     {
@@ -202,9 +199,9 @@ internal sealed partial class ModelScheduler
             var group = _groups[g];
             foreach (var lane in group.Lanes)
             {
-                for (var i = 0; i < lane.Queue.Count;)
+                for (var i = 0; i < lane.Count;)
                 {
-                    var slot = lane.Queue.Slots[i];
+                    var slot = lane.Slots[i];
                     // Out of the queue first, so that a request does not count itself as being ahead.
                     Leave(slot);
                     if (IsReachable(now, slot))
@@ -231,9 +228,9 @@ internal sealed partial class ModelScheduler
             var group = _groups[g];
             foreach (var lane in group.Lanes)
             {
-                while (lane.Queue.Count > 0 && lane.Queue.Deadlines[0] < first)
+                while (lane.Count > 0 && lane.Deadlines[0] < first)
                 {
-                    var slot = lane.Queue.Slots[0];
+                    var slot = lane.Slots[0];
                     Leave(slot);
                     HandleUnreachable(now, slot);
                 }
@@ -260,8 +257,9 @@ internal sealed partial class ModelScheduler
     {
         ref var request = ref _requests[slot];
         request.Place = RequestPlace.Queued;
-        _groups.Open(request.Terms.Group).LaneOf(request.Terms).Queue.Add(slot);
+        _groups.Open(request.Terms.Group).OpenLane(request.Terms, _tenants).Add(slot);
         _inTimeCount++;
+        _classCount[RequestGroup.ClassOf(request.Terms.Priority)]++;
         _waitingBytes += request.Terms.Bytes;
         if (request.Terms.WhenUnreachable != WhenUnreachable.ServeLate)
         {
@@ -274,7 +272,7 @@ internal sealed partial class ModelScheduler
     {
         ref var request = ref _requests[slot];
         var group = _groups.Of(request.Terms.Group);
-        group.LaneOf(request.Terms).Queue.Remove(slot);
+        group.LaneOf(request.Terms).Remove(slot);
         LeaveInTime(in request.Terms);
         return group;
     }
@@ -284,6 +282,7 @@ internal sealed partial class ModelScheduler
     private void LeaveInTime(in RequestTerms terms)
     {
         _inTimeCount--;
+        _classCount[RequestGroup.ClassOf(terms.Priority)]--;
         _waitingBytes -= terms.Bytes;
         if (terms.WhenUnreachable != WhenUnreachable.ServeLate)
         {

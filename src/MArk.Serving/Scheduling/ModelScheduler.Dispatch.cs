@@ -81,7 +81,7 @@ internal sealed partial class ModelScheduler
     {
         foreach (var lane in group.Lanes)
         {
-            if (lane.Queue.Count > 0 && lane.Queue.Deadlines[^1] >= soonest)
+            if (lane.Count > 0 && lane.Deadlines[^1] >= soonest)
             {
                 return true;
             }
@@ -89,29 +89,33 @@ internal sealed partial class ModelScheduler
         return false;
     }
 
-    /// <summary>The group whose first candidate is of the highest class, then has the earliest deadline. What this instance is too slow for is left to a faster one.</summary>
+    /// <summary>
+    /// The group whose first candidate is of the highest class, then of the tenant that was served the least, then has the earliest deadline. What this instance
+    /// is too slow for is left to a faster one.
+    /// </summary>
     private RequestGroup? MostUrgent(TimeSpan soonest)
     {
         RequestGroup? best = null;
-        var bestClass = RequestGroup.Classes;
+        Lane? bestLane = null;
         var bestDeadline = TimeSpan.MaxValue;
         foreach (var group in _groups)
         {
             foreach (var lane in group.Lanes)
             {
-                if (lane.Class > bestClass)
+                if (bestLane is not null && lane.Class > bestLane.Class)
                 {
                     break;
                 }
-                var first = lane.Queue.CountBefore(soonest);
-                if (first < lane.Queue.Count)
+                var first = lane.CountBefore(soonest);
+                if (first == lane.Count)
                 {
-                    var deadline = lane.Queue.Deadlines[first];
-                    if (lane.Class < bestClass || deadline < bestDeadline)
-                    {
-                        (best, bestClass, bestDeadline) = (group, lane.Class, deadline);
-                    }
-                    break;
+                    continue;
+                }
+                var deadline = lane.Deadlines[first];
+                if (bestLane is null || lane.Class < bestLane.Class
+                    || (lane.Tenant == bestLane.Tenant ? deadline < bestDeadline : lane.Tenant.IsBefore(bestLane.Tenant, lane.Class)))
+                {
+                    (best, bestLane, bestDeadline) = (group, lane, deadline);
                 }
             }
         }
@@ -207,7 +211,7 @@ internal sealed partial class ModelScheduler
         var tight = 0;
         foreach (var lane in group.Lanes)
         {
-            tight += lane.Queue.CountBefore(bar) - lane.Queue.CountBefore(soonest);
+            tight += lane.CountBefore(bar) - lane.CountBefore(soonest);
         }
         var kept = Math.Min(target, _candidates.Waiting - tight);
         if (kept < 1 || profile.Throughput(kept) <= profile.Throughput(fitting))
@@ -216,10 +220,10 @@ internal sealed partial class ModelScheduler
         }
         foreach (var lane in group.Lanes)
         {
-            var skip = lane.Queue.CountBefore(soonest);
-            while (lane.Queue.CountBefore(bar) > skip)
+            var skip = lane.CountBefore(soonest);
+            while (lane.CountBefore(bar) > skip)
             {
-                var slot = lane.Queue.Slots[skip];
+                var slot = lane.Slots[skip];
                 Leave(slot);
                 HandleUnreachable(now, slot);
             }
@@ -291,6 +295,10 @@ internal sealed partial class ModelScheduler
                 Reject(slot, RejectionReason.DeadlineUnreachable, RetryAfter(now));
                 return;
             }
+        }
+        if (_tenants.AreSeveral)
+        {
+            _tenants[request.Terms.Tenant].Charge(RequestGroup.ClassOf(request.Terms.Priority), request.Terms.Weight);
         }
         Board(now, slot, batch);
     }
@@ -434,9 +442,9 @@ internal sealed partial class ModelScheduler
             {
                 foreach (var lane in group.Lanes)
                 {
-                    if (lane.Queue.Count > 0)
+                    if (lane.Count > 0)
                     {
-                        var judge = JudgeHeadAt(now, lane.Queue.Deadlines[0], alone, spill);
+                        var judge = JudgeHeadAt(now, lane.Deadlines[0], alone, spill);
                         at = judge < at ? judge : at;
                     }
                 }

@@ -10,6 +10,7 @@ internal sealed partial class ModelScheduler
     private readonly SchedulerSettings _settings;
     private readonly RequestTable _requests = new();
     private readonly KeyTable _keys = new();
+    private readonly TenantTable _tenants;
     private readonly GroupList _groups;
     private readonly List<SchedulerInstance> _instances = [];   // fastest first, then oldest
     private readonly Dictionary<int, IBatchPolicy> _policies = [];
@@ -24,6 +25,7 @@ internal sealed partial class ModelScheduler
     private TimeSpan _wakeAt = TimeSpan.MaxValue;
     private int _lateCount;
     private int _inTimeCount;
+    private readonly int[] _classCount = new int[RequestGroup.Classes];    // of those in time
     private int _retryCount;
     private int _strictCount;       // in-time requests that are judged on time: those to be spilled or rejected
     private long _waitingBytes;
@@ -38,7 +40,9 @@ internal sealed partial class ModelScheduler
     public ModelScheduler(SchedulerSettings settings)
     {
         _settings = settings;
-        _groups = new GroupList(_requests);
+        _tenants = new TenantTable(settings.TenantShares);
+        _groups = new GroupList(_requests, _tenants);
+        SetBounds();
         _forecast = new CompletionForecast(_instances, settings.MaxBatchSize);
         _candidates = new CandidateList(_requests, settings.MaxBatchWeight);
         _jitter = new Random(settings.Seed);
@@ -61,6 +65,9 @@ internal sealed partial class ModelScheduler
 
     /// <summary>Distinct keys and shapes of those requests, none of them aside.</summary>
     public int KeyCount => _keys.Count;
+
+    /// <summary>Tenants that are known: those of the requests, and those that were served ahead of others lately.</summary>
+    public int TenantCount => _tenants.Count;
 
     public int InstanceCount => _instances.Count;
 
@@ -110,6 +117,9 @@ internal sealed partial class ModelScheduler
     /// <summary>The number of a key and shape: requests of different numbers never share a batch. Only for the terms of the arrival that comes next.</summary>
     public int GroupOf(long shape, string? key) => _keys.IdOf(shape, key);
 
+    /// <summary>The number of a tenant, 0 for none. Only for the terms of the arrival that comes next.</summary>
+    public int TenantOf(string? name) => _tenants.IdOf(name);
+
     /// <summary>A request arrives. Its slot is the driver's key to it until a command, or the end of its batch, releases it.</summary>
     /// <param name="now">Now.</param>
     /// <param name="terms">What it asks for.</param>
@@ -118,10 +128,7 @@ internal sealed partial class ModelScheduler
     {
         _arrivalRate.Add(now);
         var slot = _requests.Add(now, terms);
-        if (terms.Group != 0)
-        {
-            _keys.Hold(terms.Group);
-        }
+        Hold(terms);
         var id = _requests.IdOf(slot);
         _requests[slot].Place = RequestPlace.Queued;
         if (_stopping)
@@ -165,11 +172,31 @@ internal sealed partial class ModelScheduler
                 Release(id.Slot);
                 SayWhenDrained();
                 break;
+            case RequestPlace.Retry:
+                LeaveRetries(id.Slot);
+                Release(id.Slot);
+                SayWhenDrained();
+                break;
             default:
                 request.Cancelled = true;
                 break;
         }
         return true;
+    }
+
+    /// <summary>Takes a request out of the batches to be run again; these are few, and few at a time.</summary>
+    private void LeaveRetries(int slot)
+    {
+        LeaveRetry(in _requests[slot].Terms);
+        for (var left = _retries.Count; left > 0; left--)
+        {
+            var retry = _retries.Dequeue();
+            var slots = Array.IndexOf(retry.Slots, slot) < 0 ? retry.Slots : [.. retry.Slots.Where(s => s != slot)];
+            if (slots.Length > 0)
+            {
+                _retries.Enqueue(retry with { Slots = slots });
+            }
+        }
     }
 
     /// <summary>An instance is ready to take batches.</summary>
@@ -259,7 +286,7 @@ internal sealed partial class ModelScheduler
     /// <summary>A batch is done; every request of it was answered, well or badly, by the driver.</summary>
     public void OnBatchCompleted(TimeSpan now, DispatchedBatch batch)
     {
-        var duration = now - batch.DispatchedAt;
+        var duration = batch.Instance.DurationOf(batch, now);
         var missed = 0;
         foreach (var slot in batch.Slots)
         {
@@ -306,7 +333,7 @@ internal sealed partial class ModelScheduler
             Retry(new RetryBatch(batch.Group, [.. unanswered.Take(half)], budget));
             Retry(new RetryBatch(batch.Group, [.. unanswered.Skip(half)], budget));
         }
-        EndBatch(now, batch, new BatchFeedback(batch.Count, now - batch.DispatchedAt, Succeeded: false, MissedDeadlines: 0));
+        EndBatch(now, batch, new BatchFeedback(batch.Count, batch.Instance.DurationOf(batch, now), Succeeded: false, MissedDeadlines: 0));
     }
 
     /// <summary>The spillover target answered a request, or gave it back: then the fleet serves it after all, if it can.</summary>
@@ -369,9 +396,9 @@ internal sealed partial class ModelScheduler
             var group = _groups[g];
             foreach (var lane in group.Lanes)
             {
-                while (lane.Queue.Count > 0)
+                while (lane.Count > 0)
                 {
-                    var slot = lane.Queue.Slots[0];
+                    var slot = lane.Slots[0];
                     Leave(slot);
                     Reject(slot, RejectionReason.Draining, null);
                 }
@@ -452,12 +479,32 @@ internal sealed partial class ModelScheduler
         _retries.Enqueue(retry);
     }
 
+    private void Hold(in RequestTerms terms)
+    {
+        if (terms.Group != 0)
+        {
+            _keys.Hold(terms.Group);
+        }
+        if (terms.Tenant != 0)
+        {
+            _tenants.Hold(terms.Tenant, terms.Weight);
+        }
+        else if (_tenants.AreSeveral)
+        {
+            TenantTable.Weigh(_tenants.Nameless, terms.Weight);
+        }
+    }
+
     private void Release(int slot)
     {
-        var group = _requests[slot].Terms.Group;
-        if (group != 0)
+        ref readonly var terms = ref _requests[slot].Terms;
+        if (terms.Group != 0)
         {
-            _keys.Release(group);
+            _keys.Release(terms.Group);
+        }
+        if (terms.Tenant != 0)
+        {
+            _tenants.Release(terms.Tenant);
         }
         _requests.Remove(slot);
     }

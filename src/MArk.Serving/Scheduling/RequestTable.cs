@@ -14,8 +14,9 @@ internal readonly record struct RequestId(int Slot, uint Version);
 /// <param name="OwnDeadline">Whether the caller gave the deadline; otherwise it comes from the SLO.</param>
 /// <param name="Weight">How much of a batch it takes; at least 1.</param>
 /// <param name="Bytes">How much of the queue's bytes it takes; not negative.</param>
+/// <param name="Tenant">Who it is for, from <see cref="ModelScheduler.TenantOf"/>.</param>
 internal readonly record struct RequestTerms(
-    TimeSpan Deadline, int Group, RequestPriority Priority, WhenUnreachable WhenUnreachable, bool OwnDeadline, int Weight = 1, long Bytes = 0);
+    TimeSpan Deadline, int Group, RequestPriority Priority, WhenUnreachable WhenUnreachable, bool OwnDeadline, int Weight = 1, long Bytes = 0, int Tenant = 0);
 
 /// <summary>Where a request is.</summary>
 internal enum RequestPlace : byte

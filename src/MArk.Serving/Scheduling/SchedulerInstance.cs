@@ -47,6 +47,9 @@ internal sealed class SchedulerInstance
     /// <summary>When the work it has is expected to be done.</summary>
     public TimeSpan BusyUntil { get; private set; }
 
+    /// <summary>When a batch of its last ended.</summary>
+    public TimeSpan LastEnd { get; private set; }
+
     public int SlotsInUse { get; private set; }
 
     public IReadOnlyList<DispatchedBatch> Running => _running;
@@ -74,13 +77,17 @@ internal sealed class SchedulerInstance
         }
     }
 
+    /// <summary>How long a batch that ends now has had the instance: one that was handed over while another ran waited for that to end.</summary>
+    public TimeSpan DurationOf(DispatchedBatch batch, TimeSpan now) => now - (batch.DispatchedAt > LastEnd ? batch.DispatchedAt : LastEnd);
+
     public void End(DispatchedBatch batch, TimeSpan now)
     {
         FreeSlot(batch);
         _running.Remove(batch);
-        if (_running.Count == 0)
+        LastEnd = BusyUntil = now;
+        foreach (var other in _running)
         {
-            BusyUntil = now;
+            BusyUntil += Profile.Mean(other.Count);
         }
     }
 }

@@ -21,6 +21,12 @@ internal sealed record SchedulerSettings
     /// <summary>The most bytes that wait at a time.</summary>
     public long MaxQueueBytes { get; init; } = long.MaxValue;
 
+    /// <summary>The share of the queue's bounds kept for each priority class above another; 0 to 0.9.</summary>
+    public double PriorityHeadroom { get; init; }
+
+    /// <summary>What tenants count for against each other; 1 where none is given.</summary>
+    public IReadOnlyDictionary<string, double> TenantShares { get; init; } = new Dictionary<string, double>();
+
     /// <summary>How many instances may die under a request before it fails.</summary>
     public int MaxRedeliveries { get; init; } = 2;
 

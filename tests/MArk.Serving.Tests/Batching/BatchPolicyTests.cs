@@ -86,6 +86,66 @@ public sealed class BatchPolicyTests
     public void FixedWindowRefusesNonsense(int size, int delayMs) =>
         Assert.Throws<ArgumentOutOfRangeException>(() => new FixedWindowBatchPolicy(size, Ms(delayMs)));
 
+    private static void Ran(AimdBatchPolicy policy, int size, double ms, bool succeeded = true) => policy.Completed(new BatchFeedback(size, Ms(ms), succeeded, 0));
+
+    [Fact]
+    public void AimdAddsWhileBatchesMeetTheObjectiveAndTakesATenthWhenOneDoesNot()
+    {
+        var policy = new AimdBatchPolicy(Ms(12));
+        var sizes = new List<int>();
+        for (var i = 0; i < 40; i++)
+        {
+            var size = Decide(policy, 20, 1000).Count;
+            sizes.Add(size);
+            // T_b = 5 + b ms: 7 take 12 ms and 8 take 13.
+            Ran(policy, size, 5 + size);
+        }
+        Assert.Equal([1, 2, 3, 4, 5, 6, 7, 8, 7, 8, 7], sizes[..11]);
+        Assert.InRange(sizes[10..].Average(), 7, 8);
+    }
+
+    [Fact]
+    public void AimdTakesWhatThereIsAtOnceUpToItsLimit()
+    {
+        var policy = new AimdBatchPolicy(Ms(12), increase: 4);
+        Ran(policy, 1, 6);
+        Assert.Equal(BatchDecision.Dispatch(5), Decide(policy, 20, 1000));
+        Assert.Equal(BatchDecision.Dispatch(2), Decide(policy, 2, 1000));
+    }
+
+    [Fact]
+    public void AimdLearnsNothingFromSmallerBatchesAndFailedOnes()
+    {
+        var policy = new AimdBatchPolicy(Ms(12), increase: 4);
+        Ran(policy, 1, 6);
+        Ran(policy, 4, 9);
+        Ran(policy, 5, 100, succeeded: false);
+        Assert.Equal(5, policy.Limit);
+    }
+
+    [Fact]
+    public void AimdStaysWithinOneAndTheLargestBatch()
+    {
+        var policy = new AimdBatchPolicy(Ms(12), increase: 100);
+        Decide(policy, 1, 1000);
+        Ran(policy, 1, 6);
+        Assert.Equal(8, policy.Limit);
+        for (var i = 0; i < 100; i++)
+        {
+            Ran(policy, 1, 13);
+        }
+        Assert.Equal(1, policy.Limit);
+    }
+
+    [Theory]
+    [InlineData(0, 1, 0.9)]
+    [InlineData(10, 0, 0.9)]
+    [InlineData(10, double.NaN, 0.9)]
+    [InlineData(10, 1, 1)]
+    [InlineData(10, 1, double.NaN)]
+    public void AimdRefusesNonsense(double objectiveMs, double increase, double decrease) =>
+        Assert.Throws<ArgumentOutOfRangeException>(() => new AimdBatchPolicy(Ms(objectiveMs), increase, decrease));
+
     [Fact]
     public void NoBatchingSendsOne() => Assert.Equal(BatchDecision.Dispatch(1), Decide(new NoBatchingPolicy(), 8, 100));
 

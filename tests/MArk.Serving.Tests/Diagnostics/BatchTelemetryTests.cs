@@ -42,9 +42,10 @@ public sealed class BatchTelemetryTests
             m => m.UseBatchFunction(doubler.RunAsync).UseBatchPolicy(_ => new NoBatchingPolicy()), model: Model);
         var first = host.Client.InferAsync(0, Patient).AsTask();
         await doubler.Entered.WaitAsync();
-        var calls = Enumerable.Range(1, 2).Select(i => host.Client.InferAsync(i, Patient).AsTask()).ToArray();
+        var rest = new[] { host.Client.InferAsync(1, Patient).AsTask(), host.Client.InferAsync(2, Patient).AsTask() };
+        await host.UntilAsync(r => r.Waiting == 2);
         doubler.Open();
-        await Task.WhenAll([first, .. calls]);
+        await Task.WhenAll([first, .. rest]);
         await host.UntilAsync(r => r.BatchesByReason.Values.Sum() == 3);
         await host.StopAsync();
 

@@ -54,7 +54,7 @@ public sealed class CoresOfModelsTests
         }
         else
         {
-            Assert.Contains($"Model '{shares}' has 0 of the {cores} cores for 1 instances of 1 threads", Assert.Single(host.Log.Warnings));
+            Assert.Contains($"Model '{shares}' holds 0 of {cores} cores, which is too few for it (instances: 1, threads of each: 1)", Assert.Single(host.Log.Warnings));
         }
     }
 
@@ -96,7 +96,7 @@ public sealed class CoresOfModelsTests
     {
         await using var host = await Machine.StartAsync(2, ("m", m => m.UseRunner(_ => new Runners()).WithConcurrency(3)));
         Assert.Equal((3, 2), (host.InstancesOf("m"), host.Budget.Held));
-        Assert.Contains("Model 'm' has 2 of the 2 cores for 3 instances of 1 threads", Assert.Single(host.Log.Warnings));
+        Assert.Contains("Model 'm' holds 2 of 2 cores, which is too few for it (instances: 3, threads of each: 1)", Assert.Single(host.Log.Warnings));
     }
 
     [Fact]

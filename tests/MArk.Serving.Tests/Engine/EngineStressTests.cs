@@ -25,6 +25,10 @@ public sealed class EngineStressTests(ITestOutputHelper output)
     [InlineData(6)]
     [InlineData(7)]
     [InlineData(8)]
+    [InlineData(9)]
+    [InlineData(10)]
+    [InlineData(11)]
+    [InlineData(12)]
     public Task EveryCallEndsExactlyOnceAndNothingIsLeft(int seed) => RunAsync(seed);
 
     [Fact]
@@ -35,15 +39,23 @@ public sealed class EngineStressTests(ITestOutputHelper output)
             await RunAsync(seed);
             return;
         }
+        var failures = new List<Exception>();
         for (var run = Number(Runs) ?? 1; run > 0; run--)
         {
-            await RunAsync(Random.Shared.Next());
+            var failure = await Record.ExceptionAsync(() => RunAsync(Random.Shared.Next()));
+            if (failure is not null)
+            {
+                failures.Add(failure);
+            }
         }
+        Assert.True(failures.Count == 0, $"{failures.Count} seeds failed.\n{string.Join('\n', failures.Select(f => f.Message))}");
     }
 
     private async Task RunAsync(int seed)
     {
         var world = new StressWorld(StressSettings.Of(seed));
+        // Before it runs: where the process itself goes down, live output names the seed.
+        output.WriteLine($"Seed {seed} begins.");
         string wrong;
         try
         {

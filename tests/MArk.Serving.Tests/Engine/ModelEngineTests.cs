@@ -199,47 +199,6 @@ public sealed class ModelEngineTests
     }
 
     [Fact]
-    public async Task AFullQueueRejectsWithoutAllocating()
-    {
-        var doubler = new GatedDoubler();
-        await using var host = await ServingHost.StartAsync(m => m.UseBatchFunction(doubler.RunAsync).WithOptions(o => o.MaxQueueLength = 1));
-        var running = host.Client.InferAsync(0, Patient).AsTask();
-        await doubler.Entered.WaitAsync();
-        var waiting = host.Client.InferAsync(1, Patient).AsTask();
-        Assert.Equal((1000, 1000), RejectMany(host.Client, 1000));      // pools and lists
-        var before = GC.GetAllocatedBytesForCurrentThread();
-        var (rejected, withHint) = RejectMany(host.Client, 1000);
-        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
-        Assert.Equal((1000, 1000), (rejected, withHint));
-        var error = await Assert.ThrowsAsync<InferenceRejectedException>(async () => await host.Client.InferAsync(2, Patient));
-        Assert.Equal(("m", RejectionReason.QueueFull), (error.ModelName, error.Reason));
-        Assert.True(error.RetryAfter > TimeSpan.Zero);
-        doubler.Open();
-        await Task.WhenAll(running, waiting);
-    }
-
-    private static (int Rejected, int WithHint) RejectMany(IModelClient<int, int> client, int count)
-    {
-        var (rejected, withHint) = (0, 0);
-        for (var i = 0; i < count; i++)
-        {
-            var call = client.TryInferAsync(i, Patient);
-            // Refused by another thread, at once: waited for in place, so that all that the caller's thread allocates is counted.
-            var wait = new SpinWait();
-            while (!call.IsCompleted)
-            {
-                wait.SpinOnce();
-            }
-            if (call.Result is { RejectionReason: RejectionReason.QueueFull } result)
-            {
-                rejected++;
-                withHint += result.RetryAfter > TimeSpan.Zero ? 1 : 0;
-            }
-        }
-        return (rejected, withHint);
-    }
-
-    [Fact]
     public async Task TheQueueIsBoundedByTheBytesOfItsInputs()
     {
         var doubler = new GatedDoubler();
@@ -333,6 +292,8 @@ public sealed class ModelEngineTests
     [InlineData("MaxBatchWeight", "0", "MArk:Models:m:MaxBatchWeight is 0; accepted: 1 to 2147483647, or nothing for no limit.")]
     [InlineData("MaxQueueBytes", "0", "MArk:Models:m:MaxQueueBytes is 0; accepted: 1 to 1152921504606846976.")]
     [InlineData("MaxRetryRuns", "-1", "MArk:Models:m:MaxRetryRuns is -1; accepted: 0 to 1000000.")]
+    [InlineData("PriorityHeadroom", "0.95", "MArk:Models:m:PriorityHeadroom is 0.95; accepted: 0 to 0.9.")]
+    [InlineData("Tenants:gold", "0", "MArk:Models:m:Tenants:gold is 0; accepted: 0.001 to 1000.")]
     [InlineData("MaxQueueLength", "-1", "MArk:Models:m:MaxQueueLength is -1; accepted: 1 to 10000000.")]
     public async Task ABadSettingFailsTheStartAndIsNamed(string key, string value, string message)
     {
@@ -363,6 +324,22 @@ public sealed class ModelEngineTests
         var error = await Assert.ThrowsAsync<InvalidInputException>(async () => await host.Client.InferAsync(weight));
         Assert.Equal($"Input 'weight': it is {weight}; accepted: 1 to 100 (MaxBatchWeight).", error.Message);
         Assert.Equal(200, await host.Client.InferAsync(100));
+    }
+
+    [Fact]
+    public async Task TenantsAreServedTheirSharesAsConfigured()
+    {
+        var doubler = new GatedDoubler();
+        await using var host = await ServingHost.StartAsync(
+            m => m.UseBatchFunction(doubler.RunAsync), new() { ["MArk:Models:m:Tenants:gold"] = "3", ["MArk:Models:m:MaxBatchSize"] = "8" });
+        var first = host.Client.InferAsync(0, Patient).AsTask();
+        await doubler.Entered.WaitAsync();
+        var iron = Enumerable.Range(0, 8).Select(_ => host.Client.InferAsync(1, Patient with { Tenant = "iron" }).AsTask()).ToArray();
+        var gold = Enumerable.Range(0, 8).Select(_ => host.Client.InferAsync(2, Patient with { Tenant = "gold" }).AsTask()).ToArray();
+        await host.UntilAsync(r => r.Waiting == 16);
+        doubler.Open();
+        await Task.WhenAll([first, .. iron, .. gold]);
+        Assert.Equal(6, doubler.Batches.ElementAt(1).Count(i => i == 2));
     }
 
     [Fact]

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using MArk.Serving.DependencyInjection;
 using MArk.Serving.Diagnostics;
+using MArk.Serving.Engine;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -27,6 +28,8 @@ internal sealed class ServingHost : IAsyncDisposable
     public IModelClient<int, int> Client => _host.Services.GetRequiredKeyedService<IModelClient<int, int>>(_model);
 
     public IModelReloader<int, int> Reloader => _host.Services.GetRequiredKeyedService<IModelReloader<int, int>>(_model);
+
+    public ModelEngine<int, int> Engine => _host.Services.GetRequiredKeyedService<ModelEngine<int, int>>(_model);
 
     public IModelMonitor Monitor => _host.Services.GetRequiredKeyedService<IModelMonitor>(_model);
 

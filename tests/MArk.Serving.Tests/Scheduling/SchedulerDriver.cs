@@ -6,11 +6,12 @@ namespace MArk.Serving.Tests.Scheduling;
 internal enum Ending { None, Result, Failed, Rejected, Cancelled, Spilled }
 
 /// <summary>A request as the world outside the scheduler knows it.</summary>
-internal sealed class Caller(int number, RequestTerms terms, int key, bool poison)
+internal sealed class Caller(int number, RequestTerms terms, int key, string? tenant, bool poison)
 {
     public int Number { get; } = number;
     public RequestTerms Terms { get; } = terms;
     public int Key { get; } = key;
+    public string? Tenant { get; } = tenant;
     public bool IsPoison { get; } = poison;
     public RequestId Id { get; set; }
     public Ending Ending { get; set; }
@@ -30,7 +31,8 @@ internal sealed class SchedulerDriver
     private bool _isExpected;
     private readonly HashSet<int> _draining = [];
 
-    public SchedulerDriver(IBatchPolicy? policy = null, int maxBatch = 4, int maxQueue = 16, double sloMs = 100, int? maxWeight = null, long maxBytes = long.MaxValue, int maxRetryRuns = 64)
+    public SchedulerDriver(IBatchPolicy? policy = null, int maxBatch = 4, int maxQueue = 16, double sloMs = 100, int? maxWeight = null, long maxBytes = long.MaxValue, int maxRetryRuns = 64,
+        double headroom = 0, Dictionary<string, double>? shares = null)
     {
         MaxWeight = maxWeight ?? SchedulerSettings.NoWeightLimit;
         MaxBatch = maxBatch;
@@ -45,6 +47,8 @@ internal sealed class SchedulerDriver
             MaxQueueLength = maxQueue,
             MaxQueueBytes = maxBytes,
             MaxRetryRuns = maxRetryRuns,
+            PriorityHeadroom = headroom,
+            TenantShares = shares ?? [],
             CreatePolicy = _ => policy ?? new MArk.Serving.Batching.SloAwareBatchPolicy(),
         });
     }
@@ -67,6 +71,7 @@ internal sealed class SchedulerDriver
     public List<string> Log { get; } = [];
     public List<ServingException> Faults { get; } = [];
     public bool Drained { get; private set; }
+    public Action<DispatchedBatch, Caller[]>? Dispatched { get; set; }
     public TimeSpan? WakeAt { get; private set; }
     public IReadOnlyCollection<DispatchedBatch> Running => _running.Keys;
     public bool Stopping { get; private set; }
@@ -88,10 +93,10 @@ internal sealed class SchedulerDriver
 
     public Caller Arrive(
         double? timeoutMs = null, WhenUnreachable mode = WhenUnreachable.ServeLate, int group = 0, RequestPriority priority = RequestPriority.Normal, bool poison = false,
-        int weight = 1, long bytes = 0)
+        int weight = 1, long bytes = 0, string? tenant = null)
     {
-        var terms = new RequestTerms(Now + (timeoutMs is { } t ? Ms(t) : Slo), Scheduler.GroupOf(group, null), priority, mode, timeoutMs is not null, weight, bytes);
-        var caller = new Caller(Callers.Count, terms, group, poison);
+        var terms = new RequestTerms(Now + (timeoutMs is { } t ? Ms(t) : Slo), Scheduler.GroupOf(group, null), priority, mode, timeoutMs is not null, weight, bytes, Scheduler.TenantOf(tenant));
+        var caller = new Caller(Callers.Count, terms, group, tenant, poison);
         Callers.Add(caller);
         caller.Id = Scheduler.OnArrival(Now, terms);
         // As the engine does: the slot is the caller's before the commands of its arrival are read.
@@ -390,6 +395,7 @@ internal sealed class SchedulerDriver
             Assert.False(caller.IsSpilled);
             caller.Deliveries++;
         }
+        Dispatched?.Invoke(batch, callers);
         Log.Add($"{Now.TotalMilliseconds:0.###} dispatch {batch.Instance.Id} [{string.Join(' ', callers.Select(c => c.Number))}] {batch.Reason}");
     }
 }

@@ -12,13 +12,14 @@ public sealed class SchedulerPropertyTests
 
     private static readonly Gen<Step> GenStep = Gen.Select(Gen.Int[0, 108], Gen.Int[0, 1000], Gen.Int[0, 1000], Gen.Int[0, 12], (k, a, b, w) => new Step(k, a, b, w));
     private static readonly Gen<Case> GenRun =
-        Gen.Select(Gen.Int[0, 3], Gen.Int[1, 6], Gen.Int[1, 20], Gen.Int[5, 20], GenStep.Array[0, 120], (p, b, q, w, s) => new Case(p, b, q, w > 15 ? null : w, 4 + 3 * q, s));
+        Gen.Select(Gen.Int[0, 4], Gen.Int[1, 6], Gen.Int[1, 20], Gen.Int[5, 20], GenStep.Array[0, 120], (p, b, q, w, s) => new Case(p, b, q, w > 15 ? null : w, 4 + 3 * q, s));
 
     private static IBatchPolicy Policy(int index) => index switch
     {
         0 => new SloAwareBatchPolicy(),
         1 => new FixedWindowBatchPolicy(3, TimeSpan.FromMilliseconds(4)),
         2 => new NoBatchingPolicy(),
+        3 => new AimdBatchPolicy(TimeSpan.FromMilliseconds(10)),
         _ => new NonsensePolicy(),
     };
 
@@ -40,10 +41,13 @@ public sealed class SchedulerPropertyTests
         public void Completed(in BatchFeedback feedback) => throw new InvalidOperationException("feedback");
     }
 
+    private static readonly string?[] Tenants = [null, "a", "b", "c"];
+
     private static SchedulerDriver Run(Case run)
     {
         var maxBatch = run.MaxBatch;
-        var driver = new SchedulerDriver(Policy(run.Policy), maxBatch, run.MaxQueue, maxWeight: run.MaxWeight, maxBytes: run.MaxBytes);
+        var driver = new SchedulerDriver(Policy(run.Policy), maxBatch, run.MaxQueue, maxWeight: run.MaxWeight, maxBytes: run.MaxBytes, headroom: run.MaxQueue % 3 / 4.0,
+            shares: new() { ["a"] = 3, ["b"] = 0.5 });
         foreach (var step in run.Steps)
         {
             driver.Advance(step.Wait / 4.0);
@@ -57,7 +61,8 @@ public sealed class SchedulerPropertyTests
                         priority: (RequestPriority)(step.A % 3 - 1),
                         poison: step.B % 11 == 0,
                         weight: 1 + step.A / 7 % 5,
-                        bytes: step.B / 3 % 7);
+                        bytes: step.B / 3 % 7,
+                        tenant: Tenants[step.A / 11 % 4]);
                     break;
                 case < 50 when driver.Callers.Count > 0:
                     driver.Cancel(driver.Callers[step.A % driver.Callers.Count]);
@@ -152,6 +157,120 @@ public sealed class SchedulerPropertyTests
         Assert.All(accepted, c => Assert.True(c.Ending is Ending.Result or Ending.Failed, $"{c.Number} ended as {c.Ending}"));
         Assert.True(driver.Drained);
     }, iter: 1500);
+
+    [Fact]
+    public void WhereTenantsWaitEachIsServedItsShare() => Gen.Select(
+        Gen.Int[1, 8], Gen.Int[10, 30], Gen.Int[1, 3], Gen.Int[0, 2], Gen.Int[0, 1_000_000],
+        (batch, weight, tenants, groups, seed) => (Batch: batch, Weight: weight, Tenants: tenants + 1, Groups: groups, Seed: seed)).Sample(run =>
+    {
+        // All wait all the time, in one group, or each in its own, or all in all. Weights to 10, shares 1, 2, 0.5, 1.
+        double[] shares = [1, 2, 0.5, 1];
+        var random = new Random(run.Seed);
+        var driver = new SchedulerDriver(
+            new NoWaitPolicy(), run.Batch, maxQueue: 100_000, sloMs: 1e8, maxWeight: run.Weight, shares: new() { ["t1"] = 2, ["t2"] = 0.5 });
+        driver.Expect(1);
+        for (var i = 0; i < 200 * run.Tenants; i++)
+        {
+            var tenant = i % run.Tenants;
+            driver.Arrive(
+                weight: random.Next(1, 11), tenant: tenant == 0 ? null : $"t{tenant}",
+                group: run.Groups == 0 ? 0 : run.Groups == 1 ? tenant : random.Next(3));
+        }
+        var served = new double[run.Tenants];
+        var (least, most) = (new double[run.Tenants, run.Tenants], new double[run.Tenants, run.Tenants]);
+        var left = Enumerable.Range(0, run.Tenants).Select(_ => 200).ToArray();
+        // Within a group the order is fair request by request; between groups a batch is the smallest turn.
+        var turn = run.Groups == 0 ? 0 : Math.Min(run.Weight, 10 * run.Batch);
+        driver.Dispatched = (_, callers) =>
+        {
+            // Whoever was served the least is in every batch.
+            Assert.Contains(callers, c => served[Number(c)] <= served.Min() + 1e-9);
+            foreach (var caller in callers)
+            {
+                var tenant = Number(caller);
+                served[tenant] += caller.Terms.Weight / shares[tenant];
+                left[tenant]--;
+            }
+        };
+        driver.Ready();
+        while (left.All(l => l > run.Batch))
+        {
+            driver.Advance(1);
+            driver.Complete(driver.Running.Single());
+            for (var i = 0; i < run.Tenants; i++)
+            {
+                for (var j = 0; j < i; j++)
+                {
+                    var ahead = served[i] - served[j];
+                    least[i, j] = Math.Min(least[i, j], ahead);
+                    most[i, j] = Math.Max(most[i, j], ahead);
+                    // Over every interval since the first dispatch, then: at most the largest request of both, and a turn of both.
+                    var allowed = (10 + turn) / shares[i] + (10 + turn) / shares[j];
+                    // Where keys are mixed, who fills up the batches of others gets that on top.
+                    if (run.Groups < 2)
+                    {
+                        Assert.True(most[i, j] - least[i, j] <= allowed + 1e-6, $"{i} against {j}: {least[i, j]} to {most[i, j]}, allowed {allowed}");
+                    }
+                }
+            }
+        }
+
+        static int Number(Caller caller) => caller.Tenant is null ? 0 : caller.Tenant[1] - '0';
+    }, iter: 300);
+
+    private sealed class NoWaitPolicy : IBatchPolicy
+    {
+        public BatchDecision Decide(in BatchContext context) => BatchDecision.Dispatch(context.Deadlines.Length);
+
+        public void Completed(in BatchFeedback feedback)
+        {
+            // Learns nothing.
+        }
+    }
+
+    [Fact]
+    public void NoGroupIsPassedOverForOnesThatCanWaitLonger() => Gen.Select(
+        Gen.Int[1, 6], Gen.Int[1, 8], Gen.Select(Gen.Int[0, 99], Gen.Int[0, 300], Gen.Int[0, 12], (k, t, w) => (Kind: k, Timeout: t, Wait: w)).Array[1, 150], Gen.Bool,
+        (batch, keys, steps, isLate) => (Batch: batch, Keys: keys, Steps: steps, IsLate: isLate)).Sample(run =>
+    {
+        // All can be met, or none: a batch holds the earliest deadline of all that wait, whatever else waits.
+        var driver = new SchedulerDriver(new NoWaitPolicy(), run.Batch, maxQueue: 1000);
+        driver.Dispatched = (batch, callers) =>
+        {
+            var first = driver.Callers.Where(c => c.Ending == Ending.None && c.Deliveries == 0).Concat(callers).Min(c => c.Terms.Deadline);
+            Assert.Contains(callers, c => c.Terms.Deadline == first);
+            Assert.Equal(run.IsLate, batch.Reason == BatchReason.Late);
+        };
+        driver.Ready();
+        foreach (var step in run.Steps)
+        {
+            driver.Advance(step.Wait / 4.0);
+            if (step.Kind < 80)
+            {
+                driver.Arrive(run.IsLate ? 0.1 + step.Timeout / 100.0 : 10_000 + step.Timeout, group: step.Kind % run.Keys);
+            }
+            else if (driver.Running.Count > 0)
+            {
+                driver.Complete(driver.Running.Single());
+            }
+        }
+    }, iter: 500);
+
+    [Fact]
+    public void AHighRequestFindsRoomUnlessHighOnesFillTheQueue() => GenRun.Sample(run =>
+    {
+        // Far deadlines and no instance: whatever arrives waits, until the queue is full.
+        var driver = new SchedulerDriver(maxBatch: run.MaxBatch, maxQueue: run.MaxQueue, sloMs: 1e8, maxBytes: run.MaxBytes, headroom: run.MaxQueue % 4 * 0.3);
+        driver.Expect(1000);
+        foreach (var step in run.Steps)
+        {
+            var high = driver.Callers.Where(c => c.Ending == Ending.None && c.Terms.Priority == RequestPriority.High).ToArray();
+            var caller = driver.Arrive(priority: (RequestPriority)(step.A % 3 - 1), bytes: step.B / 3 % 5, group: step.B / 7 % 3, tenant: Tenants[step.A / 11 % 4]);
+            var fits = high.Length < run.MaxQueue && high.Sum(c => c.Terms.Bytes) + caller.Terms.Bytes <= run.MaxBytes;
+            Assert.True(caller.Terms.Priority != RequestPriority.High || caller.Ending == Ending.None || !fits, $"{high.Length} high ones wait in a queue of {run.MaxQueue}");
+            Assert.True(driver.Scheduler.WaitingCount <= run.MaxQueue && driver.Scheduler.WaitingBytes <= run.MaxBytes);
+        }
+    }, iter: 500);
 
     [Fact]
     public void TheSameEventsGiveTheSameCommands() => GenRun.Sample(run =>

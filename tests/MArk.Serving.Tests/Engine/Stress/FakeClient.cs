@@ -27,7 +27,7 @@ internal enum ClientFault
 /// <summary>A client with no engine behind it, right but for one fault: what shows that the harness accepts a right client, and finds each wrong one out.</summary>
 internal sealed class FakeClient(RequestLedger ledger, ClientFault fault) : IModelClient<StressCall, Reply>
 {
-    private static readonly StressMachine Machine = new("fake");
+    private readonly StressMachine _machine = new(ledger, "fake");
     private readonly ConcurrentQueue<Task> _background = new();
     private int _isDone;
     private Call? _toSwap;
@@ -152,7 +152,7 @@ internal sealed class FakeClient(RequestLedger ledger, ClientFault fault) : IMod
         {
             call.End(InferenceResult<Reply>.Success(new Reply { Value = input.Expected }));
             SpinWait.SpinUntil(() => input.EndedAt > 0);
-            new StressRun(ledger, Machine, new RequestBatch<StressCall>(new[] { input }), new GivingSink(input)).Answer(0);
+            new StressRun(ledger, _machine, new RequestBatch<StressCall>(new[] { input }), new GivingSink(input)).Answer(0);
         }),
         _ => false,
     };
@@ -191,7 +191,7 @@ internal sealed class FakeClient(RequestLedger ledger, ClientFault fault) : IMod
 
     private StressRun Start(params StressCall[] calls)
     {
-        var run = new StressRun(ledger, Machine, new RequestBatch<StressCall>(calls), new GivingSink(calls[0]));
+        var run = new StressRun(ledger, _machine, new RequestBatch<StressCall>(calls), new GivingSink(calls[0]));
         run.Enter(calls.Length, new DispatchFloor(ledger.Tick(), TimeProvider.System.GetTimestamp()));
         return run;
     }

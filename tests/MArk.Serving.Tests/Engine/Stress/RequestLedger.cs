@@ -12,6 +12,7 @@ internal sealed class RequestLedger
     private long _tick;
     private long _stopBegan;
     private int _losses;
+    private int _pastLosses;
 
     public ConcurrentQueue<string> Violations { get; } = new();
 
@@ -27,7 +28,11 @@ internal sealed class RequestLedger
 
     public int Spilled => _calls.Count(c => c.WasSpilled);
 
+    /// <summary>Machines that were lost with a runner on them.</summary>
     public int Losses => Volatile.Read(ref _losses);
+
+    /// <summary>Those of them that the engine has surely given up.</summary>
+    public int PastLosses => Volatile.Read(ref _pastLosses);
 
     public bool HasStopped => Volatile.Read(ref _stopBegan) > 0;
 
@@ -50,6 +55,8 @@ internal sealed class RequestLedger
     /// <summary>Before the engine is told that a machine is gone.</summary>
     public void OnLoss() => Interlocked.Increment(ref _losses);
 
+    public void OnLossIsOver() => Interlocked.Increment(ref _pastLosses);
+
     public void Begin(StressCall call) => _calls.Enqueue(call);
 
     public void End(StressCall call, in StressOutcome outcome)
@@ -60,6 +67,7 @@ internal sealed class RequestLedger
             return;
         }
         call.Ending = outcome.Error is null ? outcome.Status.ToString() : $"{outcome.Status} by {outcome.Error.GetType().Name}: {outcome.Error.Message}";
+        call.IsRefusedForNow = outcome.Error is InferenceRejectedException { Reason: not RejectionReason.Draining };
         if (Judge(call, outcome) is { } complaint)
         {
             Violate($"{call}: {complaint}");
@@ -108,7 +116,7 @@ internal sealed class RequestLedger
         {
             return null;
         }
-        var losses = Losses - call.LossesBefore;
+        var losses = Losses - call.PastLosses;
         return error is InferenceFailedException { InnerException: null } && losses > MaxRedeliveries
             ? null
             : $"no run said that it fails so, and {losses} machines were lost meanwhile; it may outlive {MaxRedeliveries}";

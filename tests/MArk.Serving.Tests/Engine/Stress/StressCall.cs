@@ -81,7 +81,8 @@ internal sealed class StressCall(RequestLedger ledger, int number, CancelPlan pl
     /// <summary>The clock when its begin had returned.</summary>
     public long BeganTimestamp { get; private set; }
 
-    public int LossesBefore { get; init; }
+    /// <summary>How many lost machines the engine had given up before the call began.</summary>
+    public int PastLosses { get; init; }
 
     public long CancelBegan => Volatile.Read(ref _cancelBegan);
 
@@ -101,6 +102,9 @@ internal sealed class StressCall(RequestLedger ledger, int number, CancelPlan pl
 
     /// <summary>Whether a spillover target has answered it.</summary>
     public volatile bool WasSpilled;
+
+    /// <summary>Whether it was refused for another reason than a stop.</summary>
+    public volatile bool IsRefusedForNow;
 
     /// <summary>The run that holds it becomes another; the one before is returned.</summary>
     public StressRun? Enter(StressRun run) => Interlocked.Exchange(ref _run, run);

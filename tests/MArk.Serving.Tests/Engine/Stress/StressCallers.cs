@@ -30,7 +30,8 @@ internal sealed class StressCallers(IModelClient<StressCall, Reply> client, Requ
             {
                 CancelOneOf(underWay, random);
             }
-            while (underWay.Count >= settings.Window)
+            // A model that refuses for now is given time, or the callers would have asked all they want before it can serve again.
+            while (underWay.Count >= settings.Window || (call.IsRefusedForNow && underWay.Count > 0))
             {
                 CancelOneOf(underWay, random);
                 await EndOfAsync(underWay.Dequeue());
@@ -83,7 +84,7 @@ internal sealed class StressCallers(IModelClient<StressCall, Reply> client, Requ
         var isInvalid = random.Next(50) == 0;
         return new StressCall(ledger, Interlocked.Increment(ref _numbers), plan)
         {
-            LossesBefore = ledger.Losses,
+            PastLosses = ledger.PastLosses,
             Options = new InferenceOptions
             {
                 // Either kind of what is refused before it is queued: the options, and the input, which the runner's factory looks at.

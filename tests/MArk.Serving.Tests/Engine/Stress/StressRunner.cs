@@ -5,22 +5,16 @@ namespace MArk.Serving.Tests.Engine.Stress;
 /// <summary>What a fake runner breaks with.</summary>
 internal sealed class StressFault(string message) : Exception(message);
 
-/// <summary>Fake runners, and what is left of them.</summary>
+/// <summary>A version of the model: all of them are alike.</summary>
 internal sealed class StressRunnerFactory(StressWorld world) : IBatchRunnerFactory<StressCall, Reply>
 {
-    private int _connected;
-
-    public ConcurrentQueue<StressRunner> Runners { get; } = new();
-
     public RequestTraits Admit(StressCall input) =>
         input.IsInvalid ? throw new InvalidInputException("input", "it is not valid.") : new RequestTraits(input.Shape, 1);
 
     public async ValueTask<IBatchRunner<StressCall, Reply>> ConnectAsync(InstanceDescriptor instance, CancellationToken cancellationToken)
     {
         await Task.Yield();
-        var runner = new StressRunner(world, world.MachineOf(instance.Id), Interlocked.Increment(ref _connected));
-        Runners.Enqueue(runner);
-        return runner;
+        return world.Connect(instance.Id);
     }
 }
 
@@ -65,6 +59,7 @@ internal sealed class StressRunner : IBatchRunner<StressCall, Reply>
         BlocksThread = random.Next(2) == 0;
         _returnsUnfinished = random.Next(2) == 0;
         _floorTick = world.Ledger.Tick();
+        machine.Connect();
     }
 
     public int MaxBatchSize { get; }
@@ -105,6 +100,7 @@ internal sealed class StressRunner : IBatchRunner<StressCall, Reply>
         {
             _world.Ledger.Violate($"runner {Id} is disposed of {_disposals} times, and has {_running} runs under way");
         }
+        _machine.Disconnect();
         Disposed.TrySetResult();
         return ValueTask.CompletedTask;
     }
@@ -242,13 +238,13 @@ internal sealed class StressRunner : IBatchRunner<StressCall, Reply>
         }
     }
 
-    private void AnswerLate(StressRun run, IEnumerable<int> indices)
+    private void AnswerLate(StressRun run, IEnumerable<int> indices, bool wrongly = false)
     {
         foreach (var i in indices)
         {
             if (!run.Calls[i].IsPoison)
             {
-                _world.InTheBackground(Task.Run(() => run.AnswerLate(i)));
+                _world.InTheBackground(Task.Run(() => run.AnswerLate(i, wrongly)));
             }
         }
     }

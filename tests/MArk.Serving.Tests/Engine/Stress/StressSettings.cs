@@ -74,13 +74,13 @@ internal sealed record StressSettings
             FixedInstances = random.Next(1, 3),
             HasSpillover = random.Next(3) > 0,
             MaxBatchSize = random.Next(1, 9),
-            MaxQueueLength = random.Next(2, 40),
+            MaxQueueLength = random.Next(2) == 0 ? random.Next(1, 20) : random.Next(20, 200),
             MaxRedeliveries = random.Next(4),
             Slo = TimeSpan.FromMilliseconds(random.Next(2, 60)),
             Policy = random.Next(3),
             IsProfiled = random.Next(3) > 0,
             Faults = random.Next(5, 50),
-            Events = random.Next(5, 30),
+            Events = random.Next(3, 20),
         };
     }
 

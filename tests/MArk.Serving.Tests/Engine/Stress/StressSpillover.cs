@@ -3,7 +3,7 @@ namespace MArk.Serving.Tests.Engine.Stress;
 /// <summary>A spillover target that answers, fails, hangs until it is cancelled, and cannot always say what it would do.</summary>
 internal sealed class StressSpillover(StressWorld world) : ISpilloverTarget<StressCall, Reply>
 {
-    private static readonly StressMachine Nowhere = new("the spillover target");
+    private readonly StressMachine _nowhere = new(world.Ledger, "the spillover target");
     private int _quotes;
     private int _runs;
     private int _freeConcurrency = 4;
@@ -12,8 +12,10 @@ internal sealed class StressSpillover(StressWorld world) : ISpilloverTarget<Stre
 
     public SpilloverQuote GetQuote()
     {
-        var random = new Random(unchecked(world.Settings.Seed * 17 + Interlocked.Increment(ref _quotes)));
-        if (random.Next(50) == 0)
+        var quote = Interlocked.Increment(ref _quotes);
+        var random = new Random(unchecked(world.Settings.Seed * 17 + quote));
+        // At the start there must be one.
+        if (quote > 4 && random.Next(50) == 0)
         {
             throw new StressFault("no quote");
         }
@@ -32,7 +34,7 @@ internal sealed class StressSpillover(StressWorld world) : ISpilloverTarget<Stre
     public async ValueTask InferAsync(RequestBatch<StressCall> batch, IBatchSink<Reply> sink, CancellationToken cancellationToken)
     {
         var random = new Random(unchecked(world.Settings.Seed * 13 + Interlocked.Increment(ref _runs)));
-        var run = new StressRun(world.Ledger, Nowhere, batch, sink, isSpill: true);
+        var run = new StressRun(world.Ledger, _nowhere, batch, sink, isSpill: true);
         try
         {
             run.Enter(limit: 1, floor: default);

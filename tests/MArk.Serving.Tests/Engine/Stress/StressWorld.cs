@@ -16,23 +16,24 @@ namespace MArk.Serving.Tests.Engine.Stress;
 internal sealed class StressWorld
 {
     private const string Model = "stressed";
+    private static readonly TimeSpan SpillPatience = TimeSpan.FromSeconds(1);
 
     private readonly ConcurrentDictionary<string, StressMachine> _machines = new();
     private readonly ConcurrentQueue<Task> _background = new();
     private readonly ServingHost.Journal _log = new();
     private readonly ScriptedProvider _provider = new();
     private readonly ScalablePlanner _planner = new();
-    private readonly StressRunnerFactory _factory;
+    private readonly ConcurrentQueue<StressRunner> _runners = new();
     private readonly StressSpillover _spillover;
     private readonly (int Weight, Action<Random> Happens)[] _events;
     private IHost _host = null!;
+    private int _connected;
     private Task _stop = Task.CompletedTask;
 
     public StressWorld(StressSettings settings)
     {
         Settings = settings;
         Ledger = new RequestLedger { MaxRedeliveries = settings.MaxRedeliveries, StopIsHard = settings.IsHard };
-        _factory = new StressRunnerFactory(this);
         _spillover = new StressSpillover(this);
         _planner.Wanted = settings.Machines;
         _events =
@@ -42,7 +43,7 @@ internal sealed class StressWorld
             (3, random => _planner.Wanted = random.Next(1, 4)),
             (3, _spillover.ChangeQuote),
             (1, _ => Monitor!.GetReport()),
-            // A hot reload of the model is one more line here.
+            (2, _ => InTheBackground(ReloadAsync())),
         ];
     }
 
@@ -54,6 +55,8 @@ internal sealed class StressWorld
     public TimeSpan Patience { get; init; } = TimeSpan.FromMinutes(1);
 
     private IModelMonitor Monitor { get; set; } = null!;
+
+    private IModelReloader<StressCall, Reply> Reloader { get; set; } = null!;
 
     /// <summary>Runs the world to its end and checks what is left of it.</summary>
     /// <returns>What is wrong; empty if all is well.</returns>
@@ -69,23 +72,19 @@ internal sealed class StressWorld
         await PatientlyAsync("the stop", _stop);
         await DisposeAsync();
         await CheckWhatIsLeftAsync(callers.Total);
-        return Ledger.Violations.IsEmpty ? "" : Describe();
+        return Ledger.Violations.IsEmpty ? "" : await DescribeAsync();
     }
 
-    public StressMachine MachineOf(string id) => _machines.GetOrAdd(id, key => new StressMachine(key));
+    public StressRunner Connect(string id)
+    {
+        var runner = new StressRunner(this, MachineOf(id), Interlocked.Increment(ref _connected));
+        _runners.Enqueue(runner);
+        return runner;
+    }
 
     /// <summary>A machine goes at once, whatever it does.</summary>
     /// <returns>Whether there was such a machine.</returns>
-    public bool Lose(string id)
-    {
-        if (Settings.Machines == 0 || MachineOf(id).IsLost)
-        {
-            return false;
-        }
-        MachineOf(id).IsLost = true;
-        Ledger.OnLoss();
-        return _provider.TryChange(id, InstanceState.Terminated);
-    }
+    public bool Lose(string id) => Settings.Machines > 0 && MachineOf(id).Lose() && _provider.TryChange(id, InstanceState.Terminated);
 
     public void InTheBackground(Task task) => _background.Enqueue(task);
 
@@ -97,12 +96,13 @@ internal sealed class StressWorld
         builder.Services.AddMArkServing().AddModel<StressCall, Reply>(Model, Configure);
         _host = builder.Build();
         Monitor = _host.Services.GetRequiredKeyedService<IModelMonitor>(Model);
+        Reloader = _host.Services.GetRequiredKeyedService<IModelReloader<StressCall, Reply>>(Model);
         await PatientlyAsync("the start", _host.StartAsync());
     }
 
     private void Configure(ModelBuilder<StressCall, Reply> model)
     {
-        model.UseRunner(_ => _factory).WithSlo(Settings.Slo).UseBatchPolicy(_ => Settings.CreatePolicy()).WithOptions(o =>
+        model.UseRunner(_ => new StressRunnerFactory(this)).WithSlo(Settings.Slo).UseBatchPolicy(_ => Settings.CreatePolicy()).WithOptions(o =>
         {
             o.MaxBatchSize = Settings.MaxBatchSize;
             o.MaxQueueLength = Settings.MaxQueueLength;
@@ -153,6 +153,24 @@ internal sealed class StressWorld
 
     private async Task DisposeAsync() => await ((IAsyncDisposable)_host).DisposeAsync();
 
+    private StressMachine MachineOf(string id) => _machines.GetOrAdd(id, key => new StressMachine(Ledger, key));
+
+    private async Task ReloadAsync()
+    {
+        try
+        {
+            await Reloader.ReloadAsync(new StressRunnerFactory(this), CancellationToken.None);
+        }
+        catch (ModelReloadException) when (Ledger.HasStopped)
+        {
+            // There is no model any more.
+        }
+        catch (Exception e)
+        {
+            Ledger.Violate($"a reload failed: {e}");
+        }
+    }
+
     private void LoseSome(Random random) => Pick(random, id => Lose(id));
 
     private void InterruptSome(Random random) => Pick(random, id => _provider.TryChange(id, InstanceState.Interrupting));
@@ -167,8 +185,8 @@ internal sealed class StressWorld
 
     private async Task CheckWhatIsLeftAsync(int total)
     {
-        await PatientlyAsync("late answers", Task.WhenAll(_background));
-        foreach (var runner in _factory.Runners)
+        await PatientlyAsync("late answers and reloads", Task.WhenAll(_background));
+        foreach (var runner in _runners)
         {
             await PatientlyAsync($"the end of runner {runner.Id}", runner.Disposed.Task);
             foreach (var thread in runner.Threads)
@@ -184,7 +202,11 @@ internal sealed class StressWorld
         {
             Ledger.Violate($"{total} calls were made, and {Ledger.Counts.Ended} have ended");
         }
-        foreach (var misfit in Ledger.Counts.Compare(Monitor.GetReport(), Ledger.Spilled))
+        if (Monitor.GetReport() is { } report && report.ReadyInstances + report.LaunchingInstances + report.DrainingInstances > 0)
+        {
+            Ledger.Violate($"instances are left: {report}");
+        }
+        foreach (var misfit in await MisfitsAsync())
         {
             Ledger.Violate($"the report does not fit: {misfit}");
         }
@@ -194,9 +216,22 @@ internal sealed class StressWorld
         }
     }
 
+    private async Task<IReadOnlyList<string>> MisfitsAsync()
+    {
+        IReadOnlyList<string> misfits;
+        using var giveUp = new CancellationTokenSource(Settings.IsHard ? SpillPatience : TimeSpan.Zero);
+        while ((misfits = Ledger.Counts.Compare(Monitor.GetReport(), Ledger.Spilled)).Count > 0 && !giveUp.IsCancellationRequested)
+        {
+            // A hard stop does not wait for the spillover target, so what that has answered may be counted a moment later.
+            await Task.Yield();
+        }
+        return misfits;
+    }
+
     /// <summary>Whether an error that the engine reports is of this world's making.</summary>
-    private static bool IsOurs(Exception error) =>
+    private bool IsOurs(Exception error) =>
         error is StressFault or OperationCanceledException
+        || (error is ObjectDisposedException && Settings.End == StressEnd.ByDispose)
         || error is ContractViolationException { InnerException: null, PartName: nameof(StressRunnerFactory) or nameof(StressRunner) }
         || (error.InnerException is { } inner && IsOurs(inner));
 
@@ -209,14 +244,17 @@ internal sealed class StressWorld
         catch (TimeoutException)
         {
             Ledger.Violate($"{what} did not end within {Patience}");
-            throw new TimeoutException(Describe());
+            throw new TimeoutException(await DescribeAsync());
         }
     }
 
-    private string Describe()
+    private async Task<string> DescribeAsync()
     {
         var text = new StringBuilder();
-        text.AppendLine($"{Settings}").AppendLine($"{Ledger.Counts}").AppendLine($"{Monitor.GetReport()}");
+        // An engine that hangs may not even report.
+        var report = Task.Run(Monitor.GetReport);
+        await Task.WhenAny(report, Task.Delay(TimeSpan.FromSeconds(5)));
+        text.AppendLine($"{Settings}").AppendLine($"{Ledger.Counts}").AppendLine(report.IsCompletedSuccessfully ? $"{report.Result}" : "The engine gives no report.");
         Append("wrong", Ledger.Violations);
         Append("calls wait", [.. Ledger.Waiting.Select(c => c.ToString())]);
         Append("machines are there", [.. _provider.Machines.Select(m => m.ToString())]);

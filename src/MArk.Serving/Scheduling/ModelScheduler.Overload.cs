@@ -1,0 +1,228 @@
+namespace MArk.Serving.Scheduling;
+
+// The bounds of the queue: for whom there is room, who makes room for whom, and when to come back.
+internal sealed partial class ModelScheduler
+{
+    // How many requests and bytes may wait for a request of a class to be let in: the lower the class, the less, so that some is kept for those above.
+    private readonly int[] _maxLength = new int[RequestGroup.Classes];
+    private readonly long[] _maxBytes = new long[RequestGroup.Classes];
+
+    private void SetBounds()
+    {
+        for (var c = 0; c < RequestGroup.Classes; c++)
+        {
+            var share = Math.Pow(1 - _settings.PriorityHeadroom, c);
+            _maxLength[c] = Math.Max(1, (int)(share * _settings.MaxQueueLength));
+            _maxBytes[c] = c == 0 ? _settings.MaxQueueBytes : (long)(share * _settings.MaxQueueBytes);
+        }
+    }
+
+    /// <summary>Whether a request would fit if so many fewer waited, of so many bytes.</summary>
+    private bool Fits(in RequestTerms terms, int fewer = 0, long fewerBytes = 0)
+    {
+        var c = RequestGroup.ClassOf(terms.Priority);
+        return WaitingCount - fewer < _maxLength[c] && terms.Bytes <= _maxBytes[c] - (_waitingBytes - fewerBytes);
+    }
+
+    /// <summary>Whether one more may wait. The first to leave a full queue are requests that are late anyway.</summary>
+    private bool HasRoom(TimeSpan now, in RequestTerms terms)
+    {
+        if (!Fits(terms, _lateCount, _lateBytes))
+        {
+            return false;
+        }
+        while (!Fits(terms))
+        {
+            EvictLate(now);
+        }
+        return true;
+    }
+
+    private void EvictLate(TimeSpan now)
+    {
+        var slot = FirstLate()!.Late.Slots[0];
+        DequeueLate(slot);
+        Reject(slot, RejectionReason.QueueFull, RetryAfter(now));
+    }
+
+    /// <summary>
+    /// Makes room in a full queue for a request that is in time: those of lower classes leave, the last of them first; failing that, the last of the tenant
+    /// that has the most waiting for its share, if that stays more than the newcomer's has.
+    /// </summary>
+    private bool TryDisplace(TimeSpan now, in RequestTerms terms)
+    {
+        var c = RequestGroup.ClassOf(terms.Priority);
+        var lower = 0;
+        for (var other = c + 1; other < RequestGroup.Classes; other++)
+        {
+            lower += _classCount[other];
+        }
+        if (lower > 0 && Fits(terms, _lateCount + lower, _lateBytes + BytesBelow(c)))
+        {
+            while (!Fits(terms))
+            {
+                if (_lateCount > 0)
+                {
+                    EvictLate(now);
+                }
+                else
+                {
+                    Displace(now, LastOfLowestClass());
+                }
+            }
+            return true;
+        }
+        if (!_tenants.AreSeveral || LastOfGreediest(terms) is not { } last)
+        {
+            return false;
+        }
+        if (!Fits(terms, _lateCount + 1, _lateBytes + _requests[last].Terms.Bytes))
+        {
+            return false;
+        }
+        while (_lateCount > 0 && !Fits(terms))
+        {
+            EvictLate(now);
+        }
+        if (!Fits(terms))
+        {
+            Displace(now, last);
+        }
+        return true;
+    }
+
+    private void Displace(TimeSpan now, int slot)
+    {
+        Dequeue(slot);
+        if (!TrySpill(now, slot))
+        {
+            Reject(slot, RejectionReason.QueueFull, RetryAfter(now));
+        }
+    }
+
+    private long BytesBelow(int priorityClass)
+    {
+        if (_waitingBytes == _lateBytes)
+        {
+            return 0;
+        }
+        var bytes = 0L;
+        foreach (var group in _groups)
+        {
+            foreach (var lane in group.Lanes)
+            {
+                if (lane.Class > priorityClass)
+                {
+                    foreach (var slot in lane.Slots)
+                    {
+                        bytes += _requests[slot].Terms.Bytes;
+                    }
+                }
+            }
+        }
+        return bytes;
+    }
+
+    private int LastOfLowestClass()
+    {
+        Lane? last = null;
+        foreach (var group in _groups)
+        {
+            foreach (var lane in group.Lanes)
+            {
+                if (lane.Count > 0 && (last is null || lane.Class > last.Class || (lane.Class == last.Class && lane.Deadlines[^1] > last.Deadlines[^1])))
+                {
+                    last = lane;
+                }
+            }
+        }
+        return last!.Slots[^1];
+    }
+
+    private int? LastOfGreediest(in RequestTerms terms)
+    {
+        var c = RequestGroup.ClassOf(terms.Priority);
+        var own = _tenants[terms.Tenant];
+        CountByTenant(c);
+        Tenant? greediest = null;
+        foreach (var group in _groups)
+        {
+            foreach (var lane in group.Lanes)
+            {
+                if (lane.Class == c && lane.Count > 0 && (greediest is null || lane.Tenant.Counted / lane.Tenant.Share > greediest.Counted / greediest.Share))
+                {
+                    greediest = lane.Tenant;
+                }
+            }
+        }
+        var ownCount = own.IsWaiting(c) ? own.Counted : 0;
+        if (greediest is null || greediest == own || (greediest.Counted - 1) / greediest.Share < (ownCount + 1) / own.Share)
+        {
+            return null;
+        }
+        Lane? last = null;
+        foreach (var group in _groups)
+        {
+            foreach (var lane in group.Lanes)
+            {
+                if (lane.Class == c && lane.Tenant == greediest && lane.Count > 0 && (last is null || lane.Deadlines[^1] > last.Deadlines[^1]))
+                {
+                    last = lane;
+                }
+            }
+        }
+        return last!.Slots[^1];
+    }
+
+    /// <summary>Counts what waits of a class into the tenants' <see cref="Tenant.Counted"/>.</summary>
+    private void CountByTenant(int priorityClass)
+    {
+        foreach (var group in _groups)
+        {
+            foreach (var lane in group.Lanes)
+            {
+                lane.Tenant.Counted = 0;
+            }
+        }
+        foreach (var group in _groups)
+        {
+            foreach (var lane in group.Lanes)
+            {
+                lane.Tenant.Counted += lane.Class == priorityClass ? lane.Count : 0;
+            }
+        }
+    }
+
+    /// <summary>
+    /// When such a request can expect to be taken: when all that wait in time are expected to have started. Nothing only where no instance serves and
+    /// none is on its way; never zero, since whoever is told to come back at once would find things as they are.
+    /// </summary>
+    private TimeSpan? RetryAfter(TimeSpan now)
+    {
+        var finish = _forecast.Finish(now, _inTimeCount + _retryCount, 0, out var start);
+        if (finish == TimeSpan.MaxValue)
+        {
+            if (NextCapacityAt() == TimeSpan.MaxValue)
+            {
+                return null;
+            }
+            start = ExpectedWithoutInstance(now);
+        }
+        return start > now ? start - now : ShortestBatch();
+    }
+
+    /// <summary>The time of a lone request on the fastest instance; the objective, as long as nothing is measured.</summary>
+    private TimeSpan ShortestBatch()
+    {
+        var shortest = TimeSpan.Zero;
+        foreach (var instance in _instances)
+        {
+            var alone = instance.Profile.Mean(1);
+            if (instance.Serves && alone > TimeSpan.Zero && (shortest == TimeSpan.Zero || alone < shortest))
+            {
+                shortest = alone;
+            }
+        }
+        return shortest > TimeSpan.Zero ? shortest : _settings.Slo;
+    }
+}

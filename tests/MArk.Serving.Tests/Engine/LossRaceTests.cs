@@ -1,0 +1,128 @@
+using System.Collections.Concurrent;
+using MArk.Serving.Engine;
+using MArk.Serving.Provisioning;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace MArk.Serving.Tests.Engine;
+
+/// <summary>Calls that are made in the very moment in which the engine hears that their instance is gone.</summary>
+public sealed class LossRaceTests
+{
+    private static readonly TimeSpan Minute = TimeSpan.FromMinutes(1);
+
+    /// <summary>A clock by which the fleet's loop is caught: it looks at the date, then at the time, where it tells the engine something.</summary>
+    private sealed class CatchingClock : TimeProvider
+    {
+        [ThreadStatic]
+        private static bool t_isCaught;
+
+        private Action? _whenCaught;
+
+        public void Catch(Action? whenCaught) => Volatile.Write(ref _whenCaught, whenCaught);
+
+        public override DateTimeOffset GetUtcNow()
+        {
+            t_isCaught = true;
+            return base.GetUtcNow();
+        }
+
+        public override long GetTimestamp()
+        {
+            if (t_isCaught)
+            {
+                t_isCaught = false;
+                Volatile.Read(ref _whenCaught)?.Invoke();
+            }
+            return base.GetTimestamp();
+        }
+    }
+
+    [Fact]
+    public async Task ACallThatIsMadeWhileItsInstanceIsLostIsServedByAnother()
+    {
+        var provider = new ScriptedProvider();
+        var clock = new CatchingClock();
+        await using var host = await ServingHost.StartAsync(m =>
+        {
+            m.Services.AddSingleton<TimeProvider>(clock);
+            m.WithProfile("o", LatencyProfile.Linear(TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(1), 1)).WithSlo(Minute)
+                .UseInstanceProvider(_ => provider).UsePlanner(_ => new StaticPlanner(1))
+                .WithOptions(o =>
+                {
+                    o.Fleet.SampleInterval = TimeSpan.FromMilliseconds(10);
+                    o.Fleet.PlanInterval = TimeSpan.FromMilliseconds(20);
+                    o.Fleet.Horizon = 3;
+                })
+                .UseBatchFunction((batch, sink, _) =>
+                {
+                    for (var i = 0; i < batch.Count; i++)
+                    {
+                        sink.SetResult(i, 2 * batch[i]);
+                    }
+                    return ValueTask.CompletedTask;
+                });
+        });
+        var client = host.Client;
+        for (var round = 0; round < 10; round++)
+        {
+            await host.UntilAsync(r => r.ReadyInstances == 1);
+            var calls = new ConcurrentQueue<Task<int>>();
+            clock.Catch(() =>
+            {
+                // On a thread of its own, as the one that is caught may hold the engine.
+                var caller = new Thread(() => calls.Enqueue(client.InferAsync(21).AsTask()));
+                caller.Start();
+                caller.Join();
+            });
+            var lost = provider.Machines.Single().Id;
+            provider.Change(lost, InstanceState.Terminated);
+            await host.UntilAsync(r => provider.Machines is [{ } next] && next.Id != lost && r.ReadyInstances == 1);
+            clock.Catch(null);
+            Assert.All(await Task.WhenAll(calls).WaitAsync(Minute), answer => Assert.Equal(42, answer));
+        }
+        Assert.Empty(host.Log.Errors);
+    }
+
+    private sealed class Version(BatchFunction<int, int> run) : IBatchRunnerFactory<int, int>, IBatchRunner<int, int>
+    {
+        public ValueTask<IBatchRunner<int, int>> ConnectAsync(InstanceDescriptor instance, CancellationToken cancellationToken) => new(this);
+
+        public ValueTask RunAsync(RequestBatch<int> batch, IBatchSink<int> sink, CancellationToken cancellationToken) => run(batch, sink, cancellationToken);
+
+        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+    }
+
+    [Fact]
+    public async Task WhatRunsOnTheOldVersionWhenItsMachineIsLostIsNotGivenToTheNewOneThere()
+    {
+        var provider = new ScriptedProvider();
+        var entered = new TaskCompletionSource();
+        await using var host = await ServingHost.StartAsync(m => m
+            .UseRunner(_ => new Version(async (_, _, token) =>
+            {
+                entered.TrySetResult();
+                await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, token);
+            }))
+            .WithProfile("o", LatencyProfile.Linear(TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(1), 1)).WithSlo(Minute)
+            .UseInstanceProvider(_ => provider).UsePlanner(_ => new StaticPlanner(1))
+            .WithOptions(o =>
+            {
+                o.Fleet.SampleInterval = TimeSpan.FromMilliseconds(10);
+                o.Fleet.PlanInterval = TimeSpan.FromMilliseconds(20);
+                o.Fleet.Horizon = 3;
+            }));
+        var call = host.Client.InferAsync(21).AsTask();
+        await entered.Task;
+        var reload = host.Reloader.ReloadAsync(new Version((batch, sink, _) =>
+        {
+            sink.SetResult(0, 2 * batch[0]);
+            return ValueTask.CompletedTask;
+        }));
+        // Served by the new version: it is there, beside the old one, which runs still.
+        Assert.Equal(2, await host.Client.InferAsync(1).AsTask().WaitAsync(Minute));
+        provider.Change(provider.Machines.Single().Id, InstanceState.Terminated);
+        Assert.Equal(42, await call.WaitAsync(Minute));
+        await reload.WaitAsync(Minute);
+        Assert.Empty(host.Log.Errors);
+    }
+}
