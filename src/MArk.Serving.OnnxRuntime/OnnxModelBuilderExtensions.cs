@@ -31,6 +31,6 @@ public static class OnnxModelBuilderExtensions
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(codec);
-        return model.UseRunner(_ => new OnnxBatchRunnerFactory<TIn, TOut>(options, codec));
+        return model.UseRunner(_ => new OnnxBatchRunnerFactory<TIn, TOut>(options, codec), options.OwnThreads);
     }
 }

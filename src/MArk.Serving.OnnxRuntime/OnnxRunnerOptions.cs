@@ -51,6 +51,9 @@ public sealed record OnnxRunnerOptions
 
     internal int Slots => PipelineDepth ?? (ExecutionProvider == OnnxExecutionProvider.Cpu ? 1 : 2);
 
+    /// <summary>The threads that are computed on whatever is granted; none of the processor's on a GPU. A bad number fails when the model is opened.</summary>
+    internal int? OwnThreads => ExecutionProvider != OnnxExecutionProvider.Cpu ? 0 : IntraOpThreads is >= 1 and <= MaxIntraOpThreads ? IntraOpThreads : null;
+
     internal int ThreadsOf(InstanceDescriptor instance) => IntraOpThreads ?? Math.Max(1, instance.Threads);
 
     internal void Check()

@@ -37,7 +37,11 @@ internal sealed class EngineServer : IServer
         builder.Services.AddMArkServing().AddModel<float[], float[]>(model.Name, m =>
         {
             m.UseOnnx(model.Path).WithSlo(settings.Slo).WithOptions(o => o.MaxBatchSize = settings.MaxBatch);
-            if (settings.Instances > 1)
+            if (settings.Instances == 1)
+            {
+                m.WithConcurrency(1);
+            }
+            else
             {
                 m.UseLocalInstances(settings.Instances).UsePlanner(_ => new StaticPlanner(settings.Instances));
                 m.WithOptions(o => o.Fleet.MinInstances = o.Fleet.MaxInstances = settings.Instances);

@@ -5,6 +5,9 @@ namespace MArk.Serving.Configuration;
 /// <summary>The settings of one model. Bound from the configuration section <c>MArk:Models:{name}</c>, then set by the builder.</summary>
 public sealed class ModelOptions
 {
+    internal const int MaxInstances = 1024;
+    internal const int MaxThreads = 1024;
+
     /// <summary>The latency objective: within this time of its arrival a request should be answered. More than 0, at most 1 day. Default 100 ms.</summary>
     public TimeSpan Slo { get; set; } = TimeSpan.FromMilliseconds(100);
 
@@ -49,6 +52,21 @@ public sealed class ModelOptions
     /// alone by then fails together. Default 64.
     /// </summary>
     public int MaxRetryRuns { get; set; } = 64;
+
+    /// <summary>
+    /// How many instances serve in this process, where none come from a provider: 1 to 1024. Each is a copy of the model in memory. Default
+    /// <see langword="null"/>: a batch function has as many as its concurrency. A runner that computes on threads of its own has as many as the
+    /// model's share of the cores, at least one and at most 8; any other runner has one. The models of a host have equal shares, of all cores but
+    /// one, which is left to the host's own work while each model has a core without it.
+    /// </summary>
+    public int? Instances { get; set; }
+
+    /// <summary>
+    /// The threads that each of these instances computes on, 0 to 1024, each on a core that no other instance holds as long as there are any; 0
+    /// if it computes elsewhere (on a GPU, on another machine) and needs none. Default <see langword="null"/>: 1, and more only where the share
+    /// of the cores is larger than the most instances. A runner that was given threads of its own keeps to those.
+    /// </summary>
+    public int? Threads { get; set; }
 
     /// <summary>How long a stopping model may take to finish what it accepted: 0 to 1 day. Default 30 s.</summary>
     public TimeSpan DrainTimeout { get; set; } = TimeSpan.FromSeconds(30);

@@ -3,8 +3,9 @@ using Microsoft.Extensions.Options;
 namespace MArk.Serving.Configuration;
 
 /// <summary>Checks a model's settings at start; each message names the key and what is accepted.</summary>
-internal sealed class ModelOptionsValidator(string modelName) : IValidateOptions<ModelOptions>
+internal sealed class ModelOptionsValidator(string modelName, bool hasProvider) : IValidateOptions<ModelOptions>
 {
+    private const string Provided = "nothing, as the model's instances come from a provider";
     private static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(10);
 
     public ValidateOptionsResult Validate(string? name, ModelOptions options)
@@ -28,6 +29,10 @@ internal sealed class ModelOptionsValidator(string modelName) : IValidateOptions
         Check(options.MaxRedeliveries is >= 0 and <= 100, nameof(options.MaxRedeliveries), options.MaxRedeliveries, "0 to 100");
         Check(options.MaxRetryRuns is >= 0 and <= 1_000_000, nameof(options.MaxRetryRuns), options.MaxRetryRuns, "0 to 1000000");
         Check(options.DrainTimeout >= TimeSpan.Zero && options.DrainTimeout <= TimeSpan.FromDays(1), nameof(options.DrainTimeout), options.DrainTimeout, "00:00:00 to 1.00:00:00");
+        Check(options.Instances is null or (>= 1 and <= ModelOptions.MaxInstances), nameof(options.Instances), options.Instances, $"1 to {ModelOptions.MaxInstances}, or nothing for what the cores allow");
+        Check(options.Threads is null or (>= 0 and <= ModelOptions.MaxThreads), nameof(options.Threads), options.Threads, $"0 to {ModelOptions.MaxThreads}, or nothing for what the cores allow");
+        Check(!hasProvider || options.Instances is null, nameof(options.Instances), options.Instances, Provided);
+        Check(!hasProvider || options.Threads is null, nameof(options.Threads), options.Threads, Provided);
         var fleet = options.Fleet;
         CheckFleet(fleet.MaxInstances is >= 1 and <= 10_000, nameof(fleet.MaxInstances), fleet.MaxInstances, "1 to 10000");
         CheckFleet(fleet.MinInstances >= 0 && fleet.MinInstances <= fleet.MaxInstances, nameof(fleet.MinInstances), fleet.MinInstances, $"0 to MaxInstances, {fleet.MaxInstances}");

@@ -27,6 +27,8 @@ public static class MArkServingServiceCollectionExtensions
         services.AddLogging();
         services.AddOptions();
         services.TryAddSingleton(TimeProvider.System);
+        services.TryAddSingleton(new CoreBudget(Environment.ProcessorCount));
+        services.TryAddSingleton<CoreShares>();
         services.TryAddEnumerable(ServiceDescriptor.Singleton<IHostedService, ServingHostedService>());
         return new MArkServingBuilder(services);
     }
@@ -69,7 +71,8 @@ public sealed class MArkServingBuilder
             throw new ArgumentException($"Model '{name}' has nothing to run it: call UseBatchFunction, UseRunner, or a package's Use... method.", nameof(configure));
         }
         options.ValidateOnStart();
-        Services.AddSingleton<IValidateOptions<ModelOptions>>(new ModelOptionsValidator(name));
+        Services.AddSingleton<IValidateOptions<ModelOptions>>(new ModelOptionsValidator(name, model.HasProvider));
+        Services.AddSingleton(model.Claim);
         Services.AddKeyedSingleton(name, (provider, _) => model.Build(provider));
         Services.AddKeyedSingleton<IModelClient<TIn, TOut>>(name, (provider, key) => provider.GetRequiredKeyedService<ModelEngine<TIn, TOut>>(key));
         Services.AddKeyedSingleton<IModelReloader<TIn, TOut>>(name, (provider, key) => provider.GetRequiredKeyedService<ModelEngine<TIn, TOut>>(key));
@@ -97,7 +100,9 @@ public sealed class ModelBuilder<TIn, TOut>
     private (bool Given, TIn? Input) _sample;
     private Func<TIn, int>? _weigh;
     private Func<TIn, long>? _measure;
-    private int _concurrency = 1;
+    private IReadOnlyCollection<LocalOffering> _localOfferings = [];
+    private int? _concurrency;      // of a batch function
+    private int? _runnerThreads;
 
     internal ModelBuilder(string name, IServiceCollection services)
     {
@@ -113,7 +118,12 @@ public sealed class ModelBuilder<TIn, TOut>
 
     internal Func<IServiceProvider, IBatchRunnerFactory<TIn, TOut>>? RunnerFactory { get; private set; }
 
-    /// <summary>Runs batches by a function of the host's: batching alone.</summary>
+    internal bool HasProvider => _provider is not null;
+
+    /// <summary>
+    /// Runs batches by a function of the host's: batching alone. It is taken to compute, and holds a core for each batch at a time, as far as they go
+    /// round; for one that waits for something else, call <see cref="WithConcurrency"/> with 0 threads.
+    /// </summary>
     /// <param name="function">Answers every index of a batch through the sink.</param>
     /// <param name="concurrency">How many batches may run at a time; at least 1.</param>
     /// <returns>This builder.</returns>
@@ -121,17 +131,30 @@ public sealed class ModelBuilder<TIn, TOut>
     {
         ArgumentNullException.ThrowIfNull(function);
         ArgumentOutOfRangeException.ThrowIfLessThan(concurrency, 1);
+        UseRunner(_ => new DelegateBatchRunnerFactory<TIn, TOut>(function));
         _concurrency = concurrency;
-        return UseRunner(_ => new DelegateBatchRunnerFactory<TIn, TOut>(function));
+        return this;
     }
 
     /// <summary>Runs batches by a runner of the host's own.</summary>
     /// <param name="create">Makes the factory of runners.</param>
+    /// <param name="threads">
+    /// The threads that its runners compute a batch on, 0 to 1024; 0 if they compute elsewhere. <see langword="null"/>, the default, if they heed
+    /// the threads that their instance is granted.
+    /// </param>
     /// <returns>This builder.</returns>
-    public ModelBuilder<TIn, TOut> UseRunner(Func<IServiceProvider, IBatchRunnerFactory<TIn, TOut>> create)
+    /// <exception cref="ArgumentOutOfRangeException">The threads are outside their range.</exception>
+    public ModelBuilder<TIn, TOut> UseRunner(Func<IServiceProvider, IBatchRunnerFactory<TIn, TOut>> create, int? threads = null)
     {
         ArgumentNullException.ThrowIfNull(create);
+        if (threads is < 0 or > ModelOptions.MaxThreads)
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(threads), threads, FormattableString.Invariant($"The threads of model '{Name}' are {threads}; accepted: 0 to {ModelOptions.MaxThreads}, or null."));
+        }
         RunnerFactory = create;
+        _concurrency = null;
+        _runnerThreads = threads;
         return this;
     }
 
@@ -178,6 +201,10 @@ public sealed class ModelBuilder<TIn, TOut>
         return this;
     }
 
+    /// <summary>Serves from instances in this process, of one core each: as many as the planner wants and the machine has cores.</summary>
+    /// <returns>This builder.</returns>
+    public ModelBuilder<TIn, TOut> UseLocalInstances() => UseLocalInstances(int.MaxValue);
+
     /// <summary>Serves from instances in this process, of one core each.</summary>
     /// <param name="max">The most instances; at least 1. They are also bounded by the machine's cores.</param>
     /// <returns>This builder.</returns>
@@ -190,9 +217,10 @@ public sealed class ModelBuilder<TIn, TOut>
     public ModelBuilder<TIn, TOut> UseLocalInstances(params LocalOffering[] offerings)
     {
         ArgumentNullException.ThrowIfNull(offerings);
-        Services.TryAddSingleton(new CoreBudget(Environment.ProcessorCount));
-        return UseInstanceProvider(provider => new LocalInstanceProvider(
+        UseInstanceProvider(provider => new LocalInstanceProvider(
             offerings, provider.GetRequiredService<CoreBudget>(), provider.GetRequiredService<TimeProvider>()));
+        _localOfferings = offerings;
+        return this;
     }
 
     /// <summary>Serves from instances of a provider, as many as the planner wants.</summary>
@@ -202,6 +230,7 @@ public sealed class ModelBuilder<TIn, TOut>
     {
         ArgumentNullException.ThrowIfNull(create);
         _provider = create;
+        _localOfferings = [];
         return this;
     }
 
@@ -276,6 +305,16 @@ public sealed class ModelBuilder<TIn, TOut>
         o.ServiceLevel = serviceLevel;
     });
 
+    /// <summary>Sets how many instances serve in this process, each with the model in memory, instead of as many as its share of the cores.</summary>
+    /// <param name="instances">See <see cref="ModelOptions.Instances"/>; 1 to 1024.</param>
+    /// <param name="threads">See <see cref="ModelOptions.Threads"/>; 0 to 1024.</param>
+    /// <returns>This builder.</returns>
+    public ModelBuilder<TIn, TOut> WithConcurrency(int instances, int threads = 1) => WithOptions(o =>
+    {
+        o.Instances = instances;
+        o.Threads = threads;
+    });
+
     /// <summary>Sets anything else; what is set here goes before configuration.</summary>
     /// <param name="configure">Changes the settings.</param>
     /// <returns>This builder.</returns>
@@ -285,12 +324,28 @@ public sealed class ModelBuilder<TIn, TOut>
         return this;
     }
 
+    internal CoreClaim Claim(IServiceProvider provider)
+    {
+        var options = OptionsOf(provider);
+        var threads = _runnerThreads ?? options.Threads;
+        return HasProvider ? CoreClaim.OfFleet(Name, _localOfferings)
+            : options.Instances is { } set ? CoreClaim.OfSet(Name, set, threads ?? 1)
+            : _concurrency is { } concurrency ? CoreClaim.OfFunction(Name, concurrency, threads ?? 1)
+            : CoreClaim.OfAutomatic(Name, threads);
+    }
+
     [SuppressMessage("Reliability", "CA2000", Justification = "The container owns and disposes the engine.")]
     internal ModelEngine<TIn, TOut> Build(IServiceProvider provider)
     {
-        var options = provider.GetRequiredService<IOptionsMonitor<ModelOptions>>().Get(Name);
+        var options = OptionsOf(provider);
         var logger = provider.GetRequiredService<ILoggerFactory>().CreateLogger($"MArk.Serving.{Name}");
         var factory = RunnerFactory!(provider);
+        var shares = provider.GetRequiredService<CoreShares>();
+        var cores = shares.Of(Name);
+        if (cores.IsShared)
+        {
+            ServingLog.SharesCores(logger, Name, cores.Held, shares.Cores, cores.Instances, cores.Threads);
+        }
         return new ModelEngine<TIn, TOut>(new EngineParts<TIn, TOut>
         {
             ModelName = Name,
@@ -300,7 +355,7 @@ public sealed class ModelBuilder<TIn, TOut>
             Measure = _measure,
             CreatePolicy = _createPolicy,
             Spillover = _spillover?.Invoke(provider, factory),
-            FixedInstances = _concurrency,
+            Cores = cores,
             Provider = _provider?.Invoke(provider),
             CreatePredictor = () => _predictor?.Invoke(provider) ?? new MovingMaximumPredictor(5 * options.Fleet.PlanInterval),
             CreatePlanner = () => _planner(provider),
@@ -311,4 +366,6 @@ public sealed class ModelBuilder<TIn, TOut>
             Report = error => ServingLog.PartFailed(logger, Name, error),
         });
     }
+
+    private ModelOptions OptionsOf(IServiceProvider provider) => provider.GetRequiredService<IOptionsMonitor<ModelOptions>>().Get(Name);
 }

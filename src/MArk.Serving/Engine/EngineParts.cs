@@ -1,6 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Diagnostics.Metrics;
 using MArk.Serving.Configuration;
+using MArk.Serving.Provisioning;
 using MArk.Serving.Scheduling;
 
 namespace MArk.Serving.Engine;
@@ -26,8 +27,8 @@ internal sealed record EngineParts<TIn, TOut>
 
     public ISpilloverTarget<TIn, TOut>? Spillover { get; init; }
 
-    /// <summary>How many batches run at a time where there is no provider.</summary>
-    public int FixedInstances { get; init; } = 1;
+    /// <summary>The instances in this process where there is no provider, and their cores.</summary>
+    public required CoreLease Cores { get; init; }
 
     /// <summary>Where instances come from; nowhere for a fixed number in this process.</summary>
     public IInstanceProvider? Provider { get; init; }

@@ -44,11 +44,17 @@ internal sealed partial class ModelEngine<TIn, TOut>
 
     private async Task AddFixedInstancesAsync(CancellationToken cancellationToken)
     {
-        for (var i = 0; i < _parts.FixedInstances; i++)
+        var cores = _parts.Cores;
+        for (var i = 0; i < cores.Instances; i++)
         {
             await AddInstanceAsync(
-                new InstanceDescriptor { Id = $"local-{i}", LaunchId = $"local-{i}", OfferingName = EngineParts<TIn, TOut>.FixedOffering, State = InstanceState.Running, Threads = 1 },
+                new InstanceDescriptor { Id = $"local-{i}", LaunchId = $"local-{i}", OfferingName = EngineParts<TIn, TOut>.FixedOffering, State = InstanceState.Running, Threads = cores.Threads },
                 offering: 0, cancellationToken).ConfigureAwait(false);
+            if (!_hasThreads)
+            {
+                // It may wait for a machine elsewhere, of which there need not be more than one: only the host knows.
+                cores.KeepOne();
+            }
         }
     }
 
@@ -80,6 +86,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
             }
             TakeInArrivals();
             await StopAllAsync(workers).ConfigureAwait(false);
+            _parts.Cores.Release();
             await _timer.DisposeAsync().ConfigureAwait(false);
         }
         finally

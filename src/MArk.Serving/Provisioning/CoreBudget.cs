@@ -8,6 +8,17 @@ internal sealed class CoreBudget(int cores)
 
     public int Cores { get; } = cores;
 
+    public int Held
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _held;
+            }
+        }
+    }
+
     public bool TryHold(int threads)
     {
         lock (_gate)

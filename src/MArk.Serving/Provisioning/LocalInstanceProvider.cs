@@ -76,7 +76,7 @@ internal sealed class LocalInstanceProvider : IInstanceProvider
             if (!_cores.TryHold(held))
             {
                 throw new InstanceLaunchException(
-                    offering.Name, LaunchFailure.InsufficientCapacity, $"it needs {held} cores, and of the {_cores.Cores} there are too few are free.");
+                    offering.Name, LaunchFailure.InsufficientCapacity, $"it needs {held} cores, and too few of the {_cores.Cores} there are are free.");
             }
             machine = new Machine(request.Fleet, held, new InstanceDescriptor
             {

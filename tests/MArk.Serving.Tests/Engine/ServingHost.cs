@@ -89,10 +89,12 @@ internal sealed class ServingHost : IAsyncDisposable
         }
     }
 
-    /// <summary>Keeps the errors that were logged.</summary>
+    /// <summary>Keeps the errors and the warnings that were logged.</summary>
     internal sealed class Journal : ILoggerProvider, ILogger
     {
         public ConcurrentQueue<Exception> Errors { get; } = new();
+
+        public ConcurrentQueue<string> Warnings { get; } = new();
 
         public ILogger CreateLogger(string categoryName) => this;
 
@@ -105,6 +107,10 @@ internal sealed class ServingHost : IAsyncDisposable
             if (exception is not null)
             {
                 Errors.Enqueue(exception);
+            }
+            else if (logLevel == LogLevel.Warning)
+            {
+                Warnings.Enqueue(formatter(state, exception));
             }
         }
 

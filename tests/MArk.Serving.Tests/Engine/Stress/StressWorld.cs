@@ -102,8 +102,6 @@ internal sealed class StressWorld
 
     private void Configure(ModelBuilder<StressCall, Reply> model)
     {
-        // The number of instances in the process is told beside the function; the runner then takes its place.
-        model.UseBatchFunction((_, _, _) => throw new InvalidOperationException(), Settings.FixedInstances);
         model.UseRunner(_ => new StressRunnerFactory(this)).WithSlo(Settings.Slo).UseBatchPolicy(_ => Settings.CreatePolicy()).WithOptions(o =>
         {
             o.MaxBatchSize = Settings.MaxBatchSize;
@@ -127,6 +125,10 @@ internal sealed class StressWorld
         if (Settings.Machines > 0)
         {
             model.UseInstanceProvider(_ => _provider).UsePlanner(_ => _planner);
+        }
+        else
+        {
+            model.WithConcurrency(Settings.FixedInstances);
         }
     }
 
