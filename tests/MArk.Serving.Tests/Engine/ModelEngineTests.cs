@@ -218,7 +218,8 @@ public sealed class ModelEngineTests
     public async Task DifferentKeysNeverShareABatch()
     {
         var doubler = new GatedDoubler();
-        await using var host = await ServingHost.StartAsync(m => m.UseBatchFunction(doubler.RunAsync));
+        await using var host = await ServingHost.StartAsync(m => m
+            .UseBatchFunction(doubler.RunAsync).UseBatchPolicy(_ => new FixedWindowBatchPolicy(32, TimeSpan.Zero)));
         var first = host.Client.InferAsync(0, Patient).AsTask();
         await doubler.Entered.WaitAsync();
         var calls = Enumerable.Range(1, 12).Select(i => host.Client.InferAsync(i, Patient with { Key = (i % 3).ToString() }).AsTask()).ToArray();

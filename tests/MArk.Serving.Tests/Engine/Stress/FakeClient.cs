@@ -124,7 +124,7 @@ internal sealed class FakeClient(RequestLedger ledger, ClientFault fault) : IMod
             Do(fault, () => Reject(call, RejectionReason.DeadlineUnreachable)),
         ClientFault.RefusesBeforeTheStop => Do(fault, () => Reject(call, RejectionReason.Draining)),
         ClientFault.CancelsWhatNobodyTookBack when input.Plan == CancelPlan.NoToken => Do(fault, () => call.End(InferenceResult<Reply>.Cancellation())),
-        ClientFault.RunsWhatHasEnded when !input.IsPoison => Do(fault, () =>
+        ClientFault.RunsWhatHasEnded when IsPlain(input) => Do(fault, () =>
         {
             call.End(Answer(input));
             SpinWait.SpinUntil(() => input.EndedAt > 0);
@@ -137,18 +137,18 @@ internal sealed class FakeClient(RequestLedger ledger, ClientFault fault) : IMod
                 Run(input);
                 call.End(Answer(input));
             }),
-        ClientFault.RunsTheSameTwiceAtATime when !input.IsPoison => Do(fault, () =>
+        ClientFault.RunsTheSameTwiceAtATime when IsPlain(input) => Do(fault, () =>
         {
             Start(input);
             Start(input);
             call.End(Answer(input));
         }),
-        ClientFault.MixesKeys when !input.IsPoison => Do(fault, () =>
+        ClientFault.MixesKeys when IsPlain(input) => Do(fault, () =>
         {
             Start(input, new StressCall(ledger, -1, CancelPlan.NoToken) { Options = new InferenceOptions { Key = "another" } });
             call.End(Answer(input));
         }),
-        ClientFault.WritesAfterTheEnd when !input.IsPoison && input.Destination is not null => Do(fault, () =>
+        ClientFault.WritesAfterTheEnd when IsPlain(input) && input.Destination is not null => Do(fault, () =>
         {
             call.End(InferenceResult<Reply>.Success(new Reply { Value = input.Expected }));
             SpinWait.SpinUntil(() => input.EndedAt > 0);
@@ -156,6 +156,10 @@ internal sealed class FakeClient(RequestLedger ledger, ClientFault fault) : IMod
         }),
         _ => false,
     };
+
+    /// <returns>Whether running the call at any time is wrong for one reason only: nobody takes it back, and it does not expire.</returns>
+    private static bool IsPlain(StressCall input) =>
+        input is { IsPoison: false, Plan: CancelPlan.NoToken, Options.Timeout: null or { TotalMinutes: > 1 } };
 
     private bool Swap(StressCall input, Call call)
     {
@@ -167,11 +171,20 @@ internal sealed class FakeClient(RequestLedger ledger, ClientFault fault) : IMod
         var other = Interlocked.Exchange(ref _toSwap, null);
         if (other is null)
         {
-            return Interlocked.CompareExchange(ref _toSwap, call, null) is null;
+            if (Interlocked.CompareExchange(ref _toSwap, call, null) is not null)
+            {
+                return false;
+            }
+            // Two others may have been swapped meanwhile, and nobody comes for this one.
+            return !HasDoneIt || Interlocked.CompareExchange(ref _toSwap, null, call) != call;
         }
         Do(ClientFault.SwapsTwoAnswers, () => { });
         call.End(other.Result);
         other.End(call.Result);
+        if (Interlocked.Exchange(ref _toSwap, null) is { } left)
+        {
+            left.End(left.Result);
+        }
         return true;
     }
 
