@@ -183,8 +183,16 @@ internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
     {
         while (work is not null)
         {
+            work.RunsInTurn = RanShort;
             if (!TryRun(work, out work))
             {
+                return;
+            }
+            if (RanShort && work is not null && _engine.TryClaimTurn())
+            {
+                // Short batches and their callers are quickest on one thread.
+                End();
+                _engine.TakeTurn(isFurther: false, work);
                 return;
             }
             _engine.EnsureTurnIfDue();

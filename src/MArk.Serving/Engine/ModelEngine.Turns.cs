@@ -10,7 +10,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
     // Then the thread goes back to the pool, for what else the host has to do; sooner where callers are slow.
     private const int DeliveriesPerTurn = 4096;
     private const int SlowDelivery = 64;
-    private static readonly TimeSpan SlowCaller = TimeSpan.FromMicroseconds(5);
+    private static readonly TimeSpan SlowCaller = TimeSpan.FromMicroseconds(2);
     private static readonly TimeSpan StuckAfter = TimeSpan.FromMilliseconds(10);
 
     private readonly Lock _answeredGate = new();
@@ -75,7 +75,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
         }
     }
 
-    private bool TryClaimTurn() => Volatile.Read(ref _hasTurn) == 0 && Interlocked.CompareExchange(ref _hasTurn, 1, 0) == 0;
+    public bool TryClaimTurn() => Volatile.Read(ref _hasTurn) == 0 && Interlocked.CompareExchange(ref _hasTurn, 1, 0) == 0;
 
     private void ReleaseTurn()
     {
@@ -91,36 +91,36 @@ internal sealed partial class ModelEngine<TIn, TOut>
         }
     }
 
-    private void TakeTurn(bool isFurther)
+    /// <summary>Takes a turn.</summary>
+    /// <param name="isFurther">Whether it is a further one; otherwise it has been claimed.</param>
+    /// <param name="next">A batch that is made up, and is run in it.</param>
+    public void TakeTurn(bool isFurther, BatchWork<TIn, TOut>? next)
     {
-        if (isFurther)
-        {
-            Interlocked.Exchange(ref _hasFurtherTurn, 0);
-        }
-        BatchWork<TIn, TOut>? next = null;
         var left = DeliveriesPerTurn;
         while (left > 0)
         {
-            // A batch that is made up waits for callers only while it is as short as their going on is quick.
-            if (next is null || (next.Worker!.RanShort && !_callersAreSlow))
+            // A batch that is made up waits for callers only while it is as short as their going on is quick; and then keeps the turn.
+            var isShort = next is null || (next.Worker!.RanShort && !_callersAreSlow);
+            if (isShort)
             {
                 LetCallersGoOn(ref left);
-            }
-            if (next is null && Volatile.Read(ref _inbox) is not null)
-            {
-                TakeInArrivals(ref next, worker: null, runs: true);
+                if (Volatile.Read(ref _inbox) is not null)
+                {
+                    TakeInArrivals(ref next, worker: null, runs: true);
+                }
             }
             if (next is null)
             {
                 break;
             }
-            if (!isFurther)
+            isShort = next.Worker!.RanShort && !_callersAreSlow;
+            if (!isFurther && !isShort)
             {
                 // Nobody knows how long the batch takes: what comes meanwhile gets a turn of its own.
                 ReleaseTurn();
             }
             next = next.Worker!.RunInTurn(next);
-            if (!isFurther && !TryClaimTurn())
+            if (!isFurther && !isShort && !TryClaimTurn())
             {
                 next?.Worker!.Run(next);
                 return;
@@ -229,6 +229,13 @@ internal sealed partial class ModelEngine<TIn, TOut>
 
     private sealed class Turn(ModelEngine<TIn, TOut> engine, bool isFurther) : IThreadPoolWorkItem
     {
-        public void Execute() => engine.TakeTurn(isFurther);
+        public void Execute()
+        {
+            if (isFurther)
+            {
+                Interlocked.Exchange(ref engine._hasFurtherTurn, 0);
+            }
+            engine.TakeTurn(isFurther, next: null);
+        }
     }
 }
