@@ -18,6 +18,13 @@ public interface IWorkloadPredictor
 /// <param name="Count">How many requests arrived in it.</param>
 public readonly record struct ArrivalSample(DateTimeOffset Start, TimeSpan Length, long Count)
 {
-    /// <summary>Requests per second.</summary>
+    /// <summary>The mean rate, requests per second.</summary>
     public double Rate => Count / Length.TotalSeconds;
+
+    /// <summary>The highest rate of a shorter slot within it, requests per second: its own rate, unless it was put together from shorter ones.</summary>
+    public double PeakRate
+    {
+        get => field > 0 ? field : Rate;
+        init;
+    }
 }
