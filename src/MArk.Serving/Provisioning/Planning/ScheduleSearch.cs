@@ -1,0 +1,171 @@
+namespace MArk.Serving.Provisioning.Planning;
+
+/// <summary>
+/// Searches a <see cref="FleetProblem"/> for a schedule of low cost: from the running fleet down, by changes of one type's count over an
+/// interval and by exchanges of one type for another, in strides that halve; then, as long as its budget lasts, from shaken copies of the
+/// best (iterated local search). The budget counts evaluated steps, so that the same problem gives the same schedule on any machine.
+/// </summary>
+internal sealed class ScheduleSearch
+{
+    public static bool Trace, NoWhole; public static double Lb;
+    private const int MaxCandidates = 8;
+
+    private readonly FleetProblem _problem;
+    private readonly FleetSchedule _schedule;
+    private readonly MoveFinder _finder;
+    private readonly Random _random;
+    private readonly long _budget;
+    private readonly int[] _candidates;     // types worth launching, the cheapest a request first
+    private readonly double _least;         // a saving below this is none
+
+    public ScheduleSearch(FleetProblem problem, long budget, int seed)
+    {
+        _problem = problem;
+        _budget = budget;
+        _random = new Random(seed);
+        _schedule = new FleetSchedule(problem);
+        _finder = new MoveFinder(problem, _schedule);
+        _candidates = [.. Enumerable.Range(0, problem.Types.Length).OrderBy(CostOfACapacity).Take(MaxCandidates)];
+        _least = 1e-9 * Math.Max(problem.Cost(_schedule.All).Total, double.Epsilon);
+    }
+
+    public FleetSchedule Run()
+    {
+        MeetBounds();
+        if (!NoWhole) for (var q = LargestStride(); q > 8; q /= 2) for (var k = 0; k < _problem.Types.Length; k++) { Try(new FleetMove(k, q, -1, 0, 0, 0)); Try(new FleetMove(k, -q, -1, 0, 0, 0)); }
+        if (_problem.Types.Length==40 && Trace) Console.WriteLine($"whole evals {_finder.Evaluations} cost {_problem.Cost(_schedule.All).Total / Lb:F4}");
+        Descend(Math.Min(8, LargestStride()));
+        var best = _schedule.All.ToArray();
+        var bestCost = _problem.Cost(best).Total;
+        while (_finder.Evaluations < _budget)
+        {
+            Shake();
+            Descend(2);
+            var cost = _problem.Cost(_schedule.All).Total;
+            if (cost < bestCost - _least)
+            {
+                (bestCost, _) = (cost, 0);
+                _schedule.All.CopyTo(best);
+            }
+            else
+            {
+                _schedule.Restore(best);
+            }
+        }
+        return _schedule;
+    }
+
+    /// <summary>What capacity costs that is had for all of the horizon.</summary>
+    private double CostOfACapacity(int type)
+    {
+        var t = _problem.Types[type];
+        return (t.Price + t.LaunchCost / _problem.Steps) / t.Capacity;
+    }
+
+    private int LargestStride()
+    {
+        var most = 1;
+        for (var t = 0; t < _problem.Steps; t++)
+        {
+            for (var i = 0; i < _problem.Points; i++)
+            {
+                most = Math.Max(most, (int)Math.Min(1 << 20, _problem.Demand(t, i) / _problem.Types.Min(k => k.Capacity)));
+            }
+        }
+        return 1 << Math.Max(0, (int)Math.Log2(most) - 1);
+    }
+
+    /// <summary>Lets go what is over a maximum, and launches what is under the minimum.</summary>
+    private void MeetBounds()
+    {
+        for (var k = 0; k < _problem.Types.Length; k++)
+        {
+            var over = _problem.Types[k].Running - _problem.Types[k].Max;
+            if (over > 0)
+            {
+                _schedule.TryApply(new FleetMove(k, -over, -1, 0, 0, _problem.Steps));
+            }
+        }
+        foreach (var k in Enumerable.Range(0, _problem.Types.Length).OrderByDescending(CostOfACapacity))
+        {
+            while (_schedule.Serving(k)[0] > 0 && (_schedule.ActiveTotal[0] > _problem.MaxInstances || _schedule.Spend[0] > _problem.MaxSpend))
+            {
+                _schedule.TryApply(new FleetMove(k, -1, -1, 0, 0, _problem.Steps));
+            }
+        }
+        foreach (var k in Enumerable.Range(0, _problem.Types.Length).OrderBy(k => _problem.Types[k].Price))
+        {
+            var from = Math.Min(_problem.Types[k].Lead, _problem.Steps - 1);
+            while (_schedule.ActiveTotal[0] < _problem.MinInstances && _schedule.TryApply(new FleetMove(k, 1, -1, 0, from, _problem.Steps)))
+            {
+                // One more.
+            }
+        }
+    }
+
+    private void Descend(int stride)
+    {
+        for (; stride >= 1; stride /= 2)
+        {
+            var improved = true;
+            var sweeps = 0;
+            while (improved && (stride == 1 || sweeps < 1))
+            {
+                improved = false;
+                sweeps++;
+                for (var k = 0; k < _problem.Types.Length; k++)
+                {
+                    improved |= Try(new FleetMove(k, stride, -1, 0, 0, 0));
+                    improved |= Try(new FleetMove(k, -stride, -1, 0, 0, 0));
+                }
+                for (var j = 0; j < _problem.Types.Length; j++)
+                {
+                    foreach (var k in _candidates)
+                    {
+                        if (j != k)
+                        {
+                            improved |= TryExchange(j, k, stride);
+                        }
+                    }
+                }
+                if (_problem.Types.Length==40 && Trace) Console.WriteLine($"stride {stride} sweep {sweeps} evals {_finder.Evaluations} cost {_problem.Cost(_schedule.All).Total / Lb:F4}");
+            }
+        }
+    }
+
+    private bool TryExchange(int from, int to, int stride)
+    {
+        var ratio = _problem.Types[from].Capacity / _problem.Types[to].Capacity;
+        var (gone, come) = ratio >= 1 ? (stride, stride * ratio) : (stride / ratio, (double)stride);
+        return (ratio >= 1 ? Try(Exchange(from, stride, to, (int)Math.Floor(come))) : Try(Exchange(from, (int)Math.Floor(gone), to, stride)))
+            | (ratio >= 1 ? Try(Exchange(from, stride, to, (int)Math.Ceiling(come))) : Try(Exchange(from, (int)Math.Ceiling(gone), to, stride)));
+    }
+
+    private static FleetMove Exchange(int from, int gone, int to, int come) => new(from, -gone, to, come, 0, 0);
+
+    /// <summary>Makes a change over the interval where it saves most, and again twice as large while that saves.</summary>
+    private bool Try(FleetMove move)
+    {
+        var improved = false;
+        while (TryOnce(move))
+        {
+            improved = true;
+            move = move with { By = 2 * move.By, OtherBy = 2 * move.OtherBy };
+        }
+        return improved;
+    }
+
+    private bool TryOnce(in FleetMove move) =>
+        move.By + _schedule.Most(move.Type) >= 0 && _finder.Evaluations < _budget && _finder.Find(move, out var best) < -_least && _schedule.TryApply(best);
+
+    private void Shake()
+    {
+        for (var tries = 0; tries < 4; tries++)
+        {
+            var from = _random.Next(_problem.Steps);
+            var to = _random.Next(from, _problem.Steps) + 1;
+            var by = _random.Next(2) == 0 ? 1 : -1;
+            _schedule.TryApply(new FleetMove(_random.Next(_problem.Types.Length), by * (1 + _random.Next(2)), -1, 0, from, to));
+        }
+    }
+}
