@@ -7,7 +7,6 @@ namespace MArk.Serving.Provisioning.Planning;
 /// </summary>
 internal sealed class ScheduleSearch
 {
-    public static bool Trace, NoWhole; public static double Lb;
     private const int MaxCandidates = 8;
 
     private readonly FleetProblem _problem;
@@ -32,8 +31,7 @@ internal sealed class ScheduleSearch
     public FleetSchedule Run()
     {
         MeetBounds();
-        if (!NoWhole) for (var q = LargestStride(); q > 8; q /= 2) for (var k = 0; k < _problem.Types.Length; k++) { Try(new FleetMove(k, q, -1, 0, 0, 0)); Try(new FleetMove(k, -q, -1, 0, 0, 0)); }
-        if (_problem.Types.Length==40 && Trace) Console.WriteLine($"whole evals {_finder.Evaluations} cost {_problem.Cost(_schedule.All).Total / Lb:F4}");
+        ExchangeWhole();
         Descend(Math.Min(8, LargestStride()));
         var best = _schedule.All.ToArray();
         var bestCost = _problem.Cost(best).Total;
@@ -44,7 +42,7 @@ internal sealed class ScheduleSearch
             var cost = _problem.Cost(_schedule.All).Total;
             if (cost < bestCost - _least)
             {
-                (bestCost, _) = (cost, 0);
+                bestCost = cost;
                 _schedule.All.CopyTo(best);
             }
             else
@@ -128,7 +126,23 @@ internal sealed class ScheduleSearch
                         }
                     }
                 }
-                if (_problem.Types.Length==40 && Trace) Console.WriteLine($"stride {stride} sweep {sweeps} evals {_finder.Evaluations} cost {_problem.Cost(_schedule.All).Total / Lb:F4}");
+            }
+        }
+    }
+
+    /// <summary>Everything of a type for another, the type that is dearest to keep first.</summary>
+    private void ExchangeWhole()
+    {
+        foreach (var j in Enumerable.Range(0, _problem.Types.Length).OrderByDescending(k => _problem.Types[k].Price / _problem.Types[k].Capacity))
+        {
+            Try(new FleetMove(j, -Math.Max(1, _schedule.Most(j)), -1, 0, 0, 0));
+            foreach (var k in _candidates)
+            {
+                if (j != k && _schedule.Most(j) > 0)
+                {
+                    var gone = _schedule.Most(j);
+                    Try(Exchange(j, gone, k, (int)Math.Round(gone * _problem.Types[j].Capacity / _problem.Types[k].Capacity)));
+                }
             }
         }
     }
