@@ -40,7 +40,7 @@ internal sealed class ModelOptionsValidator(string modelName, bool hasProvider) 
         CheckFleet(
             fleet.PlanInterval >= fleet.SampleInterval && fleet.PlanInterval <= TimeSpan.FromDays(1), nameof(fleet.PlanInterval), fleet.PlanInterval,
             $"SampleInterval, {fleet.SampleInterval}, to 1.00:00:00");
-        CheckFleet(fleet.Horizon is >= 1 and <= 10_080, nameof(fleet.Horizon), fleet.Horizon, "1 to 10080");
+        CheckFleet(fleet.Horizon is >= 1 and <= WorkloadForecast.MaxHorizon, nameof(fleet.Horizon), fleet.Horizon, $"1 to {WorkloadForecast.MaxHorizon}");
         CheckFleet(fleet.ScaleInCooldown >= TimeSpan.Zero && fleet.ScaleInCooldown <= TimeSpan.FromDays(7), nameof(fleet.ScaleInCooldown), fleet.ScaleInCooldown, "00:00:00 to 7.00:00:00");
         CheckFleet(fleet.StartTimeout >= TimeSpan.Zero && fleet.StartTimeout <= TimeSpan.FromDays(1), nameof(fleet.StartTimeout), fleet.StartTimeout, "00:00:00 to 1.00:00:00");
         return failures.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);

@@ -15,7 +15,7 @@ public sealed class FleetOptions
     /// <summary>How often the fleet is planned, and how long a step of the forecast is: 10 ms to 1 day, at least <see cref="SampleInterval"/>. Default 1 min.</summary>
     public TimeSpan PlanInterval { get; set; } = TimeSpan.FromMinutes(1);
 
-    /// <summary>How many steps are forecast: 1 to 10080. Default 60.</summary>
+    /// <summary>How many steps are forecast: 1 to 1440. Default 60.</summary>
     public int Horizon { get; set; } = 60;
 
     /// <summary>How long fewer instances must have been wanted before one is let go (the paper's destroy cool-down): 0 to 7 days. Default 5 min.</summary>
