@@ -59,7 +59,6 @@ internal sealed partial class ModelEngine<TIn, TOut>
         if (TryClaimTurn())
         {
             ThreadPool.UnsafeQueueUserWorkItem(_turn, preferLocal: false);
-            Watch();
         }
         else if (_callersAreSlow)
         {
@@ -75,7 +74,16 @@ internal sealed partial class ModelEngine<TIn, TOut>
         }
     }
 
-    public bool TryClaimTurn() => Volatile.Read(ref _hasTurn) == 0 && Interlocked.CompareExchange(ref _hasTurn, 1, 0) == 0;
+    /// <summary>Claims the turn, which the thread then takes or has taken; from here on the timer looks after it.</summary>
+    public bool TryClaimTurn()
+    {
+        if (Volatile.Read(ref _hasTurn) != 0 || Interlocked.CompareExchange(ref _hasTurn, 1, 0) != 0)
+        {
+            return false;
+        }
+        Watch();
+        return true;
+    }
 
     private void ReleaseTurn()
     {
