@@ -224,6 +224,7 @@ internal sealed partial class ModelScheduler
         }
         _instances.Insert(place, instance);
         _forecast.Invalidate();
+        JudgeLate(now);
         Dispatch(now);
     }
 
@@ -237,6 +238,10 @@ internal sealed partial class ModelScheduler
             if (busy)
             {
                 JudgeAll(now);
+            }
+            else
+            {
+                JudgeLate(now);
             }
             Dispatch(now);
         }
@@ -361,6 +366,7 @@ internal sealed partial class ModelScheduler
         if (_capacityExpectedAt != readyAt)
         {
             _capacityExpectedAt = readyAt;
+            JudgeLate(now);
             Dispatch(now);
         }
     }
