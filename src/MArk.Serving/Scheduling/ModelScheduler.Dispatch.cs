@@ -51,7 +51,7 @@ internal sealed partial class ModelScheduler
             DispatchRetry(now, instance);
             return true;
         }
-        var soonest = now + instance.Profile.High(1);
+        var soonest = instance.FreeAt(now) + instance.Profile.High(1);
         if (holding != instance.Offering && MostUrgent(soonest) is { } urgent)
         {
             if (TryDispatchGroup(now, instance, urgent, soonest, ref hold))
@@ -133,6 +133,7 @@ internal sealed partial class ModelScheduler
         var context = new BatchContext
         {
             Now = now,
+            StartsAt = instance.FreeAt(now),
             Deadlines = _candidates.Deadlines,
             QueueLength = _candidates.Waiting,
             EarliestDeadline = _candidates.Earliest,
@@ -173,7 +174,7 @@ internal sealed partial class ModelScheduler
         {
             return BatchReason.Full;
         }
-        if (context.Now + context.Profile.High(count + 1) > context.EarliestDeadline)
+        if (context.StartsAt + context.Profile.High(count + 1) > context.EarliestDeadline)
         {
             return BatchReason.Deadline;
         }
@@ -192,7 +193,7 @@ internal sealed partial class ModelScheduler
     {
         var profile = instance.Profile;
         var most = _candidates.Count;
-        var fitting = Math.Max(1, profile.LargestWithin(_candidates.Earliest - now, most));
+        var fitting = Math.Max(1, profile.LargestWithin(_candidates.Earliest - instance.FreeAt(now), most));
         if (_stopping || fitting >= most || !profile.IsMeasured)
         {
             return false;
@@ -207,7 +208,7 @@ internal sealed partial class ModelScheduler
         {
             target++;
         }
-        var bar = now + profile.High(target);
+        var bar = instance.FreeAt(now) + profile.High(target);
         var tight = 0;
         foreach (var lane in group.Lanes)
         {
@@ -262,11 +263,11 @@ internal sealed partial class ModelScheduler
 
     /// <summary>What goes out where a policy does not decide: as many as fit and end by the earliest deadline.</summary>
     private static int SafeSize(in BatchContext context) =>
-        Math.Max(1, context.Profile.LargestWithin(context.EarliestDeadline - context.Now, context.Deadlines.Length));
+        Math.Max(1, context.Profile.LargestWithin(context.EarliestDeadline - context.StartsAt, context.Deadlines.Length));
 
     private void DispatchCandidates(TimeSpan now, SchedulerInstance instance, RequestGroup group, int count, BatchReason reason)
     {
-        var finish = now + instance.Profile.High(count);
+        var finish = instance.FreeAt(now) + instance.Profile.High(count);
         var batch = NewBatch(instance, now, group.Id);
         var slots = _candidates.Slots[..count];
         foreach (var slot in slots)
@@ -342,7 +343,7 @@ internal sealed partial class ModelScheduler
             retry.Budget.TakeAnyway();
             slots = slots[..instance.MaxBatchSize];
         }
-        var finish = now + instance.Profile.High(slots.Length);
+        var finish = instance.FreeAt(now) + instance.Profile.High(slots.Length);
         var batch = NewBatch(instance, now, retry.Group);
         batch.Budget = retry.Budget;
         foreach (var slot in slots)

@@ -25,7 +25,7 @@ internal sealed partial class ModelScheduler
         }
         HandBack(now, batch, isAnswered);
         JudgeAll(now);
-        EndBatch(now, batch, new BatchFeedback(batch.Count, batch.Instance.DurationOf(batch, now), Succeeded: false, MissedDeadlines: 0));
+        EndBatch(now, batch, new BatchFeedback(batch.Count, now - batch.RunsSince, Succeeded: false, MissedDeadlines: 0));
     }
 
     /// <summary>A probe ended. An instance that passed is back; how long it is out the next time is forgotten once it has run a batch well.</summary>
