@@ -191,4 +191,51 @@ public sealed class GroupTests
         driver.Complete(Assert.Single(driver.Running));
         Assert.Equal((Ending.Result, Ending.None), (patient.Ending, late.Ending));
     }
+
+    [Theory]
+    [InlineData(9.5, 1)]
+    [InlineData(18.5, 2)]
+    public void AHeldGroupIsNotOvertakenByOneThatWouldMakeItLate(double timeoutMs, int first)
+    {
+        // T_b = 5 + b ms. Key 1 is held for a second request, which is expected soon; key 2 fills a batch, of 9 ms, and may go first only if 7 ms are left to key 1 then.
+        var driver = new SchedulerDriver(new HoldsUntilFull(), maxBatch: 4, sloMs: 1000);
+        var instance = driver.Ready();
+        driver.Busy(instance, busy: true);
+        driver.Expect(0);
+        var urgent = Enumerable.Range(0, 2).Select(_ => driver.Arrive(timeoutMs, group: 1)).ToList();
+        var others = Enumerable.Range(0, 4).Select(_ => driver.Arrive(group: 2)).ToList();
+        driver.Busy(instance, busy: false);
+        Assert.Equal(first == 1 ? urgent[0].Id.Slot : others[0].Id.Slot, Assert.Single(driver.Running).Slots[0]);
+        driver.Advance(first == 1 ? 7 : 9);
+        driver.Complete(Assert.Single(driver.Running));
+        driver.Advance(first == 1 ? 9 : 7);
+        driver.Complete(Assert.Single(driver.Running));
+        Assert.All(driver.Callers, c => Assert.True(c.EndedAt <= c.Terms.Deadline && c.Ending == Ending.Result));
+    }
+
+    [Fact]
+    public void AHeldGroupWaitsOnWhereAnotherIdleInstanceCanTakeItInTime()
+    {
+        var driver = new SchedulerDriver(new HoldsUntilFull(), sloMs: 1000);
+        driver.Ready();
+        driver.Ready();
+        var urgent = Enumerable.Range(0, 2).Select(_ => driver.Arrive(9.5, group: 1)).ToList();
+        var others = Enumerable.Range(0, 4).Select(_ => driver.Arrive(group: 2)).ToList();
+        Assert.Equal(others.Select(o => o.Id.Slot), Assert.Single(driver.Running).Slots.ToArray());
+        driver.Advance(2.5);
+        Assert.Contains(driver.Running, b => b.Slots.SequenceEqual(urgent.Select(u => u.Id.Slot).ToArray()));
+    }
+
+    private sealed class HoldsUntilFull : IBatchPolicy
+    {
+        public BatchDecision Decide(in BatchContext context) =>
+            context.IsFull ? BatchDecision.Dispatch(context.Deadlines.Length)
+            : context.EarliestDeadline - context.Profile.High(context.Deadlines.Length) is var latest && latest > context.Now ? BatchDecision.WaitUntil(latest)
+            : BatchDecision.Dispatch(context.Deadlines.Length);
+
+        public void Completed(in BatchFeedback feedback)
+        {
+            // It learns nothing.
+        }
+    }
 }
