@@ -10,6 +10,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
     // Then the thread goes back to the pool, for what else the host has to do; sooner where callers are slow.
     private const int DeliveriesPerTurn = 4096;
     private const int SlowDelivery = 64;
+    private const int Grace = 8;        // as many are allowed more time: the first ones find the caches cold
     private static readonly TimeSpan SlowCaller = TimeSpan.FromMicroseconds(2);
     private static readonly TimeSpan StuckAfter = TimeSpan.FromMilliseconds(10);
 
@@ -180,7 +181,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
             Volatile.Write(ref _progress, _progress + 1);
             if ((count & (count - 1)) == 0)
             {
-                _callersAreSlow = Now - start > count * SlowCaller;
+                _callersAreSlow = Now - start > (count + Grace) * SlowCaller;
             }
         }
     }
