@@ -188,11 +188,11 @@ internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
             {
                 return;
             }
-            if (RanShort && work is not null && _engine.TryClaimTurn())
+            if (RanShort && work is not null && _engine.TryClaimTurn(out var ticket))
             {
                 // Short batches and their callers are quickest on one thread.
                 End();
-                _engine.TakeTurn(isFurther: false, work);
+                _engine.TakeTurn(ticket, work);
                 return;
             }
             _engine.EnsureTurnIfDue();

@@ -4,12 +4,13 @@ namespace MArk.Serving.Engine;
 
 // The engine's work on the thread pool, in turns: callers go on with their answers, then the requests that came meanwhile are taken in and run.
 // One turn at a time while that is quick, since handing small pieces from core to core costs more than they do. Further turns help where callers
-// keep the thread for long; and where one keeps it for good, a timer notices, so that no caller can hold up another.
+// keep the thread for long; and where one keeps it for good, a timer notices and has the turn taken by another thread, so that nobody holds up others.
 internal sealed partial class ModelEngine<TIn, TOut>
 {
     // Then the thread goes back to the pool, for what else the host has to do; sooner where callers are slow.
     private const int DeliveriesPerTurn = 4096;
     private const int SlowDelivery = 64;
+    private const int Grace = 8;        // as many are allowed more time: the first ones find the caches cold
     private static readonly TimeSpan SlowCaller = TimeSpan.FromMicroseconds(2);
     private static readonly TimeSpan StuckAfter = TimeSpan.FromMilliseconds(10);
 
@@ -19,7 +20,9 @@ internal sealed partial class ModelEngine<TIn, TOut>
     private readonly Turn _furtherTurn;
     private readonly Timer _stuckTimer;
     private BatchWork<TIn, TOut>? _firstAnswered;
-    private int _hasTurn;               // whether a turn is queued or under way
+    private int _holder;                // the ticket of the turn that is queued or under way; 0 if there is none
+    private int _lastTicket;
+    private int _begunTicket;           // the ticket of the last turn that a thread has taken
     private int _hasFurtherTurn;        // whether a further one is queued
     private int _watches;               // whether the timer runs
     private int _progress;              // changes with every caller that goes on
@@ -56,10 +59,9 @@ internal sealed partial class ModelEngine<TIn, TOut>
     /// <summary>Something was left to do, before a full barrier: a turn will find it.</summary>
     private void EnsureTurn()
     {
-        if (TryClaimTurn())
+        if (TryClaimTurn(out _))
         {
             ThreadPool.UnsafeQueueUserWorkItem(_turn, preferLocal: false);
-            Watch();
         }
         else if (_callersAreSlow)
         {
@@ -75,11 +77,30 @@ internal sealed partial class ModelEngine<TIn, TOut>
         }
     }
 
-    public bool TryClaimTurn() => Volatile.Read(ref _hasTurn) == 0 && Interlocked.CompareExchange(ref _hasTurn, 1, 0) == 0;
-
-    private void ReleaseTurn()
+    /// <summary>Claims the turn, which the thread then takes or has taken; from here on the timer looks after it.</summary>
+    public bool TryClaimTurn(out int ticket)
     {
-        Interlocked.Exchange(ref _hasTurn, 0);
+        ticket = 0;
+        if (Volatile.Read(ref _holder) != 0)
+        {
+            return false;
+        }
+        var next = Interlocked.Increment(ref _lastTicket);
+        // It wraps around in time; 0 is nobody's.
+        next = next == 0 ? Interlocked.Increment(ref _lastTicket) : next;
+        if (Interlocked.CompareExchange(ref _holder, next, 0) != 0)
+        {
+            return false;
+        }
+        ticket = next;
+        Watch();
+        return true;
+    }
+
+    /// <summary>Gives the turn back, unless it was taken away.</summary>
+    private void ReleaseTurn(int ticket)
+    {
+        Interlocked.CompareExchange(ref _holder, 0, ticket);
         EnsureTurnIfDue();
     }
 
@@ -92,10 +113,14 @@ internal sealed partial class ModelEngine<TIn, TOut>
     }
 
     /// <summary>Takes a turn.</summary>
-    /// <param name="isFurther">Whether it is a further one; otherwise it has been claimed.</param>
+    /// <param name="ticket">What it was claimed with; 0 if it is a further one.</param>
     /// <param name="next">A batch that is made up, and is run in it.</param>
-    public void TakeTurn(bool isFurther, BatchWork<TIn, TOut>? next)
+    public void TakeTurn(int ticket, BatchWork<TIn, TOut>? next)
     {
+        if (ticket != 0)
+        {
+            Volatile.Write(ref _begunTicket, ticket);
+        }
         var left = DeliveriesPerTurn;
         while (left > 0)
         {
@@ -114,22 +139,25 @@ internal sealed partial class ModelEngine<TIn, TOut>
                 break;
             }
             isShort = next.Worker!.RanShort && !_callersAreSlow;
-            if (!isFurther && !isShort)
+            if (ticket == 0 || isShort)
             {
-                // Nobody knows how long the batch takes: what comes meanwhile gets a turn of its own.
-                ReleaseTurn();
+                next = next.Worker!.RunInTurn(next);
+                continue;
             }
+            // Nobody knows how long the batch takes: what comes meanwhile gets a turn of its own.
+            ReleaseTurn(ticket);
             next = next.Worker!.RunInTurn(next);
-            if (!isFurther && !isShort && !TryClaimTurn())
+            if (!TryClaimTurn(out ticket))
             {
                 next?.Worker!.Run(next);
                 return;
             }
+            Volatile.Write(ref _begunTicket, ticket);
         }
         next?.Worker!.Enqueue(next);
-        if (!isFurther)
+        if (ticket != 0)
         {
-            ReleaseTurn();
+            ReleaseTurn(ticket);
         }
     }
 
@@ -153,7 +181,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
             Volatile.Write(ref _progress, _progress + 1);
             if ((count & (count - 1)) == 0)
             {
-                _callersAreSlow = Now - start > count * SlowCaller;
+                _callersAreSlow = Now - start > (count + Grace) * SlowCaller;
             }
         }
     }
@@ -207,21 +235,23 @@ internal sealed partial class ModelEngine<TIn, TOut>
     private void OnStuckTimer()
     {
         var progress = Volatile.Read(ref _progress);
-        if (progress == _progressSeen)
+        var holder = Volatile.Read(ref _holder);
+        if (progress == _progressSeen && HasWork)
         {
-            if (HasWork)
+            // One that no thread has taken yet waits for the pool, and another would wait behind it.
+            if (holder != 0 && holder == Volatile.Read(ref _begunTicket))
             {
-                EnsureFurtherTurn();
+                ReleaseTurn(holder);
             }
-            else
+        }
+        else if (progress == _progressSeen && holder == 0)
+        {
+            Interlocked.Exchange(ref _watches, 0);
+            if (Volatile.Read(ref _holder) != 0)
             {
-                Interlocked.Exchange(ref _watches, 0);
-                if (Volatile.Read(ref _hasTurn) != 0)
-                {
-                    Watch();
-                }
-                return;
+                Watch();
             }
+            return;
         }
         _progressSeen = progress;
         _stuckTimer.Change(StuckAfter, Timeout.InfiniteTimeSpan);
@@ -234,8 +264,13 @@ internal sealed partial class ModelEngine<TIn, TOut>
             if (isFurther)
             {
                 Interlocked.Exchange(ref engine._hasFurtherTurn, 0);
+                engine.TakeTurn(0, next: null);
             }
-            engine.TakeTurn(isFurther, next: null);
+            else
+            {
+                // Queued with each claim, and a claim that nobody took is not taken away: it is this one's.
+                engine.TakeTurn(Volatile.Read(ref engine._holder), next: null);
+            }
         }
     }
 }

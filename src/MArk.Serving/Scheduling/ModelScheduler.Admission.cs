@@ -254,6 +254,36 @@ internal sealed partial class ModelScheduler
         }
     }
 
+    /// <summary>
+    /// After capacity came: what is late and can make it after all is in time again. Otherwise one of a far deadline, late for want of an instance, would
+    /// be passed over as long as others of nearer deadlines are late.
+    /// </summary>
+    private void JudgeLate(TimeSpan now)
+    {
+        if (_lateCount == 0)
+        {
+            return;
+        }
+        var first = EarliestFinish(now);
+        for (var g = _groups.Count - 1; g >= 0; g--)
+        {
+            var late = _groups[g].Late;
+            for (var i = late.CountBefore(first); i < late.Count;)
+            {
+                var slot = late.Slots[i];
+                if (IsReachable(now, slot))
+                {
+                    LeaveLate(slot);
+                    Enqueue(slot);
+                }
+                else
+                {
+                    i++;
+                }
+            }
+        }
+    }
+
     /// <summary>Takes out of the queues' heads what no instance can finish in time any more.</summary>
     private void JudgeHeads(TimeSpan now)
     {

@@ -3,6 +3,13 @@ namespace MArk.Serving.Scheduling;
 // Which idle instance takes which requests.
 internal sealed partial class ModelScheduler
 {
+    private enum Offered
+    {
+        Held,
+        Taken,
+        TakesTooLong,
+    }
+
     private void Dispatch(TimeSpan now)
     {
         if (_outCount > 0)
@@ -51,19 +58,31 @@ internal sealed partial class ModelScheduler
             DispatchRetry(now, instance);
             return true;
         }
-        var soonest = now + instance.Profile.High(1);
+        var soonest = instance.FreeAt(now) + instance.Profile.High(1);
         if (holding != instance.Offering && MostUrgent(soonest) is { } urgent)
         {
-            if (TryDispatchGroup(now, instance, urgent, soonest, ref hold))
+            if (Offer(now, instance, urgent, soonest, ref hold) == Offered.Taken)
             {
                 return true;
             }
-            // The most urgent group is held; another may be ready to go.
+            // The most urgent group is held; another may be ready to go, and be done before the held one must start.
+            var doneBy = _groups.Count > 1 ? MustStartBy(now, instance, urgent) : TimeSpan.MaxValue;
             foreach (var group in _groups)
             {
-                if (group != urgent && IsCandidate(group, soonest) && TryDispatchGroup(now, instance, group, soonest, ref hold))
+                if (group == urgent || !IsCandidate(group, soonest))
                 {
-                    return true;
+                    continue;
+                }
+                switch (Offer(now, instance, group, soonest, ref hold, doneBy))
+                {
+                    case Offered.Taken:
+                        return true;
+                    case Offered.TakesTooLong:
+                        // There is work for the instance, and so nothing to hold for: the more urgent goes first.
+                        Offer(now, instance, urgent, soonest, ref hold, mayHold: false);
+                        return true;
+                    default:
+                        break;
                 }
             }
             holding = instance.Offering;
@@ -122,7 +141,38 @@ internal sealed partial class ModelScheduler
         return best;
     }
 
-    private bool TryDispatchGroup(TimeSpan now, SchedulerInstance instance, RequestGroup group, TimeSpan soonest, ref TimeSpan hold)
+    /// <summary>When the candidates, whose group is held, must start on this instance to end in time; never, if the policy holds them for longer, or another can take them.</summary>
+    private TimeSpan MustStartBy(TimeSpan now, SchedulerInstance instance, RequestGroup group)
+    {
+        if (!instance.Profile.IsMeasured)
+        {
+            return TimeSpan.MaxValue;
+        }
+        var latest = _candidates.Earliest - instance.Profile.High(_candidates.Count);
+        if (group.HeldUntil > latest)
+        {
+            return TimeSpan.MaxValue;
+        }
+        foreach (var other in _instances)
+        {
+            if (other != instance && other.Accepts && other.FreeAt(now) + other.Profile.High(Math.Min(_candidates.Count, other.MaxBatchSize)) <= _candidates.Earliest)
+            {
+                return TimeSpan.MaxValue;
+            }
+        }
+        return latest;
+    }
+
+    /// <summary>Asks the policy what the instance takes of a group.</summary>
+    /// <param name="now">Now.</param>
+    /// <param name="instance">The instance.</param>
+    /// <param name="group">A group with candidates.</param>
+    /// <param name="soonest">When the instance is done with one request at the earliest.</param>
+    /// <param name="hold">When the first hold ends.</param>
+    /// <param name="doneBy">It takes nothing that would not be done by then.</param>
+    /// <param name="mayHold">Whether the policy may hold them; otherwise it is not asked, and what ends in time goes.</param>
+    private Offered Offer(
+        TimeSpan now, SchedulerInstance instance, RequestGroup group, TimeSpan soonest, ref TimeSpan hold, TimeSpan? doneBy = null, bool mayHold = true)
     {
         var limit = instance.MaxBatchSize;
         _candidates.Gather(group, soonest, limit);
@@ -133,6 +183,7 @@ internal sealed partial class ModelScheduler
         var context = new BatchContext
         {
             Now = now,
+            StartsAt = instance.FreeAt(now),
             Deadlines = _candidates.Deadlines,
             QueueLength = _candidates.Waiting,
             EarliestDeadline = _candidates.Earliest,
@@ -147,7 +198,7 @@ internal sealed partial class ModelScheduler
             OtherIdleInstances = CountOtherIdle(instance),
             NextInstanceFreeAt = NextFree(now),
         };
-        var decision = _stopping ? BatchDecision.Dispatch(SafeSize(context)) : Decide(instance.Policy, context);
+        var decision = _stopping || !mayHold ? BatchDecision.Dispatch(SafeSize(context)) : Decide(instance.Policy, context);
         if (decision.Kind != BatchDecisionKind.Dispatch)
         {
             if (decision.Kind == BatchDecisionKind.WaitUntil)
@@ -155,12 +206,16 @@ internal sealed partial class ModelScheduler
                 hold = decision.Until < hold ? decision.Until : hold;
                 group.HeldUntil = decision.Until;
             }
-            return false;
+            return Offered.Held;
+        }
+        if (context.StartsAt + instance.Profile.High(decision.Count) > doneBy)
+        {
+            return Offered.TakesTooLong;
         }
         var reason = ReasonOf(decision.Count, context, group);
         group.HeldUntil = TimeSpan.MaxValue;
         DispatchCandidates(now, instance, group, decision.Count, reason);
-        return true;
+        return Offered.Taken;
     }
 
     private BatchReason ReasonOf(int count, in BatchContext context, RequestGroup group)
@@ -173,7 +228,7 @@ internal sealed partial class ModelScheduler
         {
             return BatchReason.Full;
         }
-        if (context.Now + context.Profile.High(count + 1) > context.EarliestDeadline)
+        if (context.StartsAt + context.Profile.High(count + 1) > context.EarliestDeadline)
         {
             return BatchReason.Deadline;
         }
@@ -192,7 +247,7 @@ internal sealed partial class ModelScheduler
     {
         var profile = instance.Profile;
         var most = _candidates.Count;
-        var fitting = Math.Max(1, profile.LargestWithin(_candidates.Earliest - now, most));
+        var fitting = Math.Max(1, profile.LargestWithin(_candidates.Earliest - instance.FreeAt(now), most));
         if (_stopping || fitting >= most || !profile.IsMeasured)
         {
             return false;
@@ -207,7 +262,7 @@ internal sealed partial class ModelScheduler
         {
             target++;
         }
-        var bar = now + profile.High(target);
+        var bar = instance.FreeAt(now) + profile.High(target);
         var tight = 0;
         foreach (var lane in group.Lanes)
         {
@@ -262,11 +317,11 @@ internal sealed partial class ModelScheduler
 
     /// <summary>What goes out where a policy does not decide: as many as fit and end by the earliest deadline.</summary>
     private static int SafeSize(in BatchContext context) =>
-        Math.Max(1, context.Profile.LargestWithin(context.EarliestDeadline - context.Now, context.Deadlines.Length));
+        Math.Max(1, context.Profile.LargestWithin(context.EarliestDeadline - context.StartsAt, context.Deadlines.Length));
 
     private void DispatchCandidates(TimeSpan now, SchedulerInstance instance, RequestGroup group, int count, BatchReason reason)
     {
-        var finish = now + instance.Profile.High(count);
+        var finish = instance.FreeAt(now) + instance.Profile.High(count);
         var batch = NewBatch(instance, now, group.Id);
         var slots = _candidates.Slots[..count];
         foreach (var slot in slots)
@@ -342,7 +397,7 @@ internal sealed partial class ModelScheduler
             retry.Budget.TakeAnyway();
             slots = slots[..instance.MaxBatchSize];
         }
-        var finish = now + instance.Profile.High(slots.Length);
+        var finish = instance.FreeAt(now) + instance.Profile.High(slots.Length);
         var batch = NewBatch(instance, now, retry.Group);
         batch.Budget = retry.Budget;
         foreach (var slot in slots)

@@ -224,6 +224,7 @@ internal sealed partial class ModelScheduler
         }
         _instances.Insert(place, instance);
         _forecast.Invalidate();
+        JudgeLate(now);
         Dispatch(now);
     }
 
@@ -237,6 +238,10 @@ internal sealed partial class ModelScheduler
             if (busy)
             {
                 JudgeAll(now);
+            }
+            else
+            {
+                JudgeLate(now);
             }
             Dispatch(now);
         }
@@ -281,14 +286,15 @@ internal sealed partial class ModelScheduler
     /// <summary>A batch's slot can take the next batch, though answers are still to come.</summary>
     public void OnSlotFree(TimeSpan now, DispatchedBatch batch)
     {
-        batch.Instance.FreeSlot(batch);
+        batch.Instance.FreeSlot(batch, now);
+        _forecast.Invalidate();
         Dispatch(now);
     }
 
     /// <summary>A batch is done; every request of it was answered, well or badly, by the driver.</summary>
     public void OnBatchCompleted(TimeSpan now, DispatchedBatch batch)
     {
-        var duration = batch.Instance.DurationOf(batch, now);
+        var duration = now - batch.RunsSince;
         var missed = 0;
         foreach (var slot in batch.Slots)
         {
@@ -335,7 +341,7 @@ internal sealed partial class ModelScheduler
             Retry(new RetryBatch(batch.Group, [.. unanswered.Take(half)], budget));
             Retry(new RetryBatch(batch.Group, [.. unanswered.Skip(half)], budget));
         }
-        EndBatch(now, batch, new BatchFeedback(batch.Count, batch.Instance.DurationOf(batch, now), Succeeded: false, MissedDeadlines: 0));
+        EndBatch(now, batch, new BatchFeedback(batch.Count, now - batch.RunsSince, Succeeded: false, MissedDeadlines: 0));
     }
 
     /// <summary>The spillover target answered a request, or gave it back: then the fleet serves it after all, if it can.</summary>
@@ -361,6 +367,7 @@ internal sealed partial class ModelScheduler
         if (_capacityExpectedAt != readyAt)
         {
             _capacityExpectedAt = readyAt;
+            JudgeLate(now);
             Dispatch(now);
         }
     }

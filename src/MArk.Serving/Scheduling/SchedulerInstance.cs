@@ -68,26 +68,31 @@ internal sealed class SchedulerInstance
         BusyUntil = FreeAt(now) + Profile.Mean(batch.Count);
     }
 
-    public void FreeSlot(DispatchedBatch batch)
+    /// <summary>The instance is done with a batch, though answers may still be to come, and goes on with the others it has.</summary>
+    public void FreeSlot(DispatchedBatch batch, TimeSpan now)
     {
-        if (!batch.SlotFreed)
+        if (batch.SlotFreed)
         {
-            batch.SlotFreed = true;
-            SlotsInUse--;
+            return;
+        }
+        batch.SlotFreed = true;
+        SlotsInUse--;
+        BusyUntil = now;
+        foreach (var other in _running)
+        {
+            if (!other.SlotFreed)
+            {
+                // Of batches that truly run at once this counts what lies between their ends: right as a rate, short as a latency.
+                other.RunsSince = now;
+                BusyUntil += Profile.Mean(other.Count);
+            }
         }
     }
 
-    /// <summary>How long a batch that ends now has had the instance: one that was handed over while another ran waited for that to end.</summary>
-    public TimeSpan DurationOf(DispatchedBatch batch, TimeSpan now) => now - (batch.DispatchedAt > LastEnd ? batch.DispatchedAt : LastEnd);
-
     public void End(DispatchedBatch batch, TimeSpan now)
     {
-        FreeSlot(batch);
+        FreeSlot(batch, now);
         _running.Remove(batch);
-        LastEnd = BusyUntil = now;
-        foreach (var other in _running)
-        {
-            BusyUntil += Profile.Mean(other.Count);
-        }
+        LastEnd = now;
     }
 }

@@ -519,7 +519,7 @@ public sealed class FleetEngineTests
     [Fact]
     public async Task ReportsComeByInterval()
     {
-        await using var host = await ServingHost.StartAsync(m => m.UseBatchFunction(Double));
+        await using var host = await ServingHost.StartAsync(m => m.UseBatchFunction(Double).WithSlo(TimeSpan.FromMinutes(1)));
         await host.Client.InferAsync(1);
         var report = await host.UntilAsync(r => r.Succeeded == 1);
         Assert.Equal(("m", 1L, 1.0, 1), (report.ModelName, report.Offered, report.SloAttainment, report.ReadyInstances));
