@@ -3,9 +3,11 @@ namespace MArk.Serving.Prediction;
 /// <summary>Several predictors' distributions, mixed by how little each has erred of late at each distance.</summary>
 internal sealed class AutoCore : IntervalPredictor
 {
-    private const double LossMemory = 0.01;     // per interval
-    private const double Preference = 8;        // how sharply a member that errs less is preferred
-    private const double Adaptation = 0.01;
+    private static readonly double LossMemory = Tune.Of("AMEM", 0.01);     // per interval
+    private static readonly double Preference = Tune.Of("APREF", 8);        // how sharply a member that errs less is preferred
+    private static readonly double AFade = Tune.Of("AFADE", 3);
+    private static readonly double Adaptation = Tune.Of("AACI", 0.002);
+    private static readonly double SurgeOn = Tune.Of("ASURGE", 0);
 
     private static readonly int Quantiles = ForecastTable.Levels.Length;
 
@@ -17,6 +19,7 @@ internal sealed class AutoCore : IntervalPredictor
     private readonly double[] _mixed = new double[Quantiles];
     private readonly double[] _covered = new double[Quantiles];
     private readonly double[] _medians;
+    private readonly QuantileScore _score = new();
     private OriginRing _pending;                // [step][own, members' x level]
     private WorkloadForecast[] _asked;
     private int _nextTrained;
@@ -72,7 +75,7 @@ internal sealed class AutoCore : IntervalPredictor
         Surge.Observe(index, interval.Rate, _medians);
         for (var step = 0; step < Steps.Count; step++)
         {
-            Move(Table, step, Surge.Move(step));
+            Move(Table, step, SurgeOn * Surge.Move(step));
             var own = row.Slice(step * Width, Quantiles);
             for (var level = 0; level < Quantiles; level++)
             {
@@ -111,6 +114,7 @@ internal sealed class AutoCore : IntervalPredictor
 
     private void Judge(long index, ReadOnlySpan<double> samples)
     {
+        _score.Set(samples);
         for (var step = 0; step < Steps.Count; step++)
         {
             var row = _pending[index - Steps[step]];
@@ -119,18 +123,18 @@ internal sealed class AutoCore : IntervalPredictor
                 continue;
             }
             var cell = row.Slice(step * Width, Width);
-            QuantileScore.Judge(cell[..Quantiles], samples, _covered);
+            _score.Judge(cell[..Quantiles], _covered);
             for (var level = 0; level < Quantiles; level++)
             {
                 var target = ForecastTable.Levels[level];
                 ref var effective = ref _effective[step * Quantiles + level];
-                effective = Math.Clamp(effective + Adaptation * (target - _covered[level]), 0.2 * target, 1 - 0.1 * (1 - target));
+                effective = Math.Clamp(effective + Adaptation / (1 + step / AFade) * (target - _covered[level]), 0.2 * target, 1 - 0.1 * (1 - target));
             }
             _judged[step]++;
             var gain = Math.Max(LossMemory, 1 / _judged[step]);
             for (var member = 0; member < _members.Count; member++)
             {
-                var loss = QuantileScore.Judge(cell.Slice((1 + member) * Quantiles, Quantiles), samples, _covered);
+                var loss = _score.Judge(cell.Slice((1 + member) * Quantiles, Quantiles), _covered);
                 ref var mean = ref _losses[step * _members.Count + member];
                 mean += gain * (loss - mean);
             }

@@ -3,9 +3,9 @@ namespace MArk.Serving.Prediction;
 /// <summary>A point forecaster with its residuals around it.</summary>
 internal sealed class ConformalCore : IntervalPredictor
 {
-    private const double ResidualMemory = 500;  // intervals
+    private static readonly double ResidualMemory = Tune.Of("RMEM", 1000);  // intervals
     private const double LossMemory = 0.01;     // per interval
-    private const double Preference = 6;        // how sharply a scale that errs less is preferred
+    private static readonly double Preference = Tune.Of("CPREF", 6);        // how sharply a scale that errs less is preferred
     private const int KeptCoarse = 20_160;      // intervals of a minute: two weeks
 
     private static readonly ResidualScale[] Scales = [ResidualScale.Logarithm, ResidualScale.SquareRoot, ResidualScale.Linear];
@@ -25,6 +25,7 @@ internal sealed class ConformalCore : IntervalPredictor
     private OriginRing _pending;                // [step][point, peak, scale x level]
     private ResidualBand[] _bands;
     private ResidualBand _peaks;
+    private readonly QuantileScore _score = new();
     private double _lossWeight;
     private long _coarseLength;
 
@@ -32,7 +33,7 @@ internal sealed class ConformalCore : IntervalPredictor
         : base(options)
     {
         _create = create;
-        _answersSurges = answersSurges;
+        _answersSurges = answersSurges && Tune.Of("CSURGE", 1) > 0;
         _all = new double[options.Horizon];
         _points = new double[Steps.Count];
         _scaled = new double[Steps.Count * Scales.Length * Quantiles];
@@ -184,6 +185,7 @@ internal sealed class ConformalCore : IntervalPredictor
             band.Begin(samples);
         }
         _peaks.Begin([peak]);
+        _score.Set(samples);
         Span<double> losses = stackalloc double[Scales.Length];
         losses.Clear();
         var any = false;
@@ -199,7 +201,7 @@ internal sealed class ConformalCore : IntervalPredictor
             for (var scale = 0; scale < Scales.Length; scale++)
             {
                 var quantiles = cell.Slice(2 + scale * Quantiles, Quantiles);
-                losses[scale] += QuantileScore.Judge(quantiles, samples, _read);
+                losses[scale] += _score.Judge(quantiles, _read);
                 for (var level = 0; level < Quantiles; level++)
                 {
                     _bands[scale].Adapt(step, level, _read[level]);

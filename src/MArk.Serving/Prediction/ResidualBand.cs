@@ -19,8 +19,9 @@ internal sealed class ResidualBand
     private const int PerOctave = 8;
     private const int Positive = Octaves * PerOctave;
     private const int Bins = 2 * Positive + 1;
-    private const double Shrinkage = 4;     // intervals: how much the step before counts
-    private const double Adaptation = 0.01;
+    private static readonly double Shrinkage = Tune.Of("SHRINK", 4);     // intervals: how much the step before counts
+    private static readonly double AFade = Tune.Of("AFADE", 3);
+    private static readonly double Adaptation = Tune.Of("CACI", 0.01);
 
     private static readonly double[] Edges = [.. Enumerable.Range(0, Positive + 1).Select(i => (1 + i % PerOctave / (double)PerOctave) * Math.Pow(2, i / PerOctave))];
 
@@ -111,7 +112,7 @@ internal sealed class ResidualBand
     {
         ref var effective = ref _effective[step * _levels.Length + level];
         var target = _levels[level];
-        effective = Math.Clamp(effective + Adaptation * (target - covered), 0.2 * target, 1 - 0.1 * (1 - target));
+        effective = Math.Clamp(effective + Adaptation / (1 + step / AFade) * (target - covered), 0.2 * target, 1 - 0.1 * (1 - target));
     }
 
     /// <summary>Reads the quantiles of a step around a point forecast. Steps are read from the first on, for what is little known is drawn towards the step before.</summary>
