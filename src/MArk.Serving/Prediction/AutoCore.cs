@@ -3,11 +3,10 @@ namespace MArk.Serving.Prediction;
 /// <summary>Several predictors' distributions, mixed by how little each has erred of late at each distance.</summary>
 internal sealed class AutoCore : IntervalPredictor
 {
-    private static readonly double LossMemory = Tune.Of("AMEM", 0.01);     // per interval
-    private static readonly double Preference = Tune.Of("APREF", 8);        // how sharply a member that errs less is preferred
-    private static readonly double AFade = Tune.Of("AFADE", 3);
-    private static readonly double Adaptation = Tune.Of("AACI", 0.002);
-    private static readonly double SurgeOn = Tune.Of("ASURGE", 0);
+    private const double LossMemory = 0.01;     // per interval
+    private const double Preference = 8;            // how sharply a member that errs less is preferred
+    private const double Adaptation = 0.002; // slower than the members' own, so that the two do not answer each other
+    private const double AdaptationHalf = 3; // steps until half of it
 
     private static readonly int Quantiles = ForecastTable.Levels.Length;
 
@@ -25,7 +24,7 @@ internal sealed class AutoCore : IntervalPredictor
     private int _nextTrained;
 
     public AutoCore(IReadOnlyList<IWorkloadPredictor> members, PredictorOptions options)
-        : base(options)
+        : base(options, followsPart: true)
     {
         _members = members;
         _losses = new double[Steps.Count * members.Count];
@@ -71,17 +70,14 @@ internal sealed class AutoCore : IntervalPredictor
         for (var step = 0; step < Steps.Count; step++)
         {
             _medians[step] = Table.Of(step)[ForecastTable.Median];
-        }
-        Surge.Observe(index, interval.Rate, _medians);
-        for (var step = 0; step < Steps.Count; step++)
-        {
-            Move(Table, step, SurgeOn * Surge.Move(step));
             var own = row.Slice(step * Width, Quantiles);
             for (var level = 0; level < Quantiles; level++)
             {
                 own[level] = (float)Table.Of(step)[level];
             }
         }
+        // Whole intervals its members answer; it answers what has been counted of the one under way.
+        Surge.Observe(index, interval.Rate, _medians);
     }
 
     protected override void Fill(ForecastTable table, int gap) => Mix(table, gap, default);
@@ -102,16 +98,6 @@ internal sealed class AutoCore : IntervalPredictor
         return (new OriginRing(Steps.Last, Steps.Count * Width), asked);
     }
 
-    private void Move(ForecastTable table, int step, double by)
-    {
-        var quantiles = table.Of(step);
-        for (var level = 0; level < Quantiles; level++)
-        {
-            quantiles[level] = Surge.Moved(quantiles[level], by);
-        }
-        table.Peak[step] = Surge.Moved(table.Peak[step], by);
-    }
-
     private void Judge(long index, ReadOnlySpan<double> samples)
     {
         _score.Set(samples);
@@ -128,7 +114,7 @@ internal sealed class AutoCore : IntervalPredictor
             {
                 var target = ForecastTable.Levels[level];
                 ref var effective = ref _effective[step * Quantiles + level];
-                effective = Math.Clamp(effective + Adaptation / (1 + step / AFade) * (target - _covered[level]), 0.2 * target, 1 - 0.1 * (1 - target));
+                effective = Math.Clamp(effective + Adaptation / (1 + step / AdaptationHalf) * (target - _covered[level]), 0.2 * target, 1 - 0.1 * (1 - target));
             }
             _judged[step]++;
             var gain = Math.Max(LossMemory, 1 / _judged[step]);

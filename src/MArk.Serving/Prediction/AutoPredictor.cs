@@ -2,7 +2,7 @@ namespace MArk.Serving.Prediction;
 
 /// <summary>
 /// Runs several predictors side by side and mixes their distributions, quantile by quantile, each weighted by its recent quantile loss at that distance. What it
-/// answers is calibrated once more as in <see cref="ConformalPredictor"/>, and follows a change of level within an interval, whatever its members do.
+/// answers is calibrated once more as in <see cref="ConformalPredictor"/>, slowly.
 /// </summary>
 public sealed class AutoPredictor : IWorkloadPredictor, ITrainable
 {

@@ -3,9 +3,9 @@ namespace MArk.Serving.Prediction;
 /// <summary>A point forecaster with its residuals around it.</summary>
 internal sealed class ConformalCore : IntervalPredictor
 {
-    private static readonly double ResidualMemory = Tune.Of("RMEM", 1000);  // intervals
+    private const double ResidualMemory = 1000;  // intervals
     private const double LossMemory = 0.01;     // per interval
-    private static readonly double Preference = Tune.Of("CPREF", 6);        // how sharply a scale that errs less is preferred
+    private const double Preference = 6;              // how sharply a scale that errs less is preferred
     private const int KeptCoarse = 20_160;      // intervals of a minute: two weeks
 
     private static readonly ResidualScale[] Scales = [ResidualScale.Logarithm, ResidualScale.SquareRoot, ResidualScale.Linear];
@@ -30,10 +30,10 @@ internal sealed class ConformalCore : IntervalPredictor
     private long _coarseLength;
 
     public ConformalCore(Func<TimeSpan, IRateForecaster> create, PredictorOptions options, bool answersSurges)
-        : base(options)
+        : base(options, answersSurges)
     {
         _create = create;
-        _answersSurges = answersSurges && Tune.Of("CSURGE", 1) > 0;
+        _answersSurges = answersSurges;
         _all = new double[options.Horizon];
         _points = new double[Steps.Count];
         _scaled = new double[Steps.Count * Scales.Length * Quantiles];
@@ -52,9 +52,8 @@ internal sealed class ConformalCore : IntervalPredictor
         Array.Clear(_losses);
         _lossWeight = 0;
         // What came in longer intervals before: its shorter ones are taken to have had the same rate.
-        var most = Options.Interval.Ticks == 0 ? 0 : KeptCoarse;
         var parts = _coarseLength / Length;
-        while (_coarse.Count * parts > most)
+        while (_coarse.Count * parts > KeptCoarse)
         {
             _coarse.Dequeue();
         }

@@ -12,7 +12,9 @@ public sealed class ConformalPredictor : IWorkloadPredictor, ITrainable
     /// <summary>A predictor.</summary>
     /// <param name="createForecaster">Makes the forecaster of intervals of a length: at once, and again if the samples turn out to have another.</param>
     /// <param name="options">Intervals, horizon, time zone; the defaults if <see langword="null"/>.</param>
-    /// <param name="answersSurges">Whether a forecast is moved towards the last interval when that lies far from it; what the forecaster alone would say if not.</param>
+    /// <param name="answersSurges">
+    /// Whether a forecast is moved towards the last interval, or what was counted of the one under way, when that lies far from it; what the forecaster alone would say if not.
+    /// </param>
     public ConformalPredictor(Func<TimeSpan, IRateForecaster> createForecaster, PredictorOptions? options = null, bool answersSurges = true)
     {
         ArgumentNullException.ThrowIfNull(createForecaster);

@@ -6,10 +6,14 @@ internal abstract class IntervalPredictor
     private readonly IntervalBuilder _builder;
     private readonly double[] _moved = new double[ForecastTable.Levels.Length];
     private readonly ForecastTable _shown;
+    private readonly bool _followsPart;
     private bool _isReady;
 
-    protected IntervalPredictor(PredictorOptions options)
+    /// <param name="options">Intervals and horizon.</param>
+    /// <param name="followsPart">Whether what was counted of the interval under way moves a forecast, if it lies far from what was expected.</param>
+    protected IntervalPredictor(PredictorOptions options, bool followsPart)
     {
+        _followsPart = followsPart;
         Options = options;
         Steps = new ForecastSteps(options.Horizon);
         Table = new ForecastTable(Steps);
@@ -75,7 +79,7 @@ internal abstract class IntervalPredictor
             table = _shown;
             Fill(table, gap);
         }
-        else if (_builder.PartShare is >= 0.25 and < 1)
+        else if (_followsPart && _builder.PartShare is >= 0.25 and < 1)
         {
             table = WithPart();
         }

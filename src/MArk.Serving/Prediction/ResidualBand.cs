@@ -16,12 +16,13 @@ internal enum ResidualScale
 internal sealed class ResidualBand
 {
     private const int Octaves = 34;
-    private const int PerOctave = 8;
+    private const int PerOctave = 4;
     private const int Positive = Octaves * PerOctave;
     private const int Bins = 2 * Positive + 1;
-    private static readonly double Shrinkage = Tune.Of("SHRINK", 4);     // intervals: how much the step before counts
-    private static readonly double AFade = Tune.Of("AFADE", 3);
-    private static readonly double Adaptation = Tune.Of("CACI", 0.01);
+    private const double Shrinkage = 4;         // intervals: how much the step before counts
+    private const double Adaptation = 0.01;
+
+    private const double AdaptationHalf = 3;    // steps until half of it: what comes late must be answered slowly, or it swings
 
     private static readonly double[] Edges = [.. Enumerable.Range(0, Positive + 1).Select(i => (1 + i % PerOctave / (double)PerOctave) * Math.Pow(2, i / PerOctave))];
 
@@ -112,7 +113,7 @@ internal sealed class ResidualBand
     {
         ref var effective = ref _effective[step * _levels.Length + level];
         var target = _levels[level];
-        effective = Math.Clamp(effective + Adaptation / (1 + step / AFade) * (target - covered), 0.2 * target, 1 - 0.1 * (1 - target));
+        effective = Math.Clamp(effective + Adaptation / (1 + step / AdaptationHalf) * (target - covered), 0.2 * target, 1 - 0.1 * (1 - target));
     }
 
     /// <summary>Reads the quantiles of a step around a point forecast. Steps are read from the first on, for what is little known is drawn towards the step before.</summary>
@@ -177,7 +178,7 @@ internal sealed class ResidualBand
         return i > 0 ? _smallest * Edges[i - 1] : -_smallest * Edges[-i];
     }
 
-    /// <summary>The bin of a residual: eight to an octave, read off the exponent and the first bits of the number.</summary>
+    /// <summary>The bin of a residual: four to an octave, read off the exponent and the first two bits of the number.</summary>
     private int BinOf(double residual)
     {
         var magnitude = Math.Abs(residual) / _smallest;
@@ -185,7 +186,7 @@ internal sealed class ResidualBand
         {
             return Positive;
         }
-        var i = (int)Math.Min(Positive - 1, (BitConverter.DoubleToInt64Bits(magnitude) >> 49) - (1023L << 3));
+        var i = (int)Math.Min(Positive - 1, (BitConverter.DoubleToInt64Bits(magnitude) >> 50) - (1023L << 2));
         return residual > 0 ? Positive + 1 + i : Positive - 1 - i;
     }
 

@@ -11,6 +11,7 @@ internal sealed class RidgeForecaster : IntervalForecaster
     private const int Own = 4;              // features of the origin; the others are of the interval that is forecast
     private const int Packed = Features * (Features + 1) / 2;
     private const double Ridge = 3;
+    private const double BeforeADay = 0.05; // what the data of the first day counts once a day before is known
     private const int Outlier = 3;          // standard deviations
 
     private static readonly double[] Prior = [0, 0.7, 0.3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -32,8 +33,10 @@ internal sealed class RidgeForecaster : IntervalForecaster
     private double _slow;
     private double _highest;
     private long _seen;
+    private long _first;
     private long _last;
     private int _next;
+    private bool _dayIsKnown;
 
     public RidgeForecaster(TimeSpan interval, TimeZoneInfo zone, int horizon)
         : base(interval, zone)
@@ -62,6 +65,10 @@ internal sealed class RidgeForecaster : IntervalForecaster
         {
             Fit(index, value);
         }
+        else
+        {
+            _first = index;
+        }
         _values.Add(index, value);
         _seen++;
         _short += Math.Max(0.4, 1.0 / _seen) * (value - _short);
@@ -76,7 +83,22 @@ internal sealed class RidgeForecaster : IntervalForecaster
         own[2] = _short - _slow;
         own[3] = _middle - _slow;
         own[4] = _slow;
+        if (DayLength > 0 && index - _first >= DayLength && !_dayIsKnown)
+        {
+            // From here on there are a day before and a calendar: what was fitted without them counts little.
+            _dayIsKnown = true;
+            Scale(_moments, BeforeADay);
+            Scale(_products, BeforeADay);
+        }
         SolveSome();
+    }
+
+    private static void Scale(Span<double> values, double by)
+    {
+        foreach (ref var value in values)
+        {
+            value *= by;
+        }
     }
 
     protected override void Predict(long index, Span<double> rates)
@@ -122,10 +144,17 @@ internal sealed class RidgeForecaster : IntervalForecaster
             var week = Around(DaysBefore(index, 7), origin);
             _calendar[6] = double.IsNaN(week) ? 0 : week - yesterday;
         }
-        var (day, week1) = (2 * Math.PI * Clock.DayShare(Middle(index)), Clock.WeekShare(Middle(index)));
-        (_calendar[7], _calendar[8]) = Math.SinCos(day);
-        (_calendar[9], _calendar[10]) = Math.SinCos(2 * day);
-        _calendar[11] = week1 >= 5.0 / 7 ? 1 : 0;
+        // Before a whole day was seen its season cannot be told from a trend, nor a weekend before a week was.
+        if (origin - _first >= DayLength)
+        {
+            var day = 2 * Math.PI * Clock.DayShare(Middle(index));
+            (_calendar[7], _calendar[8]) = Math.SinCos(day);
+            (_calendar[9], _calendar[10]) = Math.SinCos(2 * day);
+        }
+        if (origin - _first >= 7L * DayLength)
+        {
+            _calendar[11] = Clock.WeekShare(Middle(index)) >= 5.0 / 7 ? 1 : 0;
+        }
     }
 
     /// <summary>The mean of an interval and its neighbours, as far as they were known at the origin.</summary>

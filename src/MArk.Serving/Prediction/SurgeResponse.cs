@@ -2,15 +2,15 @@ namespace MArk.Serving.Prediction;
 
 /// <summary>
 /// The answer to what no forecaster that averages can follow at once: when the last interval lies far from what is forecast for the next, the forecast is moved
-/// towards it. How much of such a surprise lasts, at each distance, is learned from those there were; at first nearly all of it is expected to.
+/// towards it. How much of such a surprise lasts, at each distance, is learned from those there were; at first nearly all of it is expected to, less the further away.
 /// </summary>
 internal sealed class SurgeResponse
 {
-    private static readonly double FarFrom = Tune.Of("FAR", 4);       // times the mean absolute difference
+    private const double FarFrom = 4;           // times the mean absolute difference
     private const double Memory = 0.95;     // per surprise
-    private static readonly double PFade = Tune.Of("PFADE", 60);
-    private static readonly double PriorShare = Tune.Of("SPRIOR", 0.9);
-    private static readonly double PriorWeight = Tune.Of("SWEIGHT", 3);
+    private const double PriorShare = 0.95;
+    private const double PriorHalf = 60;    // steps until half of it
+    private const double PriorWeight = 3;
 
     private readonly ForecastSteps _steps;
     private readonly double _seconds;
@@ -75,7 +75,7 @@ internal sealed class SurgeResponse
     /// <summary>A rate moved on the logarithm.</summary>
     public double Moved(double rate, double by) => by == 0 ? rate : Math.Max(0, Math.Exp(Log(rate) + by) - 1) / _seconds;
 
-    private double Lasting(int step) => Math.Clamp((PriorWeight * PriorShare / (1 + (_steps[step] - 1) / PFade) + _lasted[step]) / (PriorWeight + _seen[step]), 0, 1);
+    private double Lasting(int step) => Math.Clamp((PriorWeight * PriorShare / (1 + (_steps[step] - 1) / PriorHalf) + _lasted[step]) / (PriorWeight + _seen[step]), 0, 1);
 
     /// <summary>Nothing up to what is far, all of it from one and a half times that on. A part of an interval scatters more than the whole.</summary>
     private double Strength(double difference, double share) =>

@@ -311,6 +311,115 @@ public sealed class PredictorTests
         Assert.Equal([members[0], members[2], members[0], null], jobs.Select(job => (job as Job)?.Of));
     }
 
+    [Theory]
+    [InlineData("auto")]
+    [InlineData("holt-winters")]
+    [InlineData("ridge")]
+    public void AFlashCrowdIsFollowedBeforeItsMinuteIsOver(string name)
+    {
+        var predictor = Predictors.Create(name);
+        var random = new Random(9);
+        var end = Feed(predictor, Monday, TimeSpan.FromHours(3), Slot, _ => 10, random);
+        end = Feed(predictor, end, TimeSpan.FromSeconds(10), Slot, _ => 200, random);
+        Assert.InRange(Forecast(predictor, end).Quantile(0)[0], 8, 12);
+        end = Feed(predictor, end, TimeSpan.FromSeconds(20), Slot, _ => 200, random);
+        var forecast = Forecast(predictor, end);
+        Assert.InRange(forecast.Quantile(0)[0], 100, 260);
+        Assert.InRange(forecast.Quantile(0)[5], 100, 260);
+        IsADistribution(forecast);
+    }
+
+    [Theory]
+    [MemberData(nameof(All))]
+    public void TheMeanIsThatOfTheSamplesAndThePeakIsAboveMostOfThem(string name)
+    {
+        var predictor = Predictors.Create(name);
+        var end = Feed(predictor, Monday, TimeSpan.FromHours(5), Slot, _ => 4, new Random(10));
+        var forecast = Forecast(predictor, end);
+        // Slots of 20 requests: 4 +- 0.9 requests/s; the highest of twelve lies at 5.6 in the middle, below 6.4 nine times of ten.
+        Assert.All([0, 20, 59], step => Assert.InRange(forecast.Mean[step], 3.7, 4.3));
+        Assert.All([0, 20, 59], step => Assert.InRange(forecast.Peak[step], 5.6, 7.6));
+    }
+
+    [Fact]
+    public void HoursThenMinutesThenSlotsAreOneHistory()
+    {
+        static double Rate(DateTimeOffset at) => at.Hour is >= 8 and < 18 ? 50 : 5;
+        var predictor = Predictors.Create("auto");
+        var random = new Random(11);
+        var at = Feed(predictor, Monday, TimeSpan.FromDays(3), TimeSpan.FromHours(1), Rate, random);
+        at = Feed(predictor, at, TimeSpan.FromHours(3), Minute, Rate, random);
+        at = Feed(predictor, at, TimeSpan.FromHours(4.6), Slot, Rate, random);
+        // At 7:36 the day is known from the hours alone.
+        var forecast = Forecast(predictor, at);
+        Assert.InRange(forecast.Quantile(0)[5], 4, 7);
+        Assert.InRange(forecast.Quantile(0)[45], 20, 60);
+    }
+
+    [Fact]
+    public void ATrainableForecasterIsTrained()
+    {
+        var forecaster = new TrainableForecaster();
+        var predictor = new AutoPredictor([Predictors.LastValue(), new ConformalPredictor(_ => forecaster)]);
+        Assert.Null(predictor.TakeTrainingJob());
+        Feed(predictor, Monday, Minute, Slot, _ => 3);
+        Assert.Same(forecaster.Job, predictor.TakeTrainingJob());
+    }
+
+    [Theory]
+    [InlineData(double.NaN)]
+    [InlineData(double.PositiveInfinity)]
+    [InlineData(-1)]
+    public void AForecasterThatAnswersNoRateIsNamed(double answer)
+    {
+        var predictor = new ConformalPredictor(_ => new TrainableForecaster { Answer = answer });
+        var error = Assert.Throws<ServingException>(() => Feed(predictor, Monday, Minute, Slot, _ => 3));
+        Assert.Contains(nameof(TrainableForecaster), error.Message);
+        Assert.Contains("accepted is a finite number of at least 0", error.Message);
+    }
+
+    [Fact]
+    public void ALevelsCoverageOfCertainZerosIsItsShareOfThem()
+    {
+        var score = new QuantileScore();
+        var covered = new double[10];
+        // 0 up to the level 0.8; one sample in four lies above.
+        score.Set([0, 2, 0, 0]);
+        var loss = score.Judge([0, 0, 0, 0, 0, 0, 0, 1, 1, 3], covered);
+        Assert.Equal([0.75 * 0.02 / 0.8, 0.75 * 0.1 / 0.8, 0.75 * 0.2 / 0.8, 0.75 * 0.35 / 0.8, 0.75 * 0.5 / 0.8, 0.75 * 0.65 / 0.8, 0.75, 0.75, 0.75, 1],
+            covered, new Close());
+        // 2 above zeros at (0.02 + ... + 0.8), 1 above ones at 0.9 and 0.95, and what lies below the others.
+        var expected = 2 * (0.02 + 0.1 + 0.2 + 0.35 + 0.5 + 0.65 + 0.8) + (0.9 + 0.95) + 3 * (0.1 + 0.05) + (3 * 3 + 1) * 0.01;
+        Assert.Equal(expected / 40, loss, 9);
+    }
+
+    private sealed class Close : IEqualityComparer<double>
+    {
+        public bool Equals(double x, double y) => Math.Abs(x - y) < 1e-9;
+
+        public int GetHashCode(double value) => 0;
+    }
+
+    private sealed class TrainableForecaster : IRateForecaster, ITrainable
+    {
+        private bool _isDue;
+
+        public double Answer { get; init; } = 3;
+
+        public ITrainingJob Job { get; } = new Job(new Fixed(0));
+
+        public void Observe(DateTimeOffset start, double rate) => _isDue = true;
+
+        public void Forecast(DateTimeOffset start, Span<double> rates) => rates.Fill(Answer);
+
+        public ITrainingJob? TakeTrainingJob()
+        {
+            var job = _isDue ? Job : null;
+            _isDue = false;
+            return job;
+        }
+    }
+
     private sealed record Job(Fixed Of) : ITrainingJob
     {
         public void Run(CancellationToken cancellationToken)
