@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using MArk.Serving.Simulation;
 
 namespace MArk.Serving.Benchmarks.Forecasting;
 
@@ -67,6 +68,10 @@ internal static class Backtest
                     means++;
                 }
             }
+        }
+        if (samples == 0 || means == 0)
+        {
+            throw new TraceFormatException(series.Name, 0, $"it has {series.Intervals} whole intervals of {series.Step.TotalSeconds} s, of which none can be scored; expected are at least two in a row without a gap.");
         }
         return new BacktestResult(
             Mase: absoluteError / means / NaiveError(series),

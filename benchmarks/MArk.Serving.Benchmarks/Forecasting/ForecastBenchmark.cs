@@ -76,13 +76,13 @@ internal static class ForecastBenchmark
             var others = results.Values.Where(r => r != subject).Select(r => r.Wql).DefaultIfEmpty(subject.Wql).Min();
             (isShort ? shorter : traces)[one.Name] = new JsonObject
             {
-                ["p90Coverage"] = Format.Round(subject.Coverage[1]),
-                ["wql"] = Format.Round(subject.Wql),
+                ["p90Coverage"] = Figure(subject.Coverage[1]),
+                ["wql"] = Figure(subject.Wql),
                 ["wqlOverBest"] = Format.Ratio(subject.Wql, others),
                 ["wqlOverSeasonalNaive"] = Format.Ratio(subject.Wql, results[Baseline].Wql),
-                ["p50Coverage"] = Format.Round(subject.Coverage[0]),
-                ["p99Coverage"] = Format.Round(subject.Coverage[2]),
-                ["mase"] = Format.Round(subject.Mase),
+                ["p50Coverage"] = Figure(subject.Coverage[0]),
+                ["p99Coverage"] = Figure(subject.Coverage[2]),
+                ["mase"] = Figure(subject.Mase),
             };
             if (!isShort)
             {
@@ -103,11 +103,14 @@ internal static class ForecastBenchmark
         {
             ["traces"] = traces,
             ["short"] = shorter,
-            ["meanWqlOverSeasonalNaive"] = ratios.Count > 0 ? Format.Round(ratios.Average()) : null,
+            ["meanWqlOverSeasonalNaive"] = ratios.Count > 0 ? Figure(ratios.Average()) : null,
             ["tickMs"] = Format.Round(tick),
             ["tickMsOf"] = costs,
         };
     }
+
+    /// <summary>Null where there is no such figure: an error over a series that never changes, or without requests.</summary>
+    private static JsonNode? Figure(double value) => double.IsFinite(value) ? Format.Round(value) : null;
 
     private static IEnumerable<ForecastSeries> Series(Arguments arguments)
     {

@@ -386,7 +386,7 @@ public sealed class ModelBuilder<TIn, TOut>
             Spillover = _spillover?.Invoke(provider, factory),
             Cores = cores,
             Provider = _provider?.Invoke(provider),
-            CreatePredictor = () => _predictor?.Invoke(provider) ?? new MovingMaximumPredictor(5 * options.Fleet.PlanInterval),
+            CreatePredictor = () => _predictor?.Invoke(provider) ?? DefaultPredictor(options.Fleet),
             CreatePlanner = () => _planner(provider),
             HistoryStore = _historyStore is { } create ? create(provider)
                 : options.Fleet.HistoryDirectory is { } directory && HasProvider ? new FileArrivalHistoryStore(directory)
@@ -398,6 +398,9 @@ public sealed class ModelBuilder<TIn, TOut>
             Report = error => ServingLog.PartFailed(logger, Name, error),
         });
     }
+
+    private static AutoPredictor DefaultPredictor(FleetOptions fleet) =>
+        new(new PredictorOptions { Interval = fleet.PlanInterval, Horizon = fleet.Horizon, SampleLength = fleet.SampleInterval });
 
     private ModelOptions OptionsOf(IServiceProvider provider) => provider.GetRequiredService<IOptionsMonitor<ModelOptions>>().Get(Name);
 }

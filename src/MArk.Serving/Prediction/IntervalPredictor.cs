@@ -68,7 +68,15 @@ internal abstract class IntervalPredictor
         }
         if (!_isReady)
         {
-            Clear(forecast);
+            if (_builder.PartShare > 0)
+            {
+                FillAroundPart();
+                _shown.Read(forecast, first: 0, length);
+            }
+            else
+            {
+                Clear(forecast);
+            }
             return;
         }
         var first = (double)(forecast.Start.UtcTicks - LastEnd) / Length;
@@ -120,6 +128,23 @@ internal abstract class IntervalPredictor
             _shown.Peak[step] = Surge.Moved(Table.Peak[step], by);
         }
         return _shown;
+    }
+
+    /// <summary>Before any interval is finished: what was counted of the first one stays, as far as is known (<see cref="ResidualBand.PriorDeviation"/>).</summary>
+    private void FillAroundPart()
+    {
+        var rate = _builder.PartRate;
+        var deviation = ResidualBand.PriorDeviation(rate * SampleSeconds) / SampleSeconds;
+        // The highest of n is at or below a value as often as each of them is, to the power of n.
+        var highest = Math.Pow(Options.PeakLevel, SampleSeconds / Interval.TotalSeconds);
+        for (var step = 0; step < Steps.Count; step++)
+        {
+            for (var level = 0; level < ForecastTable.Levels.Length; level++)
+            {
+                _shown.Of(step)[level] = Math.Max(0, rate + deviation * NormalDistribution.Quantile(ForecastTable.Levels[level]));
+            }
+            _shown.Peak[step] = rate + deviation * Math.Max(0, NormalDistribution.Quantile(highest));
+        }
     }
 
     private static void Clear(WorkloadForecast forecast)

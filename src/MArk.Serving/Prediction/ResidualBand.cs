@@ -136,11 +136,13 @@ internal sealed class ResidualBand
         }
     }
 
-    /// <summary>Before anything is known: as dispersed as a Poisson process is, and a fifth of the level more.</summary>
+    /// <summary>The standard deviation of a sample's requests before anything is known: a Poisson process's, and a fifth of the level more.</summary>
+    public static double PriorDeviation(double requests) => Math.Sqrt(requests + 0.04 * requests * requests + 0.25);
+
     private void SetPrior(double point)
     {
         var requests = point * _perSecond;
-        var deviation = Math.Sqrt(requests + 0.04 * requests * requests + 0.25);
+        var deviation = PriorDeviation(requests);
         var slope = _scale switch
         {
             ResidualScale.Logarithm => 1 / (1 + requests),

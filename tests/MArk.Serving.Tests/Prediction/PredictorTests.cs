@@ -87,8 +87,14 @@ public sealed class PredictorTests
         var nothing = Forecast(predictor, Monday);
         IsADistribution(nothing);
         Assert.All(nothing.Quantile(4).ToArray(), q => Assert.Equal(0, q));
-        var end = Feed(predictor, Monday, 2 * Minute, Slot, _ => 20);
+        var end = Feed(predictor, Monday, 3 * Slot, Slot, _ => 20);
         var forecast = Forecast(predictor, end);
+        IsADistribution(forecast);
+        Assert.InRange(forecast.Quantile(0)[0], 19.9, 20.1);
+        Assert.InRange(forecast.Quantile(0)[59], 19.9, 20.1);
+        Assert.InRange(forecast.Peak[0], 22, 40);
+        end = Feed(predictor, end, 2 * Minute - 3 * Slot, Slot, _ => 20);
+        forecast = Forecast(predictor, end);
         IsADistribution(forecast);
         Assert.InRange(forecast.Quantile(0)[0], 15, 25);
         Assert.InRange(forecast.Quantile(0)[59], 10, 30);
