@@ -242,7 +242,7 @@ public sealed class ModelBuilder<TIn, TOut>
         return this;
     }
 
-    /// <summary>Forecasts the load by a predictor of the host's own, instead of by the moving maximum of the last five plan intervals.</summary>
+    /// <summary>Forecasts the load by a predictor of the host's own, instead of by <see cref="AutoPredictor"/>.</summary>
     /// <param name="create">Makes the predictor; one a model.</param>
     /// <returns>This builder.</returns>
     public ModelBuilder<TIn, TOut> UsePredictor(Func<IServiceProvider, IWorkloadPredictor> create)
