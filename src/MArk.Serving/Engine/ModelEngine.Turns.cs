@@ -8,9 +8,9 @@ namespace MArk.Serving.Engine;
 internal sealed partial class ModelEngine<TIn, TOut>
 {
     // Then the thread goes back to the pool, for what else the host has to do; sooner where callers are slow.
-    private const int DeliveriesPerTurn = 4096;
-    private const int SlowDelivery = 64;
-    private const int Grace = 8;        // as many are allowed more time: the first ones find the caches cold
+    private const int DeliveriesPerTurn = 16_384;
+    private const int SlowDelivery = 256;
+    private const int Grace = 25;       // as many are allowed more time: the first ones find the caches cold
     private static readonly TimeSpan SlowCaller = TimeSpan.FromMicroseconds(2);
     private static readonly TimeSpan StuckAfter = TimeSpan.FromMilliseconds(10);
 
@@ -97,6 +97,16 @@ internal sealed partial class ModelEngine<TIn, TOut>
         return true;
     }
 
+    private bool TryBeginTurn(out int ticket)
+    {
+        if (!TryClaimTurn(out ticket))
+        {
+            return false;
+        }
+        Volatile.Write(ref _begunTicket, ticket);
+        return true;
+    }
+
     /// <summary>Gives the turn back, unless it was taken away.</summary>
     private void ReleaseTurn(int ticket)
     {
@@ -124,6 +134,11 @@ internal sealed partial class ModelEngine<TIn, TOut>
         var left = DeliveriesPerTurn;
         while (left > 0)
         {
+            if (ticket == 0 && !_callersAreSlow && !TryBeginTurn(out ticket))
+            {
+                // Two threads at quick work are in each other's way.
+                break;
+            }
             // A batch that is made up waits for callers only while it is as short as their going on is quick; and then keeps the turn.
             var isShort = next is null || (next.Worker!.RanShort && !_callersAreSlow);
             if (isShort)
@@ -147,12 +162,11 @@ internal sealed partial class ModelEngine<TIn, TOut>
             // Nobody knows how long the batch takes: what comes meanwhile gets a turn of its own.
             ReleaseTurn(ticket);
             next = next.Worker!.RunInTurn(next);
-            if (!TryClaimTurn(out ticket))
+            if (!TryBeginTurn(out ticket))
             {
                 next?.Worker!.Run(next);
                 return;
             }
-            Volatile.Write(ref _begunTicket, ticket);
         }
         next?.Worker!.Enqueue(next);
         if (ticket != 0)
