@@ -107,7 +107,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
         return true;
     }
 
-    /// <summary>Gives the turn back, unless it was taken away.</summary>
+    /// <summary>Gives the turn back, unless it was taken away or was a further one; what is left to do gets another.</summary>
     private void ReleaseTurn(int ticket)
     {
         Interlocked.CompareExchange(ref _holder, 0, ticket);
@@ -169,10 +169,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
             }
         }
         next?.Worker!.Enqueue(next);
-        if (ticket != 0)
-        {
-            ReleaseTurn(ticket);
-        }
+        ReleaseTurn(ticket);
     }
 
     private void LetCallersGoOn(ref int left)
@@ -253,7 +250,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
         if (progress == _progressSeen && HasWork)
         {
             // One that no thread has taken yet waits for the pool, and another would wait behind it.
-            if (holder != 0 && holder == Volatile.Read(ref _begunTicket))
+            if (holder == 0 || holder == Volatile.Read(ref _begunTicket))
             {
                 ReleaseTurn(holder);
             }
