@@ -77,8 +77,8 @@ internal sealed partial class ModelEngine<TIn, TOut>
         }
     }
 
-    /// <summary>Claims the turn, which the thread then takes or has taken; from here on the timer looks after it.</summary>
-    public bool TryClaimTurn(out int ticket)
+    /// <summary>Claims the turn, for this thread or one of the pool; from here on the timer looks after it.</summary>
+    private bool TryClaimTurn(out int ticket)
     {
         ticket = 0;
         if (Volatile.Read(ref _holder) != 0)
@@ -97,7 +97,8 @@ internal sealed partial class ModelEngine<TIn, TOut>
         return true;
     }
 
-    private bool TryBeginTurn(out int ticket)
+    /// <summary>Claims the turn for this thread, which takes it now.</summary>
+    public bool TryBeginTurn(out int ticket)
     {
         if (!TryClaimTurn(out ticket))
         {
@@ -127,10 +128,6 @@ internal sealed partial class ModelEngine<TIn, TOut>
     /// <param name="next">A batch that is made up, and is run in it.</param>
     public void TakeTurn(int ticket, BatchWork<TIn, TOut>? next)
     {
-        if (ticket != 0)
-        {
-            Volatile.Write(ref _begunTicket, ticket);
-        }
         var left = DeliveriesPerTurn;
         while (left > 0)
         {
@@ -140,8 +137,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
                 break;
             }
             // A batch that is made up waits for callers only while it is as short as their going on is quick; and then keeps the turn.
-            var isShort = next is null || (next.Worker!.RanShort && !_callersAreSlow);
-            if (isShort)
+            if (next is null || IsQuick(next))
             {
                 LetCallersGoOn(ref left);
                 if (Volatile.Read(ref _inbox) is not null)
@@ -153,8 +149,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
             {
                 break;
             }
-            isShort = next.Worker!.RanShort && !_callersAreSlow;
-            if (ticket == 0 || isShort)
+            if (ticket == 0 || IsQuick(next))
             {
                 next = next.Worker!.RunInTurn(next);
                 continue;
@@ -171,6 +166,8 @@ internal sealed partial class ModelEngine<TIn, TOut>
         next?.Worker!.Enqueue(next);
         ReleaseTurn(ticket);
     }
+
+    private bool IsQuick(BatchWork<TIn, TOut> work) => work.Worker!.RanShort && !_callersAreSlow;
 
     private void LetCallersGoOn(ref int left)
     {
@@ -280,7 +277,9 @@ internal sealed partial class ModelEngine<TIn, TOut>
             else
             {
                 // Queued with each claim, and a claim that nobody took is not taken away: it is this one's.
-                engine.TakeTurn(Volatile.Read(ref engine._holder), next: null);
+                var ticket = Volatile.Read(ref engine._holder);
+                Volatile.Write(ref engine._begunTicket, ticket);
+                engine.TakeTurn(ticket, next: null);
             }
         }
     }
