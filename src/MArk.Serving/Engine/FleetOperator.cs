@@ -97,10 +97,10 @@ internal sealed class FleetOperator : IAsyncDisposable
         await _saveTimer.DisposeAsync().ConfigureAwait(false);
         Post(Sense);
         Post(_controller.OnStopping);
-        if (!await EndsWithinAsync(_stopped.Task, drainTimeout).ConfigureAwait(false))
+        if (!await _stopped.Task.EndsWithinAsync(drainTimeout, _time).ConfigureAwait(false))
         {
             Post(_controller.OnStopDeadline);
-            if (!await EndsWithinAsync(_stopped.Task, EndTimeout).ConfigureAwait(false))
+            if (!await _stopped.Task.EndsWithinAsync(EndTimeout, _time).ConfigureAwait(false))
             {
                 _report(new ServingException($"Not every machine of fleet '{_fleet}' could be ended; look after: {string.Join(", ", _status.Machines)}."));
             }
@@ -115,11 +115,11 @@ internal sealed class FleetOperator : IAsyncDisposable
         }
         _events.Writer.TryComplete();
         await _loop.ConfigureAwait(false);
-        if (!await EndsWithinAsync(_watch, Grace).ConfigureAwait(false))
+        if (!await _watch.EndsWithinAsync(Grace, _time).ConfigureAwait(false))
         {
             _report(new ServingException($"The watch over fleet '{_fleet}' does not heed its token; it is left behind."));
         }
-        if (!await EndsWithinAsync(_training, Grace).ConfigureAwait(false))
+        if (!await _training.EndsWithinAsync(Grace, _time).ConfigureAwait(false))
         {
             _report(new ServingException($"The training of the predictor of fleet '{_fleet}' does not heed its token; it is left behind."));
         }
@@ -144,19 +144,6 @@ internal sealed class FleetOperator : IAsyncDisposable
 
     /// <summary>What the fleet was after the last event.</summary>
     public FleetStatus Status => _status;
-
-    private async Task<bool> EndsWithinAsync(Task task, TimeSpan timeout)
-    {
-        try
-        {
-            await task.WaitAsync(timeout, _time).ConfigureAwait(false);
-            return true;
-        }
-        catch (TimeoutException)
-        {
-            return task.IsCompleted;
-        }
-    }
 
     private void Post(Action<DateTimeOffset> what) => _events.Writer.TryWrite(what);
 

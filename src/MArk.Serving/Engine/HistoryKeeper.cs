@@ -43,14 +43,7 @@ internal sealed class HistoryKeeper
     /// <returns>What is known of the time before this host counted, ascending; empty if nothing is.</returns>
     public async Task<IReadOnlyList<ArrivalSample>> LoadAsync(CancellationToken cancellationToken)
     {
-        // Not disposed: a store that does not heed the token may look at it later.
-        var giveUp = new CancellationTokenSource(CallTimeout, _time);
-        var load = Task.Run(() => CallAsync(save: false, giveUp.Token), CancellationToken.None);
-        try
-        {
-            await load.WaitAsync(CallTimeout + Grace, _time, cancellationToken).ConfigureAwait(false);
-        }
-        catch (TimeoutException)
+        if (!await EndsInTimeAsync(save: false, cancellationToken).ConfigureAwait(false))
         {
             Report($"was not loaded within {CallTimeout}, and {_store.GetType().Name} does not heed its token; the forecast starts without it.");
         }
@@ -80,7 +73,7 @@ internal sealed class HistoryKeeper
     /// <summary>Saves what was added since the last time, unless a call of the store is under way still, which is said.</summary>
     public async Task SaveAsync()
     {
-        // Off the thread of the timer: a store may do its work on the caller's.
+        // Off the operator's loop: a store may do its work on the caller's thread.
         await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
         if (_calling.CurrentCount == 0)
         {
@@ -94,16 +87,19 @@ internal sealed class HistoryKeeper
     /// <summary>Saves for the last time, and waits for it for some seconds at most.</summary>
     public async Task StopAsync()
     {
-        var giveUp = new CancellationTokenSource(CallTimeout, _time);
-        var last = Task.Run(() => CallAsync(save: true, giveUp.Token), CancellationToken.None);
-        try
-        {
-            await last.WaitAsync(CallTimeout + Grace, _time).ConfigureAwait(false);
-        }
-        catch (TimeoutException)
+        if (!await EndsInTimeAsync(save: true, CancellationToken.None).ConfigureAwait(false))
         {
             Report($"was not saved at the stop within {CallTimeout}, and {_store.GetType().Name} does not heed its token; it is left behind.");
         }
+    }
+
+    /// <returns>Whether the call has ended; otherwise it is left behind, since the store does not heed its token.</returns>
+    private async Task<bool> EndsInTimeAsync(bool save, CancellationToken cancellationToken)
+    {
+        // Not disposed: a store that does not heed the token may look at it later.
+        var giveUp = new CancellationTokenSource(CallTimeout, _time);
+        var call = Task.Run(() => CallAsync(save, giveUp.Token), CancellationToken.None);
+        return await call.EndsWithinAsync(CallTimeout + Grace, _time, cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>Loads, if that has not succeeded yet, then saves, if that is asked for. Never throws.</summary>

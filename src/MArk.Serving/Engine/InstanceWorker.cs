@@ -188,7 +188,7 @@ internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
             {
                 return;
             }
-            if (RanShort && work is not null && _engine.TryClaimTurn(out var ticket))
+            if (RanShort && work is not null && _engine.TryBeginTurn(out var ticket))
             {
                 // Short batches and their callers are quickest on one thread.
                 End();

@@ -8,9 +8,9 @@ namespace MArk.Serving.Engine;
 internal sealed partial class ModelEngine<TIn, TOut>
 {
     // Then the thread goes back to the pool, for what else the host has to do; sooner where callers are slow.
-    private const int DeliveriesPerTurn = 4096;
-    private const int SlowDelivery = 64;
-    private const int Grace = 8;        // as many are allowed more time: the first ones find the caches cold
+    private const int DeliveriesPerTurn = 16_384;
+    private const int SlowDelivery = 256;
+    private const int Grace = 25;       // as many are allowed more time: the first ones find the caches cold
     private static readonly TimeSpan SlowCaller = TimeSpan.FromMicroseconds(2);
     private static readonly TimeSpan StuckAfter = TimeSpan.FromMilliseconds(10);
 
@@ -77,8 +77,8 @@ internal sealed partial class ModelEngine<TIn, TOut>
         }
     }
 
-    /// <summary>Claims the turn, which the thread then takes or has taken; from here on the timer looks after it.</summary>
-    public bool TryClaimTurn(out int ticket)
+    /// <summary>Claims the turn, for this thread or one of the pool; from here on the timer looks after it.</summary>
+    private bool TryClaimTurn(out int ticket)
     {
         ticket = 0;
         if (Volatile.Read(ref _holder) != 0)
@@ -97,7 +97,18 @@ internal sealed partial class ModelEngine<TIn, TOut>
         return true;
     }
 
-    /// <summary>Gives the turn back, unless it was taken away.</summary>
+    /// <summary>Claims the turn for this thread, which takes it now.</summary>
+    public bool TryBeginTurn(out int ticket)
+    {
+        if (!TryClaimTurn(out ticket))
+        {
+            return false;
+        }
+        Volatile.Write(ref _begunTicket, ticket);
+        return true;
+    }
+
+    /// <summary>Gives the turn back, unless it was taken away or was a further one; what is left to do gets another.</summary>
     private void ReleaseTurn(int ticket)
     {
         Interlocked.CompareExchange(ref _holder, 0, ticket);
@@ -117,16 +128,16 @@ internal sealed partial class ModelEngine<TIn, TOut>
     /// <param name="next">A batch that is made up, and is run in it.</param>
     public void TakeTurn(int ticket, BatchWork<TIn, TOut>? next)
     {
-        if (ticket != 0)
-        {
-            Volatile.Write(ref _begunTicket, ticket);
-        }
         var left = DeliveriesPerTurn;
         while (left > 0)
         {
+            if (ticket == 0 && !_callersAreSlow && !TryBeginTurn(out ticket))
+            {
+                // Two threads at quick work are in each other's way.
+                break;
+            }
             // A batch that is made up waits for callers only while it is as short as their going on is quick; and then keeps the turn.
-            var isShort = next is null || (next.Worker!.RanShort && !_callersAreSlow);
-            if (isShort)
+            if (next is null || IsQuick(next))
             {
                 LetCallersGoOn(ref left);
                 if (Volatile.Read(ref _inbox) is not null)
@@ -138,8 +149,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
             {
                 break;
             }
-            isShort = next.Worker!.RanShort && !_callersAreSlow;
-            if (ticket == 0 || isShort)
+            if (ticket == 0 || IsQuick(next))
             {
                 next = next.Worker!.RunInTurn(next);
                 continue;
@@ -147,19 +157,17 @@ internal sealed partial class ModelEngine<TIn, TOut>
             // Nobody knows how long the batch takes: what comes meanwhile gets a turn of its own.
             ReleaseTurn(ticket);
             next = next.Worker!.RunInTurn(next);
-            if (!TryClaimTurn(out ticket))
+            if (!TryBeginTurn(out ticket))
             {
                 next?.Worker!.Run(next);
                 return;
             }
-            Volatile.Write(ref _begunTicket, ticket);
         }
         next?.Worker!.Enqueue(next);
-        if (ticket != 0)
-        {
-            ReleaseTurn(ticket);
-        }
+        ReleaseTurn(ticket);
     }
+
+    private bool IsQuick(BatchWork<TIn, TOut> work) => work.Worker!.RanShort && !_callersAreSlow;
 
     private void LetCallersGoOn(ref int left)
     {
@@ -239,7 +247,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
         if (progress == _progressSeen && HasWork)
         {
             // One that no thread has taken yet waits for the pool, and another would wait behind it.
-            if (holder != 0 && holder == Volatile.Read(ref _begunTicket))
+            if (holder == 0 || holder == Volatile.Read(ref _begunTicket))
             {
                 ReleaseTurn(holder);
             }
@@ -269,7 +277,9 @@ internal sealed partial class ModelEngine<TIn, TOut>
             else
             {
                 // Queued with each claim, and a claim that nobody took is not taken away: it is this one's.
-                engine.TakeTurn(Volatile.Read(ref engine._holder), next: null);
+                var ticket = Volatile.Read(ref engine._holder);
+                Volatile.Write(ref engine._begunTicket, ticket);
+                engine.TakeTurn(ticket, next: null);
             }
         }
     }

@@ -3,6 +3,7 @@ using MArk.Serving.Provisioning;
 using MArk.Serving.Tests.Provisioning;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Time.Testing;
+using static MArk.Serving.Tests.Engine.HistoryEngineTests;
 
 namespace MArk.Serving.Tests.Engine;
 
@@ -15,11 +16,9 @@ public sealed class TrainingEngineTests
     private Task<ServingHost> StartAsync() => ServingHost.StartAsync(m =>
     {
         m.Services.AddSingleton<TimeProvider>(_time);
-        m.UseBatchFunction(HistoryEngineTests.Double).WithProfile("o", HistoryEngineTests.Profile).WithSlo(TimeSpan.FromMinutes(10))
+        m.UseBatchFunction(Double).WithProfile("o", Profile).WithSlo(TimeSpan.FromMinutes(10))
             .UseInstanceProvider(_ => new ScriptedProvider()).UsePlanner(_ => new StaticPlanner(1)).UsePredictor(_ => _predictor);
     });
-
-    private async Task UntilAsync(Func<bool> condition) => await HistoryEngineTests.UntilAsync(condition);
 
     /// <summary>The next plan has been made.</summary>
     private async Task PlanAsync()

@@ -96,4 +96,28 @@ public sealed class TurnTests
         doubler.LetGo();
         Assert.Equal(0, await kept);
     }
+
+    [Fact]
+    public async Task CallersThatAreSlowAllGoOn()
+    {
+        await using var host = await ServingHost.StartAsync(m => m.UseBatchFunction((batch, sink, _) =>
+        {
+            sink.SetResults(0, batch.Inputs);
+            return ValueTask.CompletedTask;
+        }));
+        // More than a turn lets go on while they are slow, asking again at once; and then nobody comes who would find what was left behind.
+        for (var wave = 0; wave < 200; wave++)
+        {
+            await Task.WhenAll(Enumerable.Range(0, 96).Select(CallAsync)).WaitAsync(GivenUp);
+        }
+
+        async Task CallAsync(int input)
+        {
+            for (var i = 0; i < 4; i++)
+            {
+                Assert.Equal(input, await host.Client.InferAsync(input, Patient).ConfigureAwait(false));
+                Thread.SpinWait(1000);
+            }
+        }
+    }
 }
