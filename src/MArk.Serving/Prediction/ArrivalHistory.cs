@@ -102,15 +102,13 @@ public sealed partial class ArrivalHistory
     }
 
     /// <summary>Lets a predictor that knows nothing learn from what is kept: <see cref="Samples"/>, one after the other.</summary>
+    /// <remarks>So that a start need not wait for them, built-in predictors judge a part of the forecasts only that they would have made, where the history is longer than half a day.</remarks>
     /// <param name="predictor">The predictor.</param>
     /// <param name="until">Only slots that ended by then, so that slots that begin then or later may follow; all if it is not given.</param>
     public void ReplayInto(IWorkloadPredictor predictor, DateTimeOffset? until = null)
     {
         ArgumentNullException.ThrowIfNull(predictor);
-        foreach (var sample in Samples(until))
-        {
-            predictor.Observe(sample);
-        }
+        predictor.ObserveHistory([.. Samples(until)]);
     }
 
     /// <summary>Takes away what a clock that is right now would not have let be counted yet, down to the minute.</summary>

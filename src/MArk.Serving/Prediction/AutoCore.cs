@@ -61,10 +61,17 @@ internal sealed class AutoCore : IntervalPredictor
         }
     }
 
-    protected override void OnInterval(long index, FinishedInterval interval, ReadOnlySpan<double> samples)
+    protected override void OnInterval(long index, FinishedInterval interval, ReadOnlySpan<double> samples, bool forecasts)
     {
         Surge.Learn(index, interval.Rate);
-        Judge(index, samples);
+        if (!_pending.IsEmpty)
+        {
+            Judge(index, samples);
+        }
+        if (!forecasts)
+        {
+            return;
+        }
         var row = _pending.Add(index);
         Mix(Table, gap: 0, row);
         for (var step = 0; step < Steps.Count; step++)
@@ -81,6 +88,24 @@ internal sealed class AutoCore : IntervalPredictor
     }
 
     protected override void Fill(ForecastTable table, int gap) => Mix(table, gap, default);
+
+    public override void BeginHistory(IReadOnlyList<ArrivalSample> past)
+    {
+        base.BeginHistory(past);
+        foreach (var member in _members)
+        {
+            (member as IHistoryLearner)?.BeginHistory(past);
+        }
+    }
+
+    public override void EndHistory()
+    {
+        base.EndHistory();
+        foreach (var member in _members)
+        {
+            (member as IHistoryLearner)?.EndHistory();
+        }
+    }
 
     private (OriginRing, WorkloadForecast[]) New()
     {

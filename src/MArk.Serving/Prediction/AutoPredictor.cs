@@ -4,7 +4,7 @@ namespace MArk.Serving.Prediction;
 /// Runs several predictors side by side and mixes their distributions, quantile by quantile, each weighted by its recent quantile loss at that distance. What it
 /// answers is calibrated once more as in <see cref="ConformalPredictor"/>, slowly.
 /// </summary>
-public sealed class AutoPredictor : IWorkloadPredictor, ITrainable
+public sealed class AutoPredictor : IWorkloadPredictor, ITrainable, IHistoryLearner
 {
     private readonly AutoCore _core;
 
@@ -45,6 +45,10 @@ public sealed class AutoPredictor : IWorkloadPredictor, ITrainable
     /// <inheritdoc/>
     /// <exception cref="InvalidArrivalSampleException">The sample is older than one before or overlaps it, or has values that no slot has.</exception>
     public void Observe(in ArrivalSample sample) => _core.Observe(sample);
+
+    void IHistoryLearner.BeginHistory(IReadOnlyList<ArrivalSample> past) => _core.BeginHistory(past);
+
+    void IHistoryLearner.EndHistory() => _core.EndHistory();
 
     /// <inheritdoc/>
     /// <exception cref="ArgumentOutOfRangeException">The buffer's horizon is longer than <see cref="PredictorOptions.Horizon"/> intervals.</exception>

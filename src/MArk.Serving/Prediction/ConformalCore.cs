@@ -51,9 +51,9 @@ internal sealed class ConformalCore : IntervalPredictor
         (_pending, _bands, _peaks) = NewResiduals();
         Array.Clear(_losses);
         _lossWeight = 0;
-        // What came in longer intervals before: its shorter ones are taken to have had the same rate.
+        // What came in longer intervals before: its shorter ones are taken to have had the same rate. As many as a history still brings need not be made up.
         var parts = _coarseLength / Length;
-        while (_coarse.Count * parts > KeptCoarse)
+        while (_coarse.Count * parts > Math.Max(0, KeptCoarse - Pace.Ahead))
         {
             _coarse.Dequeue();
         }
@@ -67,15 +67,22 @@ internal sealed class ConformalCore : IntervalPredictor
         _coarse.Clear();
     }
 
-    protected override void OnInterval(long index, FinishedInterval interval, ReadOnlySpan<double> samples)
+    protected override void OnInterval(long index, FinishedInterval interval, ReadOnlySpan<double> samples, bool forecasts)
     {
         KeepCoarse(interval);
         if (_answersSurges)
         {
             Surge.Learn(index, interval.Rate);
         }
-        LearnResiduals(index, samples, interval.Peak);
+        if (!_pending.IsEmpty)
+        {
+            LearnResiduals(index, samples, interval.Peak);
+        }
         _forecaster.Observe(new DateTimeOffset(interval.Start, TimeSpan.Zero), interval.Rate);
+        if (!forecasts)
+        {
+            return;
+        }
         Ask(gap: 0);
         if (_answersSurges)
         {
@@ -205,10 +212,10 @@ internal sealed class ConformalCore : IntervalPredictor
                 {
                     _bands[scale].Adapt(step, level, _read[level]);
                 }
-                _bands[scale].Learn(step, cell[0]);
+                _bands[scale].Learn(step, cell[0], Pace.Weight);
             }
             _peaks.Adapt(step, 0, peak <= cell[1] ? 1 : 0);
-            _peaks.Learn(step, cell[0]);
+            _peaks.Learn(step, cell[0], Pace.Weight);
         }
         if (any)
         {

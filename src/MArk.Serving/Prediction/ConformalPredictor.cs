@@ -5,7 +5,7 @@ namespace MArk.Serving.Prediction;
 /// are adapted online, so that a quantile covers as many samples as it says whatever the forecaster and however the level changes (adaptive conformal inference:
 /// Gibbs and Candès, NeurIPS 2021). The samples are those within an interval, so how they scatter around its mean counts.
 /// </summary>
-public sealed class ConformalPredictor : IWorkloadPredictor, ITrainable
+public sealed class ConformalPredictor : IWorkloadPredictor, ITrainable, IHistoryLearner
 {
     private readonly ConformalCore _core;
 
@@ -25,6 +25,10 @@ public sealed class ConformalPredictor : IWorkloadPredictor, ITrainable
     /// <exception cref="InvalidArrivalSampleException">The sample is older than one before or overlaps it, or has values that no slot has.</exception>
     /// <exception cref="ServingException">The forecaster answered with something that is no rate.</exception>
     public void Observe(in ArrivalSample sample) => _core.Observe(sample);
+
+    void IHistoryLearner.BeginHistory(IReadOnlyList<ArrivalSample> past) => _core.BeginHistory(past);
+
+    void IHistoryLearner.EndHistory() => _core.EndHistory();
 
     /// <inheritdoc/>
     /// <exception cref="ArgumentOutOfRangeException">The buffer's horizon is longer than <see cref="PredictorOptions.Horizon"/> intervals.</exception>

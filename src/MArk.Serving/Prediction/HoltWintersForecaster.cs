@@ -205,7 +205,7 @@ internal sealed class HoltWintersForecaster : IntervalForecaster
             var before = _level;
             _count++;
             // The mean of all as long as there are few; over a gap, as if it had been seen all through.
-            var gain = Math.Max(1 - Math.Pow(1 - levelGain, passed), 1 / _count);
+            var gain = Math.Max(passed == 1 ? levelGain : 1 - Math.Pow(1 - levelGain, passed), 1 / _count);
             var expected = Ahead(passed);
             _level = expected + gain * (value - expected);
             _trend = (1 - trendGain) * Damping * _trend + trendGain * (_level - before) / passed;

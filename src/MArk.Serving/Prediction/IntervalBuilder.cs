@@ -17,6 +17,7 @@ internal sealed class IntervalBuilder(TimeSpan configured, TimeSpan sampleLength
     private readonly List<double> _samples = [];
     private readonly List<double> _finishedSamples = [];
     private readonly Queue<FinishedInterval> _finished = new();
+    private double[] _scores = [];
     private bool _began;
     private long _phase;
     private long _start;
@@ -141,10 +142,14 @@ internal sealed class IntervalBuilder(TimeSpan configured, TimeSpan sampleLength
             _samples.Add(rate);
             return;
         }
-        var deviation = (peak - rate) / NormalDistribution.Quantile((count - 0.375) / (count + 0.25));
-        for (var i = 1; i <= count; i++)
+        if (_scores.Length != count)
         {
-            _samples.Add(Math.Max(0, rate + deviation * NormalDistribution.Quantile((i - 0.375) / (count + 0.25))));
+            _scores = [.. Enumerable.Range(1, count).Select(i => NormalDistribution.Quantile((i - 0.375) / (count + 0.25)))];
+        }
+        var deviation = (peak - rate) / _scores[^1];
+        foreach (var score in _scores)
+        {
+            _samples.Add(Math.Max(0, rate + deviation * score));
         }
     }
 }

@@ -8,6 +8,7 @@ internal abstract class IntervalPredictor
     private readonly ForecastTable _shown;
     private readonly bool _followsPart;
     private bool _isReady;
+    private bool _isCurrent;        // whether the table is that after the last interval
 
     /// <param name="options">Intervals and horizon.</param>
     /// <param name="followsPart">Whether what was counted of the interval under way moves a forecast, if it lies far from what was expected.</param>
@@ -23,6 +24,9 @@ internal abstract class IntervalPredictor
     }
 
     protected PredictorOptions Options { get; }
+
+    /// <summary>What of a history is still to come.</summary>
+    protected HistoryPace Pace { get; private set; } = new();
 
     protected ForecastSteps Steps { get; }
 
@@ -44,6 +48,7 @@ internal abstract class IntervalPredictor
     {
         if (_builder.Add(sample))
         {
+            Pace.Restart();
             Surge = new SurgeResponse(Steps, Interval.TotalSeconds);
             _isReady = false;
             Restart();
@@ -52,10 +57,17 @@ internal abstract class IntervalPredictor
         while (_builder.TryTake(out var interval))
         {
             LastEnd = interval.Start + Length;
-            OnInterval(interval.Start / Length, interval, _builder.Samples);
+            _isCurrent = Pace.Next();
+            OnInterval(interval.Start / Length, interval, _builder.Samples, _isCurrent);
             _isReady = true;
         }
     }
+
+    /// <inheritdoc cref="IHistoryLearner.BeginHistory"/>
+    public virtual void BeginHistory(IReadOnlyList<ArrivalSample> past) => Pace = new HistoryPace(past, Options);
+
+    /// <inheritdoc cref="IHistoryLearner.EndHistory"/>
+    public virtual void EndHistory() => Pace = new HistoryPace();
 
     public void Forecast(WorkloadForecast forecast)
     {
@@ -82,7 +94,7 @@ internal abstract class IntervalPredictor
         var first = (double)(forecast.Start.UtcTicks - LastEnd) / Length;
         var gap = (int)Math.Clamp(Math.Floor(first), 0, int.MaxValue);
         var table = Table;
-        if (gap > 0)
+        if (gap > 0 || !_isCurrent)
         {
             table = _shown;
             Fill(table, gap);
@@ -103,7 +115,11 @@ internal abstract class IntervalPredictor
     }
 
     /// <summary>An interval came.</summary>
-    protected abstract void OnInterval(long index, FinishedInterval interval, ReadOnlySpan<double> samples);
+    /// <param name="index">Which.</param>
+    /// <param name="interval">Its rates.</param>
+    /// <param name="samples">Its samples' rates.</param>
+    /// <param name="forecasts">Whether the table is filled with what is forecast after it, to be judged later.</param>
+    protected abstract void OnInterval(long index, FinishedInterval interval, ReadOnlySpan<double> samples, bool forecasts);
 
     /// <summary>Fills a table for the steps that begin some intervals after the last one seen.</summary>
     protected abstract void Fill(ForecastTable table, int gap);

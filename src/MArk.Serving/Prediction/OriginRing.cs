@@ -15,9 +15,13 @@ internal sealed class OriginRing
         _values = new float[(horizon + 1) * width];
     }
 
+    /// <summary>Whether no origin was ever added.</summary>
+    public bool IsEmpty { get; private set; } = true;
+
     /// <summary>The row of a new origin, to be filled.</summary>
     public Span<float> Add(long origin)
     {
+        IsEmpty = false;
         var slot = (int)(origin % _origins.Length);
         _origins[slot] = origin;
         return _values.AsSpan(slot * _width, _width);

@@ -93,11 +93,14 @@ internal sealed class ResidualBand
     }
 
     /// <summary>Learns how far the samples of the interval lie from what was forecast for it.</summary>
-    public void Learn(int step, double point)
+    /// <param name="step">Which step it was forecast as.</param>
+    /// <param name="point">What was forecast.</param>
+    /// <param name="weight">For how many intervals it stands.</param>
+    public void Learn(int step, double point, double weight)
     {
         var at = Transform(point);
         var mass = _mass.AsSpan(step * Bins, Bins);
-        var each = (float)(_unit / _count);
+        var each = (float)(weight * _unit / _count);
         for (var i = 0; i < _count; i++)
         {
             var bin = BinOf(_transformed[i] - at);
@@ -105,7 +108,7 @@ internal sealed class ResidualBand
             _lowest[step] = Math.Min(_lowest[step], bin);
             _highest[step] = Math.Max(_highest[step], bin);
         }
-        _total[step] += _unit;
+        _total[step] += weight * _unit;
     }
 
     /// <summary>Learns which share of the interval's samples stayed below a quantile that was given for it.</summary>
@@ -164,6 +167,11 @@ internal sealed class ResidualBand
         for (var level = 0; level < _levels.Length; level++)
         {
             var wanted = _effective[step * _levels.Length + level] * total;
+            // By fours as long as it goes, so that additions do not wait for each other.
+            for (var four = 0.0; bin + 3 < highest && below + (four = (mass[bin] + mass[bin + 1]) + (mass[bin + 2] + mass[bin + 3])) < wanted; bin += 4)
+            {
+                below += four;
+            }
             while (bin < highest && below + mass[bin] < wanted)
             {
                 below += mass[bin++];

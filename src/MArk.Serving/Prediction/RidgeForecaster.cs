@@ -9,6 +9,7 @@ internal sealed class RidgeForecaster : IntervalForecaster
 {
     private const int Features = 12;
     private const int Own = 4;              // features of the origin; the others are of the interval that is forecast
+    private const int OfOrigin = Own + 2;
     private const int Packed = Features * (Features + 1) / 2;
     private const double Ridge = 3;
     private const double BeforeADay = 0.05; // what the data of the first day counts once a day before is known
@@ -21,13 +22,14 @@ internal sealed class RidgeForecaster : IntervalForecaster
     private readonly double[] _products;    // [step][feature]: sum of x (y - prior x)
     private readonly double[] _weights;     // [step][feature]
     private readonly double[] _spread;      // [step]: mean absolute error
-    private readonly double[] _origins;     // [origin][own features, slow level]
+    private readonly double[] _origins;     // [origin][own features, slow level, the day before]
     private readonly long[] _originIndex;
     private readonly IntervalSeries _values;
     private readonly double _memory;
     private readonly double[] _x = new double[Features];
     private readonly double[] _cholesky = new double[Packed];
     private readonly double[] _calendar = new double[Features];
+    private Target _target;
     private double _short;
     private double _middle;
     private double _slow;
@@ -50,7 +52,7 @@ internal sealed class RidgeForecaster : IntervalForecaster
         {
             Prior.CopyTo(_weights, step * Features);
         }
-        _origins = new double[(_steps.Last + 1) * (Own + 1)];
+        _origins = new double[(_steps.Last + 1) * OfOrigin];
         _originIndex = new long[_steps.Last + 1];
         Array.Fill(_originIndex, -1);
         _values = new IntervalSeries(DayLength == 0 ? 1 : Math.Min(MaxKept, 8 * DayLength));
@@ -77,12 +79,13 @@ internal sealed class RidgeForecaster : IntervalForecaster
         _last = index;
         var slot = (int)(index % _originIndex.Length);
         _originIndex[slot] = index;
-        var own = _origins.AsSpan(slot * (Own + 1), Own + 1);
+        var own = _origins.AsSpan(slot * OfOrigin, OfOrigin);
         own[0] = 1;
         own[1] = value - _slow;
         own[2] = _short - _slow;
         own[3] = _middle - _slow;
         own[4] = _slow;
+        own[5] = DayLength == 0 ? double.NaN : Around(DaysBefore(index, 1), index);
         if (DayLength > 0 && index - _first >= DayLength && !_dayIsKnown)
         {
             // From here on there are a day before and a calendar: what was fitted without them counts little.
@@ -103,10 +106,11 @@ internal sealed class RidgeForecaster : IntervalForecaster
 
     protected override void Predict(long index, Span<double> rates)
     {
-        var own = _origins.AsSpan((int)(_last % _originIndex.Length) * (Own + 1), Own + 1);
+        var own = _origins.AsSpan((int)(_last % _originIndex.Length) * OfOrigin, OfOrigin);
         for (var i = 0; i < rates.Length; i++)
         {
-            SetCalendar(index + i, own[Own], _last);
+            SetTarget(index + i);
+            SetCalendar(own, _last);
             var (step, _) = _steps.At(index + i - _last);
             var value = own[Own] + Dot(_weights.AsSpan(step * Features, Features), own, _calendar);
             rates[i] = (Math.Exp(Math.Clamp(value, 0, _highest + 1)) - 1) / IntervalSeconds;
@@ -127,33 +131,45 @@ internal sealed class RidgeForecaster : IntervalForecaster
         return sum;
     }
 
+    /// <summary>What is the same of an interval for all origins.</summary>
+    private void SetTarget(long index)
+    {
+        if (DayLength == 0)
+        {
+            return;
+        }
+        var middle = Middle(index);
+        var (yesterday, week) = (DaysBefore(index, 1), DaysBefore(index, 7));
+        var day = 2 * Math.PI * Clock.DayShare(middle);
+        _target = new Target(
+            yesterday, Around(yesterday, long.MaxValue), Around(week, long.MaxValue), Math.SinCos(day), Math.SinCos(2 * day), Clock.WeekShare(middle) >= 5.0 / 7);
+    }
+
     /// <summary>What is known at the origin of the interval to forecast: the same time of earlier days, and the calendar.</summary>
-    private void SetCalendar(long index, double slow, long origin)
+    private void SetCalendar(ReadOnlySpan<double> own, long origin)
     {
         Array.Clear(_calendar);
         if (DayLength == 0)
         {
             return;
         }
-        var yesterday = Around(DaysBefore(index, 1), origin);
+        // A day ahead, the interval after yesterday's had not come yet.
+        var yesterday = origin > _target.DayBefore ? _target.Yesterday : Around(_target.DayBefore, origin);
         if (!double.IsNaN(yesterday))
         {
-            _calendar[4] = yesterday - slow;
-            var since = Around(DaysBefore(origin, 1), origin);
-            _calendar[5] = double.IsNaN(since) ? 0 : yesterday - since;
-            var week = Around(DaysBefore(index, 7), origin);
-            _calendar[6] = double.IsNaN(week) ? 0 : week - yesterday;
+            _calendar[4] = yesterday - own[Own];
+            _calendar[5] = double.IsNaN(own[Own + 1]) ? 0 : yesterday - own[Own + 1];
+            _calendar[6] = double.IsNaN(_target.WeekBefore) ? 0 : _target.WeekBefore - yesterday;
         }
         // Before a whole day was seen its season cannot be told from a trend, nor a weekend before a week was.
         if (origin - _first >= DayLength)
         {
-            var day = 2 * Math.PI * Clock.DayShare(Middle(index));
-            (_calendar[7], _calendar[8]) = Math.SinCos(day);
-            (_calendar[9], _calendar[10]) = Math.SinCos(2 * day);
+            (_calendar[7], _calendar[8]) = _target.Day;
+            (_calendar[9], _calendar[10]) = _target.HalfDay;
         }
         if (origin - _first >= 7L * DayLength)
         {
-            _calendar[11] = Clock.WeekShare(Middle(index)) >= 5.0 / 7 ? 1 : 0;
+            _calendar[11] = _target.IsWeekend ? 1 : 0;
         }
     }
 
@@ -175,6 +191,7 @@ internal sealed class RidgeForecaster : IntervalForecaster
 
     private void Fit(long index, double value)
     {
+        SetTarget(index);
         for (var step = 0; step < _steps.Count; step++)
         {
             var origin = index - _steps[step];
@@ -187,8 +204,8 @@ internal sealed class RidgeForecaster : IntervalForecaster
             {
                 continue;
             }
-            var own = _origins.AsSpan(slot * (Own + 1), Own + 1);
-            SetCalendar(index, own[Own], origin);
+            var own = _origins.AsSpan(slot * OfOrigin, OfOrigin);
+            SetCalendar(own, origin);
             own[..Own].CopyTo(_x);
             _calendar.AsSpan(Own).CopyTo(_x.AsSpan(Own));
             var target = value - own[Own];
@@ -221,7 +238,7 @@ internal sealed class RidgeForecaster : IntervalForecaster
     /// <summary>The coefficients change slowly: a few steps' are solved for each time, more as long as there is little data.</summary>
     private void SolveSome()
     {
-        for (var i = Math.Min(_steps.Count, _seen < 240 ? 30 : 6); i > 0; i--)
+        for (var i = Math.Min(_steps.Count, _seen < 240 ? 30 : _seen < 1440 ? 6 : 2); i > 0; i--)
         {
             Solve(_next);
             _next = (_next + 1) % _steps.Count;
@@ -267,4 +284,14 @@ internal sealed class RidgeForecaster : IntervalForecaster
             _weights[step * Features + row] = Prior[row] + solution[row];
         }
     }
+
+    /// <summary>What an interval has, whatever the origin it is forecast from.</summary>
+    /// <param name="DayBefore">The interval of the same time the day before.</param>
+    /// <param name="Yesterday">The mean of that and its neighbours; NaN if there is none.</param>
+    /// <param name="WeekBefore">The mean of that a week before and its neighbours; NaN if there is none.</param>
+    /// <param name="Day">Sine and cosine of the time of day.</param>
+    /// <param name="HalfDay">Those of twice of it.</param>
+    /// <param name="IsWeekend">Whether it is Saturday or Sunday.</param>
+    private readonly record struct Target(
+        long DayBefore, double Yesterday, double WeekBefore, (double Sin, double Cos) Day, (double Sin, double Cos) HalfDay, bool IsWeekend);
 }

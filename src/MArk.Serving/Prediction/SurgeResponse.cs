@@ -33,6 +33,7 @@ internal sealed class SurgeResponse
     /// <summary>An interval came: what is left of earlier surprises?</summary>
     public void Learn(long index, double rate)
     {
+        _strength = 0;
         var value = Log(rate);
         for (var step = 0; step < _steps.Count; step++)
         {

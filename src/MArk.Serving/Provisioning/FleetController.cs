@@ -1,3 +1,5 @@
+using MArk.Serving.Prediction;
+
 namespace MArk.Serving.Provisioning;
 
 /// <summary>
@@ -83,10 +85,7 @@ internal sealed partial class FleetController
     {
         try
         {
-            foreach (var sample in past)
-            {
-                _predictor.Observe(sample);
-            }
+            _predictor.ObserveHistory(past);
         }
         catch (Exception e)
         {
