@@ -14,7 +14,6 @@ namespace MArk.Serving.Benchmarks.Forecasting;
 internal static class ForecastBenchmark
 {
     private const int ShortSeries = 500;    // intervals; shorter ones are reported apart
-    private const int Seed = 1;
     private const string Subject = "auto";
     private const string Baseline = "seasonal-naive";
 
@@ -24,6 +23,7 @@ internal static class ForecastBenchmark
         [
             Option.Optional("--traces", "DIR|FILE...", takesMany: true), Option.Optional("--predictors", $"of {string.Join(", ", Predictors.Names)}", takesMany: true),
             Option.Optional("--plots", "DIR"), Option.Integer("--horizon", 60, 1, WorkloadForecast.MaxHorizon, quick: 20), Option.Number("--step-s", 60, 5, 86_400),
+            Option.Integer("--seed", 1, 1, 1_000_000),
         ];
         return Task.FromResult(Arguments.Parse(args, options) is { } arguments ? Run(arguments) : 2);
     }
@@ -39,7 +39,7 @@ internal static class ForecastBenchmark
             {
                 _ = Predictors.Create(name);
             }
-            Console.WriteLine($"{Format.Machine()}\nhorizon {horizon} intervals, from every interval after the first tenth; seed {Seed}");
+            Console.WriteLine($"{Format.Machine()}\nhorizon {horizon} intervals, from every interval after the first tenth; seed {arguments.Integer("--seed")}");
             return arguments.Finish(Measure(arguments, series, names, horizon));
         }
         catch (Exception e) when (e is ServingException or IOException or UnauthorizedAccessException)
@@ -63,7 +63,7 @@ internal static class ForecastBenchmark
             {
                 var plot = arguments.Text("--plots").Length > 0 ? new ForecastPlot(one, name, horizon) : null;
                 var predictor = Predictors.Create(name, new PredictorOptions { Horizon = horizon, Interval = one.Step });
-                var result = results[name] = Backtest.Run(one, predictor, horizon, Seed, plot);
+                var result = results[name] = Backtest.Run(one, predictor, horizon, arguments.Integer("--seed"), plot);
                 Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
                     $"{name,-20} {result.Wql,7:0.0000} {result.Mase,7:0.000} {result.Coverage[0],6:0.000} {result.Coverage[1],6:0.000} {result.Coverage[2],6:0.000} {result.TickMs,9:0.000}"));
                 if (plot is not null)
@@ -118,7 +118,7 @@ internal static class ForecastBenchmark
         var paths = arguments.Texts("--traces");
         if (paths.Length == 0)
         {
-            foreach (var (name, trace) in MadeUpTraces.All(Seed, arguments.Quick))
+            foreach (var (name, trace) in MadeUpTraces.All(arguments.Integer("--seed"), arguments.Quick))
             {
                 yield return new ForecastSeries(name, trace, step);
             }
