@@ -171,7 +171,7 @@ public sealed class LatencyProfile
 
     /// <summary>The size of the highest throughput.</summary>
     /// <param name="limit">The largest size to consider; at least 1.</param>
-    /// <returns>The size; of those within 0.5 % of the highest the smallest, which answers soonest.</returns>
+    /// <returns>The size; of those within 0.5 % of the highest the smallest, which answers soonest, or the limit if that leaves less than a quarter of it behind.</returns>
     public int BestBatchSize(int limit) => _bestUpTo[Math.Clamp(limit, 1, MaxBatchSize)];
 
     /// <summary>The largest size that ends within a time, by the high percentile.</summary>
@@ -295,7 +295,8 @@ public sealed class LatencyProfile
             {
                 soonest++;
             }
-            _bestUpTo[b] = soonest;
+            // A rest too small to be worth a batch goes along.
+            _bestUpTo[b] = 4 * soonest > 3 * b && Rate(b) >= AsGood * Rate(best) ? b : soonest;
         }
 
         double Rate(int size) => size / (double)(_hopeTable[size] + HandOver);

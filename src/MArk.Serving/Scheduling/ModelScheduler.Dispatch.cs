@@ -35,6 +35,13 @@ internal sealed partial class ModelScheduler
             {
             }
         }
+        foreach (var instance in _instances)
+        {
+            if (AcceptsAhead(instance))
+            {
+                TryDispatchAhead(now, instance);
+            }
+        }
         Arm(now, hold);
         SayWhenDrained();
     }
@@ -43,7 +50,7 @@ internal sealed partial class ModelScheduler
     {
         foreach (var instance in _instances)
         {
-            if (instance.Accepts)
+            if (instance.Accepts || AcceptsAhead(instance))
             {
                 return true;
             }
@@ -94,6 +101,20 @@ internal sealed partial class ModelScheduler
             return true;
         }
         return false;
+    }
+
+    // Not before what is to be run again: that waits for an idle instance.
+    private bool AcceptsAhead(SchedulerInstance instance) => instance.AcceptsAhead && _inTimeCount >= instance.MaxBatchSize && _retries.Count == 0;
+
+    /// <summary>Has a full batch wait behind the one that an instance runs, where the policy would send all of it.</summary>
+    private void TryDispatchAhead(TimeSpan now, SchedulerInstance instance)
+    {
+        var soonest = instance.FreeAt(now) + instance.Profile.High(1);
+        if (MostUrgent(soonest) is { } urgent)
+        {
+            var none = TimeSpan.MaxValue;
+            Offer(now, instance, urgent, soonest, ref none, onlyFull: true);
+        }
     }
 
     private static bool IsCandidate(RequestGroup group, TimeSpan soonest)
@@ -171,11 +192,16 @@ internal sealed partial class ModelScheduler
     /// <param name="hold">When the first hold ends.</param>
     /// <param name="doneBy">It takes nothing that would not be done by then.</param>
     /// <param name="mayHold">Whether the policy may hold them; otherwise it is not asked, and what ends in time goes.</param>
+    /// <param name="onlyFull">Whether it takes nothing but a full batch.</param>
     private Offered Offer(
-        TimeSpan now, SchedulerInstance instance, RequestGroup group, TimeSpan soonest, ref TimeSpan hold, TimeSpan? doneBy = null, bool mayHold = true)
+        TimeSpan now, SchedulerInstance instance, RequestGroup group, TimeSpan soonest, ref TimeSpan hold, TimeSpan? doneBy = null, bool mayHold = true, bool onlyFull = false)
     {
         var limit = instance.MaxBatchSize;
         _candidates.Gather(group, soonest, limit);
+        if (onlyFull && _candidates.Count < limit)
+        {
+            return Offered.Held;
+        }
         if (GiveUpCrowdedHeads(now, instance, group, ref soonest))
         {
             _candidates.Gather(group, soonest, limit);
@@ -192,7 +218,7 @@ internal sealed partial class ModelScheduler
             Weight = _candidates.Weight,
             MaxBatchWeight = _settings.MaxBatchWeight == SchedulerSettings.NoWeightLimit ? null : _settings.MaxBatchWeight,
             Profile = instance.Profile,
-            FreeSlots = instance.Slots - instance.SlotsInUse,
+            FreeSlots = Math.Max(1, instance.Slots - instance.SlotsInUse),
             ArrivalRate = _arrivalRate.Rate(now),
             ReadyInstances = _instances.Count - _outCount,
             OtherIdleInstances = CountOtherIdle(instance),

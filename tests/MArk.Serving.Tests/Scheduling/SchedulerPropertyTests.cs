@@ -47,7 +47,7 @@ public sealed class SchedulerPropertyTests
     {
         var maxBatch = run.MaxBatch;
         var driver = new SchedulerDriver(Policy(run.Policy), maxBatch, run.MaxQueue, maxWeight: run.MaxWeight, maxBytes: run.MaxBytes, headroom: run.MaxQueue % 3 / 4.0,
-            shares: new() { ["a"] = 3, ["b"] = 0.5 });
+            shares: new() { ["a"] = 3, ["b"] = 0.5 }) { RunsAhead = run.MaxQueue % 2 == 0 };
         foreach (var step in run.Steps)
         {
             driver.Advance(step.Wait / 4.0);
