@@ -27,8 +27,8 @@ public sealed class LatencyProfile
     // After so many other batches what was seen of a size no longer counts, so that a size that did badly once is tried again.
     private const int ForgetAfter = 4096;
 
-    // What handing a batch over costs at the very least, ticks: it keeps sizes that run within the clock's resolution apart.
-    private const int HandOver = 5;
+    // What a batch costs besides its run at the very least, ticks: to make it up, to hand it over, to complete it. So sizes that run equally well are told apart.
+    private const int HandOver = 50;
 
     private const double Hope = 0.99;
     private const int HopeAfter = 64;
