@@ -68,6 +68,12 @@ internal sealed partial class ModelScheduler
         var soonest = instance.FreeAt(now) + instance.Profile.High(1);
         if (holding != instance.Offering && MostUrgent(soonest) is { } urgent)
         {
+            // What is late of the same group goes along with it.
+            if (LateThatCanGoFirst(now, instance) is { } passedOver && passedOver != urgent)
+            {
+                DispatchLate(now, instance, passedOver);
+                return true;
+            }
             if (Offer(now, instance, urgent, soonest, ref hold) == Offered.Taken)
             {
                 return true;
@@ -91,6 +97,11 @@ internal sealed partial class ModelScheduler
                     default:
                         break;
                 }
+            }
+            if (LateThatCanGoFirst(now, instance) is { } meanwhile)
+            {
+                DispatchLate(now, instance, meanwhile);
+                return true;
             }
             holding = instance.Offering;
             return false;
@@ -354,9 +365,33 @@ internal sealed partial class ModelScheduler
         {
             Take(now, slot, finish, batch);
         }
+        var earliest = _candidates.Earliest;
         _candidates.Remove(count);
+        TakeLateAlong(now, instance, group, batch, earliest);
+        instance.PassedOverLate = _lateCount > 0;
         _groups.DropIfEmpty(group);
         Start(now, batch, reason);
+    }
+
+    /// <summary>
+    /// Fills a batch of requests in time up with late ones, as long as that makes none of them late, nor one that arrives now: they would wait for an instance that nothing in
+    /// time wants, and where small batches keep up with the load, there is always something in time.
+    /// </summary>
+    private void TakeLateAlong(TimeSpan now, SchedulerInstance instance, RequestGroup group, DispatchedBatch batch, TimeSpan earliest)
+    {
+        var profile = instance.Profile;
+        if (group.Late.Count == 0 || batch.Count == 0 || !profile.IsMeasured)
+        {
+            return;
+        }
+        var start = instance.FreeAt(now);
+        var ownTime = earliest - start;
+        var time = _settings.Slo / 2 < ownTime ? _settings.Slo / 2 : ownTime;
+        var room = profile.LargestWithin(time, profile.BestBatchSize(instance.MaxBatchSize)) - batch.Count;
+        if (room > 0)
+        {
+            BoardLate(now, group, batch, room);
+        }
     }
 
     /// <summary>A batch of this size would make the request late: spill or refuse it, as it asked, rather than run it for nothing.</summary>
@@ -386,31 +421,71 @@ internal sealed partial class ModelScheduler
 
     private void DispatchLate(TimeSpan now, SchedulerInstance instance, RequestGroup group)
     {
-        var count = FittingByWeight(group.Late.Slots[..Math.Min(group.Late.Count, instance.Profile.BestBatchSize(instance.MaxBatchSize))]);
+        instance.PassedOverLate = false;
         var batch = NewBatch(instance, now, group.Id);
+        BoardLate(now, group, batch, instance.Profile.BestBatchSize(instance.MaxBatchSize));
+        _groups.DropIfEmpty(group);
+        Start(now, batch, BatchReason.Late);
+    }
+
+    private void BoardLate(TimeSpan now, RequestGroup group, DispatchedBatch batch, int most)
+    {
+        var count = FittingByWeight(batch, group.Late.Slots[..Math.Min(group.Late.Count, most)]);
         foreach (var slot in group.Late.Slots[..count])
         {
             LeaveLate(in _requests[slot].Terms);
             Board(now, slot, batch);
         }
         group.Late.RemoveRange(0, count);
-        _groups.DropIfEmpty(group);
-        Start(now, batch, BatchReason.Late);
     }
 
-    private int FittingByWeight(ReadOnlySpan<int> slots)
+    /// <summary>How many of these, from the first, the batch may hold besides those it has.</summary>
+    private int FittingByWeight(DispatchedBatch batch, ReadOnlySpan<int> slots)
     {
         if (!_isWeighed)
         {
             return slots.Length;
         }
         var weight = 0L;
+        foreach (var slot in batch.Slots)
+        {
+            weight += _requests[slot].Terms.Weight;
+        }
         var count = 0;
-        while (count < slots.Length && (count == 0 || weight + _requests[slots[count]].Terms.Weight <= _settings.MaxBatchWeight))
+        while (count < slots.Length && (batch.Count + count == 0 || weight + _requests[slots[count]].Terms.Weight <= _settings.MaxBatchWeight))
         {
             weight += _requests[slots[count++]].Terms.Weight;
         }
         return count;
+    }
+
+    /// <summary>
+    /// The first late group, if the last batch passed it over, and all that wait in time, fewer than make a batch, would still be done with half of their time left after a batch
+    /// of it: otherwise it would wait as long as other groups keep the instance busy, though it be with small batches, or are held.
+    /// </summary>
+    private RequestGroup? LateThatCanGoFirst(TimeSpan now, SchedulerInstance instance)
+    {
+        var profile = instance.Profile;
+        if (!instance.PassedOverLate || _lateCount == 0 || !profile.IsMeasured || FirstLate() is not { } late)
+        {
+            return null;
+        }
+        var best = profile.BestBatchSize(instance.MaxBatchSize);
+        if (_inTimeCount >= best)
+        {
+            return null;
+        }
+        var earliest = TimeSpan.MaxValue;
+        foreach (var group in _groups)
+        {
+            foreach (var lane in group.Lanes)
+            {
+                earliest = lane.Count > 0 && lane.Deadlines[0] < earliest ? lane.Deadlines[0] : earliest;
+            }
+        }
+        var start = instance.FreeAt(now);
+        var done = profile.High(Math.Min(late.Late.Count, best)) + profile.High(_inTimeCount);
+        return done <= (earliest - start) / 2 ? late : null;
     }
 
     private void DispatchRetry(TimeSpan now, SchedulerInstance instance)

@@ -44,6 +44,9 @@ internal sealed class SchedulerInstance
 
     public bool IsDraining { get; set; }
 
+    /// <summary>Whether its last batch was of requests in time, and late ones were left waiting.</summary>
+    public bool PassedOverLate { get; set; }
+
     /// <summary>When the work it has is expected to be done.</summary>
     public TimeSpan BusyUntil { get; private set; }
 

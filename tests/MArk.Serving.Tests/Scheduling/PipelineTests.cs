@@ -14,15 +14,6 @@ public sealed class PipelineTests
         public void Completed(in BatchFeedback feedback) => Durations.Add(feedback.Duration.TotalMilliseconds);
     }
 
-    private sealed class EagerPolicy : IBatchPolicy
-    {
-        public BatchDecision Decide(in BatchContext context) => BatchDecision.Dispatch(context.Deadlines.Length);
-
-        public void Completed(in BatchFeedback feedback)
-        {
-        }
-    }
-
     private static void CompleteOldest(SchedulerDriver driver) => driver.Complete(driver.Running.OrderBy(b => b.Slots[0]).MinBy(b => b.DispatchedAt)!);
 
     [Theory]
