@@ -35,6 +35,13 @@ internal sealed partial class ModelScheduler
             {
             }
         }
+        foreach (var instance in _instances)
+        {
+            if (AcceptsAhead(instance))
+            {
+                TryDispatchAhead(now, instance);
+            }
+        }
         Arm(now, hold);
         SayWhenDrained();
     }
@@ -43,7 +50,7 @@ internal sealed partial class ModelScheduler
     {
         foreach (var instance in _instances)
         {
-            if (instance.Accepts)
+            if (instance.Accepts || AcceptsAhead(instance))
             {
                 return true;
             }
@@ -61,6 +68,12 @@ internal sealed partial class ModelScheduler
         var soonest = instance.FreeAt(now) + instance.Profile.High(1);
         if (holding != instance.Offering && MostUrgent(soonest) is { } urgent)
         {
+            // What is late of the same group goes along with it.
+            if (LateThatCanGoFirst(now, instance) is { } passedOver && passedOver != urgent)
+            {
+                DispatchLate(now, instance, passedOver);
+                return true;
+            }
             if (Offer(now, instance, urgent, soonest, ref hold) == Offered.Taken)
             {
                 return true;
@@ -85,6 +98,11 @@ internal sealed partial class ModelScheduler
                         break;
                 }
             }
+            if (LateThatCanGoFirst(now, instance) is { } meanwhile)
+            {
+                DispatchLate(now, instance, meanwhile);
+                return true;
+            }
             holding = instance.Offering;
             return false;
         }
@@ -94,6 +112,20 @@ internal sealed partial class ModelScheduler
             return true;
         }
         return false;
+    }
+
+    // Not before what is to be run again: that waits for an idle instance.
+    private bool AcceptsAhead(SchedulerInstance instance) => instance.AcceptsAhead && _inTimeCount >= instance.MaxBatchSize && _retries.Count == 0;
+
+    /// <summary>Has a full batch wait behind the one that an instance runs, where the policy would send all of it.</summary>
+    private void TryDispatchAhead(TimeSpan now, SchedulerInstance instance)
+    {
+        var soonest = instance.FreeAt(now) + instance.Profile.High(1);
+        if (MostUrgent(soonest) is { } urgent)
+        {
+            var none = TimeSpan.MaxValue;
+            Offer(now, instance, urgent, soonest, ref none, onlyFull: true);
+        }
     }
 
     private static bool IsCandidate(RequestGroup group, TimeSpan soonest)
@@ -171,11 +203,16 @@ internal sealed partial class ModelScheduler
     /// <param name="hold">When the first hold ends.</param>
     /// <param name="doneBy">It takes nothing that would not be done by then.</param>
     /// <param name="mayHold">Whether the policy may hold them; otherwise it is not asked, and what ends in time goes.</param>
+    /// <param name="onlyFull">Whether it takes nothing but a full batch.</param>
     private Offered Offer(
-        TimeSpan now, SchedulerInstance instance, RequestGroup group, TimeSpan soonest, ref TimeSpan hold, TimeSpan? doneBy = null, bool mayHold = true)
+        TimeSpan now, SchedulerInstance instance, RequestGroup group, TimeSpan soonest, ref TimeSpan hold, TimeSpan? doneBy = null, bool mayHold = true, bool onlyFull = false)
     {
         var limit = instance.MaxBatchSize;
         _candidates.Gather(group, soonest, limit);
+        if (onlyFull && _candidates.Count < limit)
+        {
+            return Offered.Held;
+        }
         if (GiveUpCrowdedHeads(now, instance, group, ref soonest))
         {
             _candidates.Gather(group, soonest, limit);
@@ -192,7 +229,7 @@ internal sealed partial class ModelScheduler
             Weight = _candidates.Weight,
             MaxBatchWeight = _settings.MaxBatchWeight == SchedulerSettings.NoWeightLimit ? null : _settings.MaxBatchWeight,
             Profile = instance.Profile,
-            FreeSlots = instance.Slots - instance.SlotsInUse,
+            FreeSlots = Math.Max(1, instance.Slots - instance.SlotsInUse),
             ArrivalRate = _arrivalRate.Rate(now),
             ReadyInstances = _instances.Count - _outCount,
             OtherIdleInstances = CountOtherIdle(instance),
@@ -328,9 +365,33 @@ internal sealed partial class ModelScheduler
         {
             Take(now, slot, finish, batch);
         }
+        var earliest = _candidates.Earliest;
         _candidates.Remove(count);
+        TakeLateAlong(now, instance, group, batch, earliest);
+        instance.PassedOverLate = _lateCount > 0;
         _groups.DropIfEmpty(group);
         Start(now, batch, reason);
+    }
+
+    /// <summary>
+    /// Fills a batch of requests in time up with late ones, as long as that makes none of them late, nor one that arrives now: they would wait for an instance that nothing in
+    /// time wants, and where small batches keep up with the load, there is always something in time.
+    /// </summary>
+    private void TakeLateAlong(TimeSpan now, SchedulerInstance instance, RequestGroup group, DispatchedBatch batch, TimeSpan earliest)
+    {
+        var profile = instance.Profile;
+        if (group.Late.Count == 0 || batch.Count == 0 || !profile.IsMeasured)
+        {
+            return;
+        }
+        var start = instance.FreeAt(now);
+        var ownTime = earliest - start;
+        var time = _settings.Slo / 2 < ownTime ? _settings.Slo / 2 : ownTime;
+        var room = profile.LargestWithin(time, profile.BestBatchSize(instance.MaxBatchSize)) - batch.Count;
+        if (room > 0)
+        {
+            BoardLate(now, group, batch, room);
+        }
     }
 
     /// <summary>A batch of this size would make the request late: spill or refuse it, as it asked, rather than run it for nothing.</summary>
@@ -360,31 +421,71 @@ internal sealed partial class ModelScheduler
 
     private void DispatchLate(TimeSpan now, SchedulerInstance instance, RequestGroup group)
     {
-        var count = FittingByWeight(group.Late.Slots[..Math.Min(group.Late.Count, instance.Profile.BestBatchSize(instance.MaxBatchSize))]);
+        instance.PassedOverLate = false;
         var batch = NewBatch(instance, now, group.Id);
+        BoardLate(now, group, batch, instance.Profile.BestBatchSize(instance.MaxBatchSize));
+        _groups.DropIfEmpty(group);
+        Start(now, batch, BatchReason.Late);
+    }
+
+    private void BoardLate(TimeSpan now, RequestGroup group, DispatchedBatch batch, int most)
+    {
+        var count = FittingByWeight(batch, group.Late.Slots[..Math.Min(group.Late.Count, most)]);
         foreach (var slot in group.Late.Slots[..count])
         {
             LeaveLate(in _requests[slot].Terms);
             Board(now, slot, batch);
         }
         group.Late.RemoveRange(0, count);
-        _groups.DropIfEmpty(group);
-        Start(now, batch, BatchReason.Late);
     }
 
-    private int FittingByWeight(ReadOnlySpan<int> slots)
+    /// <summary>How many of these, from the first, the batch may hold besides those it has.</summary>
+    private int FittingByWeight(DispatchedBatch batch, ReadOnlySpan<int> slots)
     {
         if (!_isWeighed)
         {
             return slots.Length;
         }
         var weight = 0L;
+        foreach (var slot in batch.Slots)
+        {
+            weight += _requests[slot].Terms.Weight;
+        }
         var count = 0;
-        while (count < slots.Length && (count == 0 || weight + _requests[slots[count]].Terms.Weight <= _settings.MaxBatchWeight))
+        while (count < slots.Length && (batch.Count + count == 0 || weight + _requests[slots[count]].Terms.Weight <= _settings.MaxBatchWeight))
         {
             weight += _requests[slots[count++]].Terms.Weight;
         }
         return count;
+    }
+
+    /// <summary>
+    /// The first late group, if the last batch passed it over, and all that wait in time, fewer than make a batch, would still be done with half of their time left after a batch
+    /// of it: otherwise it would wait as long as other groups keep the instance busy, though it be with small batches, or are held.
+    /// </summary>
+    private RequestGroup? LateThatCanGoFirst(TimeSpan now, SchedulerInstance instance)
+    {
+        var profile = instance.Profile;
+        if (!instance.PassedOverLate || _lateCount == 0 || !profile.IsMeasured || FirstLate() is not { } late)
+        {
+            return null;
+        }
+        var best = profile.BestBatchSize(instance.MaxBatchSize);
+        if (_inTimeCount >= best)
+        {
+            return null;
+        }
+        var earliest = TimeSpan.MaxValue;
+        foreach (var group in _groups)
+        {
+            foreach (var lane in group.Lanes)
+            {
+                earliest = lane.Count > 0 && lane.Deadlines[0] < earliest ? lane.Deadlines[0] : earliest;
+            }
+        }
+        var start = instance.FreeAt(now);
+        var done = profile.High(Math.Min(late.Late.Count, best)) + profile.High(_inTimeCount);
+        return done <= (earliest - start) / 2 ? late : null;
     }
 
     private void DispatchRetry(TimeSpan now, SchedulerInstance instance)
