@@ -26,6 +26,10 @@ internal sealed partial class ModelScheduler
         if (_inTimeCount > 0)
         {
             JudgeHeads(now);
+            if (_strictCount > 0)
+            {
+                SpillAtLastMoment(now);
+            }
         }
         var holding = -1;       // the offering whose policy holds: its other instances would be told the same
         for (var i = 0; i < _instances.Count && WaitingCount > 0; i++)
@@ -277,7 +281,7 @@ internal sealed partial class ModelScheduler
     /// <summary>
     /// Under overload the heads' deadlines are near, allow only small batches, and so keep the instance too slow for the requests behind
     /// them, which become tight in turn. Heads that force a batch too small to keep up with this instance's share of the arrivals
-    /// are given up, if without them a batch of a higher throughput leaves (Nexus, SOSP 2019, calls it early drop).
+    /// are given up, if without them a batch of a higher throughput leaves (Nexus, SOSP 2019, calls it early drop). Not while the excess is spilled: then it does not last.
     /// </summary>
     /// <returns>Whether any were given up: the candidates must be gathered anew.</returns>
     private bool GiveUpCrowdedHeads(TimeSpan now, SchedulerInstance instance, RequestGroup group, ref TimeSpan soonest)
@@ -285,7 +289,7 @@ internal sealed partial class ModelScheduler
         var profile = instance.Profile;
         var most = _candidates.Count;
         var fitting = Math.Max(1, profile.LargestWithin(_candidates.Earliest - instance.FreeAt(now), most));
-        if (_stopping || fitting >= most || !profile.IsMeasured)
+        if (_stopping || fitting >= most || !profile.IsMeasured || SpillLatency(now) is not null)
         {
             return false;
         }
@@ -621,7 +625,7 @@ internal sealed partial class ModelScheduler
 
     private static TimeSpan JudgeHeadAt(TimeSpan now, TimeSpan deadline, TimeSpan alone, TimeSpan spill)
     {
-        var lastSpill = deadline - spill;
+        var lastSpill = deadline - spill - LastMoment;
         if (spill > alone && lastSpill > now)
         {
             return lastSpill;
