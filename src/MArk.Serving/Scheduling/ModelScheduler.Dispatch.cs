@@ -281,7 +281,7 @@ internal sealed partial class ModelScheduler
     /// <summary>
     /// Under overload the heads' deadlines are near, allow only small batches, and so keep the instance too slow for the requests behind
     /// them, which become tight in turn. Heads that force a batch too small to keep up with this instance's share of the arrivals
-    /// are given up, if without them a batch of a higher throughput leaves (Nexus, SOSP 2019, calls it early drop). Not while the excess is spilled: then it does not last.
+    /// are given up, if without them a batch of a higher throughput leaves (Nexus, SOSP 2019, calls it early drop). Not while what is like them is spilled: then the excess does not last.
     /// </summary>
     /// <returns>Whether any were given up: the candidates must be gathered anew.</returns>
     private bool GiveUpCrowdedHeads(TimeSpan now, SchedulerInstance instance, RequestGroup group, ref TimeSpan soonest)
@@ -289,7 +289,7 @@ internal sealed partial class ModelScheduler
         var profile = instance.Profile;
         var most = _candidates.Count;
         var fitting = Math.Max(1, profile.LargestWithin(_candidates.Earliest - instance.FreeAt(now), most));
-        if (_stopping || fitting >= most || !profile.IsMeasured || SpillLatency(now) is not null)
+        if (_stopping || fitting >= most || !profile.IsMeasured || IsExcessSpilled(now, _candidates.Slots[0]))
         {
             return false;
         }
@@ -327,6 +327,8 @@ internal sealed partial class ModelScheduler
         soonest = bar;
         return true;
     }
+
+    private bool IsExcessSpilled(TimeSpan now, int slot) => _requests[slot].Terms.WhenUnreachable == WhenUnreachable.Spill && SpillLatency(now) is not null;
 
     private BatchDecision Decide(IBatchPolicy policy, in BatchContext context)
     {

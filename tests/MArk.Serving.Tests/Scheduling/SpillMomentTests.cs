@@ -21,4 +21,31 @@ public sealed class SpillMomentTests
         driver.Advance(afterMs);
         Assert.Equal((spilled, 0), (driver.Spilled.Count, driver.Scheduler.LateCount));
     }
+
+    [Fact]
+    public void APlaceToSpillToChangesNothingForWhatIsNotToBeSpilled()
+    {
+        // T_b = 5 + b ms, to 16 at once: a third more comes than can be served, and all of it may be late.
+        Assert.Equal(ServedInTime(quoted: false), ServedInTime(quoted: true));
+
+        static int ServedInTime(bool quoted)
+        {
+            var driver = new SchedulerDriver(maxBatch: 16, maxQueue: 10_000, sloMs: 60);
+            if (quoted)
+            {
+                driver.Quote(10, int.MaxValue);
+            }
+            driver.Ready();
+            for (var ms = 0; ms < 2000; ms++)
+            {
+                driver.Arrive();
+                driver.Advance(1);
+                if (driver.Running.SingleOrDefault() is { } batch && driver.Now >= batch.DispatchedAt + SchedulerDriver.Ms(5 + batch.Count))
+                {
+                    driver.Complete(batch);
+                }
+            }
+            return driver.Callers.Count(c => c.Ending == Ending.Result && c.EndedAt <= c.Terms.Deadline);
+        }
+    }
 }
