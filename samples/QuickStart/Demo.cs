@@ -66,11 +66,11 @@ internal static class Demo
         Summarize(setup, view, replay, monitor.GetReport(), new Comparison(setup, arrivals, served));
     }
 
-    /// <summary>How long a batch takes here, undisturbed; and what to ask: the held-out digits, if the model takes them.</summary>
     /// <summary>A pause of this machine, while it was measured, would be one of seconds in the time of the device that it stands in for.</summary>
     private static LatencyProfile WithoutPauses(LatencyProfile measured) =>
         new([.. measured.Points.Select(p => p with { High = p.High < 2 * p.Mean ? p.High : 2 * p.Mean })]);
 
+    /// <summary>How long a batch takes here, undisturbed; and what to ask: the held-out digits, if the model takes them.</summary>
     private static async Task<(Setup Setup, (float[] Image, int Label)[] Inputs)> MeasureAsync(string path, DemoOptions options, CancellationToken cancellationToken)
     {
         var factory = new OnnxBatchRunnerFactory<float[], float[]>(new OnnxRunnerOptions { Path = path }, new SingleTensorCodec<float, float>());

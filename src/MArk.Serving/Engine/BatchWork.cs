@@ -62,9 +62,6 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
     /// <summary>How long the run took, where its thread measures that.</summary>
     public TimeSpan? Ran { get; set; }
 
-    /// <summary>The next of those whose runs have ended.</summary>
-    public BatchWork<TIn, TOut>? NextEnded { get; set; }
-
     /// <summary>Whether it stands among those whose callers are to go on.</summary>
     public volatile bool IsListed;
 

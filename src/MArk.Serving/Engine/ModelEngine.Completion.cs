@@ -45,17 +45,9 @@ internal sealed partial class ModelEngine<TIn, TOut>
     /// <summary>The run of a short batch has ended, and its thread goes on with the next one: what follows the run is left to the turn.</summary>
     public void HandOver(BatchWork<TIn, TOut> work)
     {
-        var last = Volatile.Read(ref _endedRuns);
-        while (true)
-        {
-            work.NextEnded = last;
-            var seen = Interlocked.CompareExchange(ref _endedRuns, work, last);
-            if (seen == last)
-            {
-                break;
-            }
-            last = seen;
-        }
+        _endedRuns.Enqueue(work);
+        // Either this sees that the turn is over, or the turn sees the work.
+        Interlocked.MemoryBarrier();
         EnsureTurn();
     }
 
@@ -63,21 +55,8 @@ internal sealed partial class ModelEngine<TIn, TOut>
     /// <param name="inTurn">Whether that is part of a turn.</param>
     public void CompleteEnded(bool inTurn)
     {
-        if (Volatile.Read(ref _endedRuns) is null)
+        while (_endedRuns.TryDequeue(out var work))
         {
-            return;
-        }
-        var newest = Interlocked.Exchange(ref _endedRuns, null);
-        BatchWork<TIn, TOut>? oldest = null;
-        while (newest is not null)
-        {
-            (newest.NextEnded, oldest, newest) = (oldest, newest, newest.NextEnded);
-        }
-        while (oldest is not null)
-        {
-            var work = oldest;
-            oldest = work.NextEnded;
-            work.NextEnded = null;
             work.TellKept(inTurn);
             if (OnBatchCompleted(work, work.Worker!, inTurn) is { } next)
             {
@@ -88,7 +67,6 @@ internal sealed partial class ModelEngine<TIn, TOut>
 
     public BatchWork<TIn, TOut>? OnBatchFailed(BatchWork<TIn, TOut> work, Exception error, InstanceWorker<TIn, TOut> worker)
     {
-        work.TellKept(turnFollows: false);
         work.Close();
         if (error is InstanceFailedException atFault)
         {

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics.CodeAnalysis;
 
 namespace MArk.Serving.Engine;
@@ -16,11 +17,11 @@ internal sealed partial class ModelEngine<TIn, TOut>
 
     private readonly Lock _answeredGate = new();
     private readonly Queue<BatchWork<TIn, TOut>> _answered = new();     // those whose callers are to go on
+    private readonly ConcurrentQueue<BatchWork<TIn, TOut>> _endedRuns = new();          // those whose completion was left to the turn
     private readonly Turn _turn;
     private readonly Turn _furtherTurn;
     private readonly Timer _stuckTimer;
     private BatchWork<TIn, TOut>? _firstAnswered;
-    private BatchWork<TIn, TOut>? _endedRuns;           // newest first: those whose completion was left to the turn
     private InstanceWorker<TIn, TOut>? _lingersFor;     // the worker that has short batches to run, whose ends the turn waits for
     private int _holder;                // the ticket of the turn that is queued or under way; 0 if there is none
     private int _lastTicket;
@@ -31,7 +32,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
     private int _progressSeen;
     private volatile bool _callersAreSlow;
 
-    private bool HasWork => Volatile.Read(ref _firstAnswered) is not null || Volatile.Read(ref _inbox) is not null || Volatile.Read(ref _endedRuns) is not null;
+    private bool HasWork => Volatile.Read(ref _firstAnswered) is not null || Volatile.Read(ref _inbox) is not null || !_endedRuns.IsEmpty;
 
     /// <summary>Whether a thread takes a turn now, and callers do not keep it.</summary>
     public bool IsTurnUnderWay => !_callersAreSlow && Volatile.Read(ref _holder) is not 0 and var holder && holder == Volatile.Read(ref _begunTicket);

@@ -98,7 +98,7 @@ internal sealed partial class ModelScheduler
         {
             return true;
         }
-        var ahead = _tenants.AreSeveral ? CountAheadFairly(request.Terms) : CountAhead(request.Terms);
+        var ahead = CountAhead(request.Terms);
         if (_forecast.IsSurelyDoneBy(deadline, now, ahead))
         {
             return true;
@@ -110,7 +110,10 @@ internal sealed partial class ModelScheduler
     /// <summary>With no instance, the earliest a request can be served is when the next one is ready.</summary>
     private TimeSpan ExpectedWithoutInstance(TimeSpan now) => NextCapacityAt() is var next && next > now ? next : now;
 
-    private int CountAhead(in RequestTerms terms)
+    /// <summary>How many that wait go before a request that does not.</summary>
+    private int CountAhead(in RequestTerms terms) => _tenants.AreSeveral ? CountAheadFairly(terms) : CountAheadByDeadline(terms);
+
+    private int CountAheadByDeadline(in RequestTerms terms)
     {
         var ahead = _retryCount;
         var ownClass = RequestGroup.ClassOf(terms.Priority);
@@ -229,6 +232,11 @@ internal sealed partial class ModelScheduler
                 for (var i = lane.CountBefore(lastMoment); i < lane.Count && lane.Deadlines[i] <= lastMoment + LastMoment;)
                 {
                     var slot = lane.Slots[i];
+                    if (_requests[slot].Terms.WhenUnreachable != WhenUnreachable.Spill)
+                    {
+                        i++;
+                        continue;
+                    }
                     // Out of the queue first, so that a request does not count itself as being ahead.
                     Leave(slot);
                     if (IsSafe(now, _requests[slot].Terms) || !TrySpill(now, slot))
@@ -244,7 +252,7 @@ internal sealed partial class ModelScheduler
 
     private bool IsSafe(TimeSpan now, in RequestTerms terms)
     {
-        var ahead = _tenants.AreSeveral ? CountAheadFairly(terms) : CountAhead(terms);
+        var ahead = CountAhead(terms);
         return _forecast.IsSurelyDoneBy(terms.Deadline, now, ahead)
             || (_forecast.Finish(now, ahead, _arrivalRate.Rate(now), out _) is var finish && finish <= terms.Deadline - _forecast.Spread);
     }

@@ -74,20 +74,7 @@ internal sealed partial class ModelScheduler
     public int InstanceCount => _instances.Count;
 
     /// <summary>Whether an instance could take a batch now.</summary>
-    public bool HasIdleInstance
-    {
-        get
-        {
-            foreach (var instance in _instances)
-            {
-                if (instance.Accepts)
-                {
-                    return true;
-                }
-            }
-            return false;
-        }
-    }
+    public bool HasIdleInstance => _instances.Exists(static instance => instance.Accepts);
 
     /// <summary>The batches under way on an instance; none if there is no such instance.</summary>
     public IReadOnlyList<DispatchedBatch> RunningOn(int id) => Find(id)?.Running ?? [];
