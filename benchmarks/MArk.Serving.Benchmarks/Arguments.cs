@@ -38,6 +38,10 @@ internal sealed class Arguments
                     return null;
                 }
                 parsed._values[option.Name] = args[i];
+                while (option.TakesMany && i + 1 < args.Length && !args[i + 1].StartsWith("--", StringComparison.Ordinal))
+                {
+                    parsed._values[option.Name] += '\n' + args[++i];
+                }
             }
             else
             {
@@ -54,6 +58,9 @@ internal sealed class Arguments
     }
 
     public string Text(string option) => _values[option];
+
+    /// <summary>The values of an option that takes many; none if it was not given.</summary>
+    public string[] Texts(string option) => _values[option].Split('\n', StringSplitOptions.RemoveEmptyEntries);
 
     public double Number(string option) => double.Parse(_values[option], CultureInfo.InvariantCulture);
 

@@ -7,7 +7,7 @@ namespace MArk.Serving.Benchmarks;
 
 /// <summary>
 /// What share of an offered load is answered within the objective, below and above the raw capacity: the engine in each of its ways to treat a
-/// request it cannot finish in time, and its peers. All take turns under the same arrivals.
+/// request it cannot finish in time, and its peers. All take turns under the same arrivals, and each run has the capacity measured before and after it.
 /// </summary>
 internal static class GoodputBenchmark
 {
@@ -28,7 +28,7 @@ internal static class GoodputBenchmark
         }
         using var bench = OpenLoopBench.Start(arguments);
         var seeds = Enumerable.Range(1, arguments.Integer("--seeds")).ToArray();
-        Console.WriteLine($"loads x R0: {Format.List(Loads)}; seeds {string.Join(", ", seeds)}; spilled requests are answered after {arguments.Text("--spill-ms")} ms");
+        Console.WriteLine($"loads x R0, which is measured anew for each seed: {Format.List(Loads)}; seeds {string.Join(", ", seeds)}; spilled requests are answered after {arguments.Text("--spill-ms")} ms");
         var windows = WindowSearch.Windows(arguments.Quick);
         await using var batchBlocks = new WindowSearch(bench.Servers.BatchBlockAsync, windows);
         await using var fixedWindows = new WindowSearch(bench.Servers.FixedWindowAsync, windows);
@@ -40,17 +40,19 @@ internal static class GoodputBenchmark
         var byLoad = new Dictionary<double, LoadSummary>();
         foreach (var load in Loads)
         {
+            bench.MeasureR0();
             var rate = load * bench.R0;
             var (batchBlock, batchBlockWindow) = await bench.BestWindowAsync(batchBlocks, rate);
             var (fixedWindow, fixedWindowWindow) = await bench.BestWindowAsync(fixedWindows, rate);
-            var summary = new LoadSummary(load, rate);
+            var summary = new LoadSummary(load);
             IServer[] servers = [serveLate, reject, .. load == SpilloverLoad ? [spill] : Array.Empty<IServer>(), naive, batchBlock, channel, fixedWindow];
             foreach (var seed in seeds)
             {
-                summary.Add(await bench.MeasureSettledAsync(rate, seed, () => TakeTurnsAsync(bench, servers, rate, seed)));
+                bench.MeasureR0();
+                await TakeTurnsAsync(bench, servers, load * bench.R0, seed, summary);
             }
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"\n{load} x R0 = {rate:N0}/s; windows: BatchBlock {batchBlockWindow.TotalMilliseconds} ms, fixed {fixedWindowWindow.TotalMilliseconds} ms"));
+                $"\nwindows: BatchBlock {batchBlockWindow.TotalMilliseconds} ms, fixed {fixedWindowWindow.TotalMilliseconds} ms"));
             summary.Print();
             byLoad[load] = summary;
         }
@@ -59,16 +61,17 @@ internal static class GoodputBenchmark
         return arguments.Finish(Result(byLoad, serveLate.Name, reject.Name, spill.Name));
     }
 
-    private static async Task<Dictionary<string, LoadResult>> TakeTurnsAsync(OpenLoopBench bench, IServer[] servers, double rate, int seed)
+    private static async Task TakeTurnsAsync(OpenLoopBench bench, IServer[] servers, double rate, int seed, LoadSummary summary)
     {
-        var results = new Dictionary<string, LoadResult>();
+        double? last = null;
         for (var i = 0; i < servers.Length; i++)
         {
             // Each seed begins with another server, so that none always follows the same one.
             var server = servers[(i + seed) % servers.Length];
-            results[server.Name] = await bench.ServeAsync(server, rate, seed);
+            var run = await bench.MeasureSettledAsync(rate, seed, () => bench.ServeAsync(server, rate, seed), last);
+            summary.Add(server.Name, run);
+            last = run.After;
         }
-        return results;
     }
 
     /// <summary>The engine's own figure is the worse of its two modes without spillover; each mode is there too.</summary>

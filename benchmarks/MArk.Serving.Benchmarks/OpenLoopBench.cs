@@ -14,7 +14,7 @@ internal sealed class OpenLoopBench : IDisposable
     private const double CapacitySeconds = 1;
 
     // How often a run is made before its capacity is said not to settle.
-    private const int MaxAttempts = 3;
+    private const int MaxAttempts = 4;
 
     private readonly RawCapacity _raw;
     private readonly OpenLoop _loop;
@@ -51,8 +51,8 @@ internal sealed class OpenLoopBench : IDisposable
 
     public ServerSet Servers { get; }
 
-    /// <summary>The raw capacity with the generator idle, requests per second.</summary>
-    public double R0 { get; }
+    /// <summary>The raw capacity with the generator idle, requests per second, as measured last.</summary>
+    public double R0 { get; private set; }
 
     /// <summary>How late the generator was at worst: the highest 99th percentile of a run.</summary>
     public double GeneratorP99Ms => _generatorP99Ms;
@@ -74,9 +74,12 @@ internal sealed class OpenLoopBench : IDisposable
         return result;
     }
 
+    /// <summary>Measures the raw capacity anew: a machine that is shared has another speed after a while.</summary>
+    public void MeasureR0() => R0 = _raw.Measure(Math.Min(0.5, Seconds / 4));
+
     /// <summary>Measures between two measurements of the capacity beside a generator of a rate; again, if that drifted.</summary>
-    public Task<SettledRun<T>> MeasureSettledAsync<T>(double rate, int seed, Func<Task<T>> run) =>
-        SettledRun<T>.MeasureAsync(() => CapacityBesideAsync(rate, seed), run, _maxAttempts);
+    public Task<SettledRun<T>> MeasureSettledAsync<T>(double rate, int seed, Func<Task<T>> run, double? last = null) =>
+        SettledRun<T>.MeasureAsync(() => CapacityBesideAsync(rate, seed), run, _maxAttempts, last);
 
     /// <summary>The server whose window gets the most requests within the objective at a rate; of equals the one of the lower p99.</summary>
     public Task<(IServer Server, TimeSpan Window)> BestWindowAsync(WindowSearch search, double rate) => search.BestAsync(async server =>

@@ -1,4 +1,5 @@
 using MArk.Serving.Benchmarks;
+using MArk.Serving.Benchmarks.Forecasting;
 using MArk.Serving.Benchmarks.Micro;
 
 (string Name, string About, Func<string[], Task<int>> RunAsync)[] verbs =
@@ -8,6 +9,7 @@ using MArk.Serving.Benchmarks.Micro;
     ("goodput", "the share of an open-loop load answered within the objective, at 0.5 to 2 times the raw capacity", GoodputBenchmark.RunAsync),
     ("max-load", "the highest Poisson rate with 99 % within the objective, over the best peer and over raw capacity", MaxLoadBenchmark.RunAsync),
     ("reload", "what requests notice of hot reloads: failures, and what they add to the 99th percentile", ReloadBenchmark.RunAsync),
+    ("forecast", "how good the predictors' distributions are, on recorded and made-up arrivals: coverage, quantile loss, cost of a tick", ForecastBenchmark.RunAsync),
     ("micro", "BenchmarkDotNet over single decisions: enqueue, decide, complete, forecast, plan", MicroBenchmark.RunAsync),
 ];
 

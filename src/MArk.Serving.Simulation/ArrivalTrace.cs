@@ -9,6 +9,7 @@ public sealed class ArrivalTrace
     private const int MaxSlots = 10_000_000;
 
     private readonly double[] _counts;
+    private readonly bool[]? _gaps;
 
     /// <summary>A trace.</summary>
     /// <param name="slotLength">How long a slot is; more than zero.</param>
@@ -33,11 +34,19 @@ public sealed class ArrivalTrace
         _counts = [.. counts];
     }
 
+    private ArrivalTrace(TimeSpan slotLength, double[] counts, bool[] gaps)
+        : this(slotLength, counts) => _gaps = gaps;
+
     /// <summary>How long a slot is.</summary>
     public TimeSpan SlotLength { get; }
 
-    /// <summary>The requests of each slot.</summary>
+    /// <summary>The requests of each slot; 0 where it is a gap.</summary>
     public IReadOnlyList<double> Counts => _counts;
+
+    /// <summary>Whether a slot was left out: nobody knows how many requests it had. Arrivals have none there.</summary>
+    /// <param name="slot">Which slot, from 0.</param>
+    /// <returns>Whether it is a gap.</returns>
+    public bool IsGap(int slot) => _gaps is not null && _gaps[slot];
 
     /// <summary>How long the trace is.</summary>
     public TimeSpan Duration => SlotLength * _counts.Length;
@@ -50,7 +59,7 @@ public sealed class ArrivalTrace
 
     /// <summary>
     /// Reads a trace: a line <c>offset_s,count</c>, then for each slot the second it begins at and its requests, ascending. The shortest step between
-    /// two lines is the slot; slots that are left out had no requests.
+    /// two lines is the slot; slots that are left out are gaps.
     /// </summary>
     /// <param name="path">The file.</param>
     /// <returns>The trace.</returns>
@@ -132,15 +141,19 @@ public sealed class ArrivalTrace
             throw new TraceFormatException(name, lastLine, FormattableString.Invariant($"slots of {slot} s up to offset {slots[^1].Offset} are {length:0}; accepted are at most {MaxSlots}."));
         }
         var counts = new double[(int)length];
+        var gaps = new bool[counts.Length];
+        Array.Fill(gaps, true);
         foreach (var (offset, count) in slots)
         {
-            counts[(int)Math.Round((offset - slots[0].Offset) / slot)] += count;
+            var index = (int)Math.Round((offset - slots[0].Offset) / slot);
+            counts[index] += count;
+            gaps[index] = false;
         }
         if (counts.Sum() == 0)
         {
             throw new TraceFormatException(name, lastLine, "no slot has a request.");
         }
-        return new ArrivalTrace(TimeSpan.FromSeconds(slot), counts);
+        return new ArrivalTrace(TimeSpan.FromSeconds(slot), counts, gaps);
     }
 
     /// <summary>The same shape in another time, with another height: a day in a minute, say.</summary>

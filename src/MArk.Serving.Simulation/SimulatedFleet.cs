@@ -206,6 +206,11 @@ internal sealed class SimulatedFleet
                 case FleetCommandKind.WakeAt:
                     _schedule(command.At - _settings.Start, new FleetWorldEvent(FleetWorldEventKind.WakeUp, null));
                     break;
+                case FleetCommandKind.Train:
+                    // It takes no time in this world, and what goes wrong is for whoever simulates to know.
+                    command.Training!.Run(CancellationToken.None);
+                    _controller.OnTrained(Utc(now), command.Training);
+                    break;
                 case FleetCommandKind.Fault:
                     throw command.Error!;
                 default:

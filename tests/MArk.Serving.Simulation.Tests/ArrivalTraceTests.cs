@@ -7,11 +7,13 @@ public sealed class ArrivalTraceTests
     private static ArrivalTrace Read(string text) => ArrivalTrace.Read(new StringReader(text), "day.csv");
 
     [Fact]
-    public void SlotsAreReadAndThoseLeftOutAreEmpty()
+    public void SlotsAreReadAndThoseLeftOutAreGaps()
     {
         var trace = Read("offset_s,count\n10,5\n20,0\n30,7.5\n60,1\n");
         Assert.Equal(TimeSpan.FromSeconds(10), trace.SlotLength);
         Assert.Equal([5, 0, 7.5, 0, 0, 1], trace.Counts);
+        Assert.Equal([false, false, false, true, true, false], Enumerable.Range(0, 6).Select(trace.IsGap));
+        Assert.False(new ArrivalTrace(TimeSpan.FromSeconds(1), [0, 1]).IsGap(0));
         Assert.Equal((TimeSpan.FromMinutes(1), 13.5, 0.75), (trace.Duration, trace.Total, trace.PeakRate));
     }
 

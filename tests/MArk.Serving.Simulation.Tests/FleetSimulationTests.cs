@@ -52,6 +52,47 @@ public sealed class FleetSimulationTests
         Assert.True(scaled.TotalCost < 0.8m * fixedPeak.TotalCost, $"{scaled.TotalCost} of {fixedPeak.TotalCost}");
     }
 
+    private sealed class TrainedPredictor : IWorkloadPredictor, ITrainable, ITrainingJob
+    {
+        private readonly MovingMaximumPredictor _inner = new(Seconds(10), headroom: 1.3);
+        private bool _isDue = true;
+        private bool _isTrained;
+        private bool _isApplied;
+
+        public int ForecastsBefore { get; private set; }
+
+        public int ForecastsAfter { get; private set; }
+
+        public void Observe(in ArrivalSample sample) => _inner.Observe(sample);
+
+        public void Forecast(WorkloadForecast forecast)
+        {
+            _inner.Forecast(forecast);
+            (ForecastsBefore, ForecastsAfter) = _isApplied ? (ForecastsBefore, ForecastsAfter + 1) : (ForecastsBefore + 1, ForecastsAfter);
+        }
+
+        public ITrainingJob? TakeTrainingJob()
+        {
+            var job = _isDue ? this : null;
+            _isDue = false;
+            return job;
+        }
+
+        public void Run(CancellationToken cancellationToken) => _isTrained = true;
+
+        public void Apply() => _isApplied = _isTrained;
+    }
+
+    [Fact]
+    public void ATrainingThatIsDueTakesNoTimeAndTheForecastsAfterItAreByIt()
+    {
+        var predictor = new TrainedPredictor();
+        var settings = Settings() with { Duration = Seconds(10) };
+        ServingSimulator.Run(settings with { Scaling = settings.Scaling! with { CreatePredictor = () => predictor } }, [Ms(1)]);
+        Assert.Equal(1, predictor.ForecastsBefore);
+        Assert.InRange(predictor.ForecastsAfter, 8, 11);
+    }
+
     [Fact]
     public void MachinesAreLetGoAfterTheCoolDownAndBilledToTheirEnd()
     {

@@ -3,8 +3,17 @@ namespace MArk.Serving;
 /// <summary>Everything a <see cref="IBatchPolicy"/> may decide from. Times are scheduling time: monotonic since the model started.</summary>
 public readonly ref struct BatchContext
 {
+    private readonly TimeSpan _startsAt;
+
     /// <summary>Now.</summary>
     public required TimeSpan Now { get; init; }
+
+    /// <summary>When this instance begins on the batch: now, or when it is expected to be done with those it was given before.</summary>
+    public TimeSpan StartsAt
+    {
+        get => _startsAt > Now ? _startsAt : Now;
+        init => _startsAt = value;
+    }
 
     /// <summary>
     /// The deadlines of the candidates that fit one batch, in the order they would be taken; ascending within a tenant of a priority class. All of

@@ -1,6 +1,6 @@
 namespace MArk.Serving;
 
-/// <summary>Forecasts a model's arrival rate as a distribution. Pure and single-threaded: no clock, no thread, no I/O of its own.</summary>
+/// <summary>Forecasts a model's arrival rate as a distribution. Pure and single-threaded: no clock, no thread, no I/O of its own. One that needs training is <see cref="ITrainable"/> too.</summary>
 public interface IWorkloadPredictor
 {
     /// <summary>Learns from one finished slot. Slots come in ascending order; a slot that nobody counted does not come: a gap is not a zero.</summary>

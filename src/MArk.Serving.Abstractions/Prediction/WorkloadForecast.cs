@@ -9,18 +9,24 @@ namespace MArk.Serving;
 /// </summary>
 public sealed class WorkloadForecast
 {
+    /// <summary>The most intervals a buffer can have: a day of minutes.</summary>
+    public const int MaxHorizon = 1440;
+
     private readonly double[] _quantiles;
     private readonly double[] _mean;
     private readonly double[] _peak;
 
     /// <summary>Makes a buffer.</summary>
-    /// <param name="horizon">How many intervals; at least 1.</param>
+    /// <param name="horizon">How many intervals; 1 to <see cref="MaxHorizon"/>.</param>
     /// <param name="step">How long an interval is; more than zero.</param>
     /// <param name="levels">The quantile levels, ascending, each between 0 and 1 exclusive; <see cref="DefaultLevels"/> if empty.</param>
     /// <exception cref="ArgumentOutOfRangeException">A value is outside its range.</exception>
     public WorkloadForecast(int horizon, TimeSpan step, ImmutableArray<double> levels = default)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(horizon, 1);
+        if (horizon is < 1 or > MaxHorizon)
+        {
+            throw new ArgumentOutOfRangeException(nameof(horizon), horizon, $"The horizon must be 1 to {MaxHorizon} intervals.");
+        }
         ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(step, TimeSpan.Zero);
         Levels = levels.IsDefaultOrEmpty ? DefaultLevels : levels;
         for (var i = 0; i < Levels.Length; i++)

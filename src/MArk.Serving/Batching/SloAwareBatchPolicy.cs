@@ -18,13 +18,13 @@ public sealed class SloAwareBatchPolicy : IBatchPolicy
     {
         var profile = context.Profile;
         var candidates = context.Deadlines.Length;
-        var remaining = context.EarliestDeadline - context.Now;
+        var remaining = context.EarliestDeadline - context.StartsAt;
         var fitting = Math.Max(1, profile.LargestWithin(remaining, candidates));
         if (fitting < candidates || context.IsFull || !profile.IsMeasured)
         {
             return BatchDecision.Dispatch(profile.BestBatchSize(fitting));
         }
-        return TryHold(context, remaining, out var until)
+        return TryHold(context, out var until)
             ? BatchDecision.WaitUntil(until)
             : BatchDecision.Dispatch(profile.BestBatchSize(candidates));
     }
@@ -35,13 +35,15 @@ public sealed class SloAwareBatchPolicy : IBatchPolicy
         // The profile, which the scheduler refines, is all it learns from.
     }
 
-    private static bool TryHold(in BatchContext context, TimeSpan remaining, out TimeSpan until)
+    private static bool TryHold(in BatchContext context, out TimeSpan until)
     {
         until = default;
         var profile = context.Profile;
         var count = context.Deadlines.Length;
         var alone = profile.Mean(1).TotalSeconds;
         var throughputNow = profile.Throughput(count);
+        var remaining = (context.EarliestDeadline - context.Now).TotalSeconds;
+        var untilStart = (context.StartsAt - context.Now).TotalSeconds;
         if (context.OtherIdleInstances > 0 || context.ArrivalRate / context.ReadyInstances <= throughputNow)
         {
             return false;
@@ -49,7 +51,7 @@ public sealed class SloAwareBatchPolicy : IBatchPolicy
         for (var size = count + 1; size <= Math.Min(context.MaxBatchSize, profile.MaxBatchSize); size++)
         {
             var wait = (size - count) / context.ArrivalRate;
-            if (wait + profile.High(size).TotalSeconds > remaining.TotalSeconds)
+            if (Math.Max(wait, untilStart) + profile.High(size).TotalSeconds > remaining)
             {
                 return false;
             }

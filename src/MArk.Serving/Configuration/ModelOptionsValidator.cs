@@ -40,9 +40,18 @@ internal sealed class ModelOptionsValidator(string modelName, bool hasProvider) 
         CheckFleet(
             fleet.PlanInterval >= fleet.SampleInterval && fleet.PlanInterval <= TimeSpan.FromDays(1), nameof(fleet.PlanInterval), fleet.PlanInterval,
             $"SampleInterval, {fleet.SampleInterval}, to 1.00:00:00");
-        CheckFleet(fleet.Horizon is >= 1 and <= 10_080, nameof(fleet.Horizon), fleet.Horizon, "1 to 10080");
+        CheckFleet(fleet.Horizon is >= 1 and <= WorkloadForecast.MaxHorizon, nameof(fleet.Horizon), fleet.Horizon, $"1 to {WorkloadForecast.MaxHorizon}");
         CheckFleet(fleet.ScaleInCooldown >= TimeSpan.Zero && fleet.ScaleInCooldown <= TimeSpan.FromDays(7), nameof(fleet.ScaleInCooldown), fleet.ScaleInCooldown, "00:00:00 to 7.00:00:00");
         CheckFleet(fleet.StartTimeout >= TimeSpan.Zero && fleet.StartTimeout <= TimeSpan.FromDays(1), nameof(fleet.StartTimeout), fleet.StartTimeout, "00:00:00 to 1.00:00:00");
+        CheckFleet(
+            fleet.HistorySaveInterval >= TimeSpan.FromSeconds(1) && fleet.HistorySaveInterval <= TimeSpan.FromDays(1), nameof(fleet.HistorySaveInterval), fleet.HistorySaveInterval,
+            "00:00:01 to 1.00:00:00");
+        CheckFleet(
+            fleet.HistoryDirectory is not { } directory || (!string.IsNullOrWhiteSpace(directory) && !directory.Contains('\0')), nameof(fleet.HistoryDirectory), $"'{fleet.HistoryDirectory}'",
+            "the path of a directory, or no such key for none");
+        CheckFleet(
+            hasProvider || fleet.HistoryDirectory is null, nameof(fleet.HistoryDirectory), $"'{fleet.HistoryDirectory}'",
+            "nothing, as no instance provider is used, whose fleet would be planned by what is kept");
         return failures.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);
 
         void CheckFleet<T>(bool holds, string key, T value, string accepted) => Check(holds, $"Fleet:{key}", value, accepted);

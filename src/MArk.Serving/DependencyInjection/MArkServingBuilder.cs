@@ -70,6 +70,11 @@ public sealed class MArkServingBuilder
         {
             throw new ArgumentException($"Model '{name}' has nothing to run it: call UseBatchFunction, UseRunner, or a package's Use... method.", nameof(configure));
         }
+        if (model is { HasHistoryStore: true, HasProvider: false })
+        {
+            throw new ArgumentException(
+                $"Model '{name}' has a store for its arrivals, and no fleet that would be planned by them: call UseLocalInstances or UseInstanceProvider, or leave UseArrivalHistoryStore out.", nameof(configure));
+        }
         options.ValidateOnStart();
         Services.AddSingleton<IValidateOptions<ModelOptions>>(new ModelOptionsValidator(name, model.HasProvider));
         Services.AddSingleton(model.Claim);
@@ -95,6 +100,7 @@ public sealed class ModelBuilder<TIn, TOut>
     private Func<IServiceProvider, IBatchRunnerFactory<TIn, TOut>, ISpilloverTarget<TIn, TOut>>? _spillover;
     private Func<IServiceProvider, IInstanceProvider>? _provider;
     private Func<IServiceProvider, IWorkloadPredictor>? _predictor;
+    private Func<IServiceProvider, IArrivalHistoryStore?>? _historyStore;
     private Func<IServiceProvider, IProvisioningPlanner> _planner = static _ => new GreedyPlanner();
     private readonly Dictionary<string, LatencyProfile> _profiles = [];
     private (bool Given, TIn? Input) _sample;
@@ -119,6 +125,8 @@ public sealed class ModelBuilder<TIn, TOut>
     internal Func<IServiceProvider, IBatchRunnerFactory<TIn, TOut>>? RunnerFactory { get; private set; }
 
     internal bool HasProvider => _provider is not null;
+
+    internal bool HasHistoryStore => _historyStore is not null;
 
     /// <summary>
     /// Runs batches by a function of the host's: batching alone. It is taken to compute, and holds a core for each batch at a time, as far as they go
@@ -234,13 +242,34 @@ public sealed class ModelBuilder<TIn, TOut>
         return this;
     }
 
-    /// <summary>Forecasts the load by a predictor of the host's own, instead of by the moving maximum of the last five plan intervals.</summary>
+    /// <summary>Forecasts the load by a predictor of the host's own, instead of by <see cref="AutoPredictor"/>.</summary>
     /// <param name="create">Makes the predictor; one a model.</param>
     /// <returns>This builder.</returns>
     public ModelBuilder<TIn, TOut> UsePredictor(Func<IServiceProvider, IWorkloadPredictor> create)
     {
         ArgumentNullException.ThrowIfNull(create);
         _predictor = create;
+        return this;
+    }
+
+    /// <summary>
+    /// Keeps the model's counted arrivals in a file of a directory, so that a restart of the host does not lose the daily pattern: <see cref="FleetOptions.HistoryDirectory"/>.
+    /// </summary>
+    /// <param name="directory">The directory; made if there is none. A relative path is taken from the process's current directory.</param>
+    /// <returns>This builder.</returns>
+    public ModelBuilder<TIn, TOut> KeepArrivalHistory(string directory)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(directory);
+        return WithOptions(o => o.Fleet.HistoryDirectory = directory);
+    }
+
+    /// <summary>Keeps the model's counted arrivals in a store of the host's own, whatever <see cref="FleetOptions.HistoryDirectory"/> says.</summary>
+    /// <param name="create">Makes the store, or <see langword="null"/> to keep nothing. One that can be disposed is the host's to dispose.</param>
+    /// <returns>This builder.</returns>
+    public ModelBuilder<TIn, TOut> UseArrivalHistoryStore(Func<IServiceProvider, IArrivalHistoryStore?> create)
+    {
+        ArgumentNullException.ThrowIfNull(create);
+        _historyStore = create;
         return this;
     }
 
@@ -357,8 +386,11 @@ public sealed class ModelBuilder<TIn, TOut>
             Spillover = _spillover?.Invoke(provider, factory),
             Cores = cores,
             Provider = _provider?.Invoke(provider),
-            CreatePredictor = () => _predictor?.Invoke(provider) ?? new MovingMaximumPredictor(5 * options.Fleet.PlanInterval),
+            CreatePredictor = () => _predictor?.Invoke(provider) ?? DefaultPredictor(options.Fleet),
             CreatePlanner = () => _planner(provider),
+            HistoryStore = _historyStore is { } create ? create(provider)
+                : options.Fleet.HistoryDirectory is { } directory && HasProvider ? new FileArrivalHistoryStore(directory)
+                : null,
             Profiles = _profiles,
             Sample = _sample,
             Meter = provider.GetService<IMeterFactory>()?.Create(ServingInstruments.Name) ?? new Meter(ServingInstruments.Name),
@@ -366,6 +398,9 @@ public sealed class ModelBuilder<TIn, TOut>
             Report = error => ServingLog.PartFailed(logger, Name, error),
         });
     }
+
+    private static AutoPredictor DefaultPredictor(FleetOptions fleet) =>
+        new(new PredictorOptions { Interval = fleet.PlanInterval, Horizon = fleet.Horizon, SampleLength = fleet.SampleInterval });
 
     private ModelOptions OptionsOf(IServiceProvider provider) => provider.GetRequiredService<IOptionsMonitor<ModelOptions>>().Get(Name);
 }

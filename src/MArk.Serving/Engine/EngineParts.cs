@@ -37,6 +37,9 @@ internal sealed record EngineParts<TIn, TOut>
 
     public required Func<IProvisioningPlanner> CreatePlanner { get; init; }
 
+    /// <summary>Where the counted arrivals are kept across restarts; nowhere if there is none.</summary>
+    public IArrivalHistoryStore? HistoryStore { get; init; }
+
     /// <summary>What is known of instances beforehand, by offering: they are not measured.</summary>
     public IReadOnlyDictionary<string, LatencyProfile> Profiles { get; init; } = new Dictionary<string, LatencyProfile>();
 

@@ -27,14 +27,18 @@ internal sealed class FleetOperator : IAsyncDisposable
     private readonly ITimer _sampleTimer;
     private readonly ITimer _planTimer;
     private readonly ITimer _wakeTimer;
+    private readonly ITimer _saveTimer;
+    private readonly HistoryKeeper? _history;
     private volatile FleetStatus _status = new();
     private volatile bool _isAwaited;
     private int _isListing;
     private Task _loop = Task.CompletedTask;
     private Task _watch = Task.CompletedTask;
+    private Task _training = Task.CompletedTask;        // set by the loop, and waited for after it
 
     public FleetOperator(
-        FleetController controller, IInstanceProvider provider, IInstancePool pool, FleetOptions options, string fleet, TimeProvider time, Action<ServingException> report)
+        FleetController controller, IInstanceProvider provider, IInstancePool pool, FleetOptions options, string fleet, TimeProvider time, Action<ServingException> report,
+        HistoryKeeper? history = null)
     {
         _controller = controller;
         _provider = provider;
@@ -43,16 +47,25 @@ internal sealed class FleetOperator : IAsyncDisposable
         _fleet = fleet;
         _time = time;
         _report = report;
+        _history = history;
         _sampleTimer = time.CreateTimer(_ => Post(Sense), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         _planTimer = time.CreateTimer(_ => OnPlanTimer(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         _wakeTimer = time.CreateTimer(_ => Post(_controller.OnWakeUp), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _saveTimer = time.CreateTimer(_ => Post(Save), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
-    /// <summary>Adopts what there is, plans, and waits for the first instance, if there is to be one, as long as the settings allow.</summary>
+    /// <summary>Loads the history, adopts what there is, plans, and waits for the first instance, if there is to be one, as long as the settings allow.</summary>
     /// <exception cref="ServingException">The model cannot be loaded, warmed up or measured on the first instance.</exception>
     public async Task StartAsync(CancellationToken cancellationToken)
     {
         _loop = Task.Run(LoopAsync, CancellationToken.None);
+        if (_history is not null)
+        {
+            var past = await _history.LoadAsync(cancellationToken).ConfigureAwait(false);
+            // Before any slot of this run, and before the first plan.
+            Post(now => _controller.OnHistory(now, past));
+            _saveTimer.Change(_options.HistorySaveInterval, _options.HistorySaveInterval);
+        }
         await ListAsync(cancellationToken).ConfigureAwait(false);
         _watch = Task.Run(WatchAsync, CancellationToken.None);
         var slot = _options.SampleInterval.Ticks;
@@ -76,16 +89,18 @@ internal sealed class FleetOperator : IAsyncDisposable
         }
     }
 
-    /// <summary>Drains and ends every machine; ends those that do not drain in time, and reports what is left then.</summary>
+    /// <summary>Drains and ends every machine; ends those that do not drain in time, and reports what is left then. Saves the history.</summary>
     public async Task StopAsync(TimeSpan drainTimeout)
     {
         await _sampleTimer.DisposeAsync().ConfigureAwait(false);
         await _planTimer.DisposeAsync().ConfigureAwait(false);
+        await _saveTimer.DisposeAsync().ConfigureAwait(false);
+        Post(Sense);
         Post(_controller.OnStopping);
-        if (!await EndsWithinAsync(_stopped.Task, drainTimeout).ConfigureAwait(false))
+        if (!await _stopped.Task.EndsWithinAsync(drainTimeout, _time).ConfigureAwait(false))
         {
             Post(_controller.OnStopDeadline);
-            if (!await EndsWithinAsync(_stopped.Task, EndTimeout).ConfigureAwait(false))
+            if (!await _stopped.Task.EndsWithinAsync(EndTimeout, _time).ConfigureAwait(false))
             {
                 _report(new ServingException($"Not every machine of fleet '{_fleet}' could be ended; look after: {string.Join(", ", _status.Machines)}."));
             }
@@ -100,15 +115,24 @@ internal sealed class FleetOperator : IAsyncDisposable
         }
         _events.Writer.TryComplete();
         await _loop.ConfigureAwait(false);
-        if (!await EndsWithinAsync(_watch, Grace).ConfigureAwait(false))
+        if (!await _watch.EndsWithinAsync(Grace, _time).ConfigureAwait(false))
         {
             _report(new ServingException($"The watch over fleet '{_fleet}' does not heed its token; it is left behind."));
         }
+        if (!await _training.EndsWithinAsync(Grace, _time).ConfigureAwait(false))
+        {
+            _report(new ServingException($"The training of the predictor of fleet '{_fleet}' does not heed its token; it is left behind."));
+        }
         await _wakeTimer.DisposeAsync().ConfigureAwait(false);
+        if (_history is not null)
+        {
+            await _history.StopAsync().ConfigureAwait(false);
+        }
     }
 
     public async ValueTask DisposeAsync()
     {
+        await _saveTimer.DisposeAsync().ConfigureAwait(false);
         await _sampleTimer.DisposeAsync().ConfigureAwait(false);
         await _planTimer.DisposeAsync().ConfigureAwait(false);
         await _wakeTimer.DisposeAsync().ConfigureAwait(false);
@@ -120,19 +144,6 @@ internal sealed class FleetOperator : IAsyncDisposable
 
     /// <summary>What the fleet was after the last event.</summary>
     public FleetStatus Status => _status;
-
-    private async Task<bool> EndsWithinAsync(Task task, TimeSpan timeout)
-    {
-        try
-        {
-            await task.WaitAsync(timeout, _time).ConfigureAwait(false);
-            return true;
-        }
-        catch (TimeoutException)
-        {
-            return task.IsCompleted;
-        }
-    }
 
     private void Post(Action<DateTimeOffset> what) => _events.Writer.TryWrite(what);
 
@@ -192,8 +203,15 @@ internal sealed class FleetOperator : IAsyncDisposable
         foreach (var sample in _samples)
         {
             _controller.OnSample(now, sample);
+            _history?.Add(sample);
         }
         _samples.Clear();
+    }
+
+    private void Save(DateTimeOffset now)
+    {
+        Sense(now);
+        _ = _history!.SaveAsync();
     }
 
     private void Plan(DateTimeOffset now)
@@ -231,6 +249,9 @@ internal sealed class FleetOperator : IAsyncDisposable
             case FleetCommandKind.WakeAt:
                 var due = command.At - _time.GetUtcNow();
                 _wakeTimer.Change(due > TimeSpan.Zero ? due + TimeSpan.FromMilliseconds(1) : TimeSpan.Zero, Timeout.InfiniteTimeSpan);
+                break;
+            case FleetCommandKind.Train:
+                _training = TrainAsync(command.Training!);
                 break;
             case FleetCommandKind.Fault:
                 _report(command.Error!);
@@ -294,6 +315,20 @@ internal sealed class FleetOperator : IAsyncDisposable
         {
             Report(new ServingException($"Machine '{instanceId}' of fleet '{_fleet}' could not be ended, and it costs on; it is tried again: {e.Message}", e));
             Post(now => _controller.OnTerminateFailed(now, instanceId));
+        }
+    }
+
+    /// <summary>Trains on a thread of its own, which does not keep the process from ending; what was learned is applied by the loop.</summary>
+    private async Task TrainAsync(ITrainingJob job)
+    {
+        try
+        {
+            await Task.Factory.StartNew(() => job.Run(_calls.Token), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default).ConfigureAwait(false);
+            Post(now => _controller.OnTrained(now, job));
+        }
+        catch (Exception e)
+        {
+            Post(now => _controller.OnTrainingFailed(now, job, e is OperationCanceledException && _calls.IsCancellationRequested ? null : e));
         }
     }
 

@@ -100,6 +100,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
         foreach (var batch in running)
         {
             var work = (BatchWork<TIn, TOut>)batch.Tag!;
+            work.TellKept(turnFollows: false);
             work.Close();
             _counters.Count(work, batch);
             ReleaseAnswered(batch, work);
@@ -120,9 +121,11 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
         }
         var options = _parts.Options.Fleet;
         var now = _time.GetUtcNow();
+        DateTimeOffset countedFrom;
         lock (_gate)
         {
-            _arrivals = new ArrivalCounter(options.SampleInterval, Utc(Now));
+            countedFrom = Utc(Now);
+            _arrivals = new ArrivalCounter(options.SampleInterval, countedFrom);
         }
         TakeInArrivals();
         var controller = new FleetController(
@@ -137,7 +140,8 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
                 controller.OnCapacity(now, i, known.Scale(provider.Offerings[i].DeviceTimeScale).CapacityWithin(_parts.Options.Slo, _parts.Options.MaxBatchSize));
             }
         }
-        _fleet = new FleetOperator(controller, provider, this, options, ModelName, _time, _parts.Report);
+        var history = _parts.HistoryStore is { } store ? new HistoryKeeper(store, ModelName, countedFrom, _time, Report) : null;
+        _fleet = new FleetOperator(controller, provider, this, options, ModelName, _time, _parts.Report, history);
         await _fleet.StartAsync(cancellationToken).ConfigureAwait(false);
     }
 

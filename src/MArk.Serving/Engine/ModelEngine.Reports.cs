@@ -7,6 +7,21 @@ internal sealed partial class ModelEngine<TIn, TOut> : IReportSource
 {
     double IReportSource.DeviceTimeScale => _parts.Provider?.Offerings.Max(o => o.DeviceTimeScale) ?? 1;
 
+    /// <summary>The distinct keys and shapes it keeps: those of requests that have not ended.</summary>
+    internal int KeyCount
+    {
+        get
+        {
+            int count;
+            lock (_gate)
+            {
+                count = _scheduler.KeyCount;
+            }
+            TakeInArrivals();
+            return count;
+        }
+    }
+
     void IReportSource.Take(Snapshot snapshot)
     {
         snapshot.At = _time.GetUtcNow();

@@ -1,32 +1,41 @@
+using System.Collections.Concurrent;
 using System.Diagnostics.CodeAnalysis;
 
 namespace MArk.Serving.Engine;
 
 // The engine's work on the thread pool, in turns: callers go on with their answers, then the requests that came meanwhile are taken in and run.
 // One turn at a time while that is quick, since handing small pieces from core to core costs more than they do. Further turns help where callers
-// keep the thread for long; and where one keeps it for good, a timer notices, so that no caller can hold up another.
+// keep the thread for long; and where one keeps it for good, a timer notices and has the turn taken by another thread, so that nobody holds up others.
 internal sealed partial class ModelEngine<TIn, TOut>
 {
     // Then the thread goes back to the pool, for what else the host has to do; sooner where callers are slow.
-    private const int DeliveriesPerTurn = 4096;
-    private const int SlowDelivery = 64;
+    private const int DeliveriesPerTurn = 16_384;
+    private const int SlowDelivery = 256;
+    private const int Grace = 25;       // as many are allowed more time: the first ones find the caches cold
     private static readonly TimeSpan SlowCaller = TimeSpan.FromMicroseconds(2);
     private static readonly TimeSpan StuckAfter = TimeSpan.FromMilliseconds(10);
 
     private readonly Lock _answeredGate = new();
     private readonly Queue<BatchWork<TIn, TOut>> _answered = new();     // those whose callers are to go on
+    private readonly ConcurrentQueue<BatchWork<TIn, TOut>> _endedRuns = new();          // those whose completion was left to the turn
     private readonly Turn _turn;
     private readonly Turn _furtherTurn;
     private readonly Timer _stuckTimer;
     private BatchWork<TIn, TOut>? _firstAnswered;
-    private int _hasTurn;               // whether a turn is queued or under way
+    private InstanceWorker<TIn, TOut>? _lingersFor;     // the worker that has short batches to run, whose ends the turn waits for
+    private int _holder;                // the ticket of the turn that is queued or under way; 0 if there is none
+    private int _lastTicket;
+    private int _begunTicket;           // the ticket of the last turn that a thread has taken
     private int _hasFurtherTurn;        // whether a further one is queued
     private int _watches;               // whether the timer runs
     private int _progress;              // changes with every caller that goes on
     private int _progressSeen;
     private volatile bool _callersAreSlow;
 
-    private bool HasWork => Volatile.Read(ref _firstAnswered) is not null || Volatile.Read(ref _inbox) is not null;
+    private bool HasWork => Volatile.Read(ref _firstAnswered) is not null || Volatile.Read(ref _inbox) is not null || !_endedRuns.IsEmpty;
+
+    /// <summary>Whether a thread takes a turn now, and callers do not keep it.</summary>
+    public bool IsTurnUnderWay => !_callersAreSlow && Volatile.Read(ref _holder) is not 0 and var holder && holder == Volatile.Read(ref _begunTicket);
 
     /// <summary>Lets the callers that have their answers go on, in a turn.</summary>
     /// <param name="work">The batch that was answered.</param>
@@ -56,10 +65,9 @@ internal sealed partial class ModelEngine<TIn, TOut>
     /// <summary>Something was left to do, before a full barrier: a turn will find it.</summary>
     private void EnsureTurn()
     {
-        if (TryClaimTurn())
+        if (TryClaimTurn(out _))
         {
             ThreadPool.UnsafeQueueUserWorkItem(_turn, preferLocal: false);
-            Watch();
         }
         else if (_callersAreSlow)
         {
@@ -75,11 +83,41 @@ internal sealed partial class ModelEngine<TIn, TOut>
         }
     }
 
-    public bool TryClaimTurn() => Volatile.Read(ref _hasTurn) == 0 && Interlocked.CompareExchange(ref _hasTurn, 1, 0) == 0;
-
-    private void ReleaseTurn()
+    /// <summary>Claims the turn, for this thread or one of the pool; from here on the timer looks after it.</summary>
+    private bool TryClaimTurn(out int ticket)
     {
-        Interlocked.Exchange(ref _hasTurn, 0);
+        ticket = 0;
+        if (Volatile.Read(ref _holder) != 0)
+        {
+            return false;
+        }
+        var next = Interlocked.Increment(ref _lastTicket);
+        // It wraps around in time; 0 is nobody's.
+        next = next == 0 ? Interlocked.Increment(ref _lastTicket) : next;
+        if (Interlocked.CompareExchange(ref _holder, next, 0) != 0)
+        {
+            return false;
+        }
+        ticket = next;
+        Watch();
+        return true;
+    }
+
+    /// <summary>Claims the turn for this thread, which takes it now.</summary>
+    public bool TryBeginTurn(out int ticket)
+    {
+        if (!TryClaimTurn(out ticket))
+        {
+            return false;
+        }
+        Volatile.Write(ref _begunTicket, ticket);
+        return true;
+    }
+
+    /// <summary>Gives the turn back, unless it was taken away or was a further one; what is left to do gets another.</summary>
+    private void ReleaseTurn(int ticket)
+    {
+        Interlocked.CompareExchange(ref _holder, 0, ticket);
         EnsureTurnIfDue();
     }
 
@@ -92,17 +130,22 @@ internal sealed partial class ModelEngine<TIn, TOut>
     }
 
     /// <summary>Takes a turn.</summary>
-    /// <param name="isFurther">Whether it is a further one; otherwise it has been claimed.</param>
+    /// <param name="ticket">What it was claimed with; 0 if it is a further one.</param>
     /// <param name="next">A batch that is made up, and is run in it.</param>
-    public void TakeTurn(bool isFurther, BatchWork<TIn, TOut>? next)
+    public void TakeTurn(int ticket, BatchWork<TIn, TOut>? next)
     {
         var left = DeliveriesPerTurn;
         while (left > 0)
         {
-            // A batch that is made up waits for callers only while it is as short as their going on is quick; and then keeps the turn.
-            var isShort = next is null || (next.Worker!.RanShort && !_callersAreSlow);
-            if (isShort)
+            if (ticket == 0 && !_callersAreSlow && !TryBeginTurn(out ticket))
             {
+                // Two threads at quick work are in each other's way.
+                break;
+            }
+            // A batch that is made up waits for callers only while it is as short as their going on is quick; and then keeps the turn.
+            if (next is null || IsQuick(next))
+            {
+                CompleteEnded(inTurn: true);
                 LetCallersGoOn(ref left);
                 if (Volatile.Read(ref _inbox) is not null)
                 {
@@ -111,27 +154,56 @@ internal sealed partial class ModelEngine<TIn, TOut>
             }
             if (next is null)
             {
+                if (ticket != 0 && Linger())
+                {
+                    continue;
+                }
                 break;
             }
-            isShort = next.Worker!.RanShort && !_callersAreSlow;
-            if (!isFurther && !isShort)
+            if (ticket == 0 || IsQuick(next))
             {
-                // Nobody knows how long the batch takes: what comes meanwhile gets a turn of its own.
-                ReleaseTurn();
+                next = next.Worker!.RunInTurn(next);
+                continue;
             }
+            // Nobody knows how long the batch takes: what comes meanwhile gets a turn of its own.
+            ReleaseTurn(ticket);
             next = next.Worker!.RunInTurn(next);
-            if (!isFurther && !isShort && !TryClaimTurn())
+            if (!TryBeginTurn(out ticket))
             {
                 next?.Worker!.Run(next);
                 return;
             }
         }
         next?.Worker!.Enqueue(next);
-        if (!isFurther)
+        ReleaseTurn(ticket);
+    }
+
+    /// <summary>Waits for the end of a short batch that a thread of its own runs.</summary>
+    /// <returns>Whether there is work.</returns>
+    private bool Linger()
+    {
+        if (_callersAreSlow || Volatile.Read(ref _lingersFor) is not { IsPending: true } worker)
         {
-            ReleaseTurn();
+            return false;
+        }
+        var wait = new ShortWait();
+        while (!HasWork && worker.IsPending && wait.Spin())
+        {
+        }
+        return HasWork;
+    }
+
+    /// <summary>The turn may wait for the ends of the short batches that this worker was given.</summary>
+    public void LingerFor(InstanceWorker<TIn, TOut> worker)
+    {
+        // Written seldom: the line is read by all.
+        if (Volatile.Read(ref _lingersFor) != worker)
+        {
+            Volatile.Write(ref _lingersFor, worker);
         }
     }
+
+    private bool IsQuick(BatchWork<TIn, TOut> work) => work.Worker!.RanShort && !_callersAreSlow;
 
     private void LetCallersGoOn(ref int left)
     {
@@ -153,7 +225,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
             Volatile.Write(ref _progress, _progress + 1);
             if ((count & (count - 1)) == 0)
             {
-                _callersAreSlow = Now - start > count * SlowCaller;
+                _callersAreSlow = Now - start > (count + Grace) * SlowCaller;
             }
         }
     }
@@ -207,21 +279,23 @@ internal sealed partial class ModelEngine<TIn, TOut>
     private void OnStuckTimer()
     {
         var progress = Volatile.Read(ref _progress);
-        if (progress == _progressSeen)
+        var holder = Volatile.Read(ref _holder);
+        if (progress == _progressSeen && HasWork)
         {
-            if (HasWork)
+            // One that no thread has taken yet waits for the pool, and another would wait behind it.
+            if (holder == 0 || holder == Volatile.Read(ref _begunTicket))
             {
-                EnsureFurtherTurn();
+                ReleaseTurn(holder);
             }
-            else
+        }
+        else if (progress == _progressSeen && holder == 0)
+        {
+            Interlocked.Exchange(ref _watches, 0);
+            if (Volatile.Read(ref _holder) != 0)
             {
-                Interlocked.Exchange(ref _watches, 0);
-                if (Volatile.Read(ref _hasTurn) != 0)
-                {
-                    Watch();
-                }
-                return;
+                Watch();
             }
+            return;
         }
         _progressSeen = progress;
         _stuckTimer.Change(StuckAfter, Timeout.InfiniteTimeSpan);
@@ -234,8 +308,15 @@ internal sealed partial class ModelEngine<TIn, TOut>
             if (isFurther)
             {
                 Interlocked.Exchange(ref engine._hasFurtherTurn, 0);
+                engine.TakeTurn(0, next: null);
             }
-            engine.TakeTurn(isFurther, next: null);
+            else
+            {
+                // Queued with each claim, and a claim that nobody took is not taken away: it is this one's.
+                var ticket = Volatile.Read(ref engine._holder);
+                Volatile.Write(ref engine._begunTicket, ticket);
+                engine.TakeTurn(ticket, next: null);
+            }
         }
     }
 }

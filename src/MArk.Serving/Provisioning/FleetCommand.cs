@@ -21,6 +21,9 @@ internal enum FleetCommandKind : byte
     /// <summary>Call <c>OnWakeUp</c> at <see cref="FleetCommand.At"/>, instead of any instant named before.</summary>
     WakeAt,
 
+    /// <summary>Run <see cref="FleetCommand.Training"/> on a thread of its own; then <c>OnTrained</c>, or <c>OnTrainingFailed</c>.</summary>
+    Train,
+
     /// <summary>Report <see cref="FleetCommand.Error"/>.</summary>
     Fault,
 }
@@ -38,6 +41,8 @@ internal readonly record struct FleetCommand(FleetCommandKind Kind)
     public int Offering { get; init; }
 
     public DateTimeOffset At { get; init; }
+
+    public ITrainingJob? Training { get; init; }
 
     public ServingException? Error { get; init; }
 }

@@ -1,3 +1,5 @@
+using MArk.Serving.Prediction;
+
 namespace MArk.Serving.Provisioning;
 
 /// <summary>
@@ -26,6 +28,7 @@ internal sealed partial class FleetController
     private readonly Queue<string> _ended = new();          // so that late news of a machine that is gone does not bring it back
     private DateTimeOffset _wakeAt = DateTimeOffset.MaxValue;
     private int _nextLaunch;
+    private ITrainingJob? _training;                        // the one that is being run
     private bool _stopping;
 
     public FleetController(
@@ -77,6 +80,19 @@ internal sealed partial class FleetController
 
     public bool TryTakeCommand(out FleetCommand command) => _commands.TryDequeue(out command);
 
+    /// <summary>What was counted in earlier runs, ascending, before any slot of this one: the predictor begins with it.</summary>
+    public void OnHistory(DateTimeOffset now, IReadOnlyList<ArrivalSample> past)
+    {
+        try
+        {
+            _predictor.ObserveHistory(past);
+        }
+        catch (Exception e)
+        {
+            Fault(_predictor, "threw from Observe, and is not told the rest of the history.", e);
+        }
+    }
+
     public void OnSample(DateTimeOffset now, in ArrivalSample sample)
     {
         try
@@ -108,6 +124,46 @@ internal sealed partial class FleetController
             _wantedBefore.Dequeue();
         }
         Reconcile(now);
+        Train();
+    }
+
+    /// <summary>A training has ended well: the predictor forecasts by what was learned from now on.</summary>
+    public void OnTrained(DateTimeOffset now, ITrainingJob job)
+    {
+        if (job != _training)
+        {
+            return;
+        }
+        _training = null;
+        try
+        {
+            job.Apply();
+        }
+        catch (Exception e)
+        {
+            // Another is asked for with the next control interval, not at once.
+            Fault(job, "threw from Apply; the predictor goes on with what it learned before.", e);
+            return;
+        }
+        Train();
+    }
+
+    /// <summary>A training has come to nothing: the predictor goes on with what it learned before, and is asked again with the next control interval.</summary>
+    /// <param name="now">Now.</param>
+    /// <param name="job">The training.</param>
+    /// <param name="error">Why; nothing if it was cancelled.</param>
+    public void OnTrainingFailed(DateTimeOffset now, ITrainingJob job, Exception? error)
+    {
+        if (job != _training)
+        {
+            return;
+        }
+        _training = null;
+        if (error is not null)
+        {
+            Fault(new ServingException(
+                $"A training of {_predictor.GetType().Name} for fleet '{_settings.Fleet}' failed; the forecast goes on with what was learned before, and it is tried again when one is due: {error.Message}", error));
+        }
     }
 
     public void OnWakeUp(DateTimeOffset now)
@@ -295,6 +351,27 @@ internal sealed partial class FleetController
                 LoseIfConnected(machine);
                 Terminate(machine);
             }
+        }
+    }
+
+    /// <summary>Has the training that is due run, one at a time.</summary>
+    private void Train()
+    {
+        if (_stopping || _training is not null || _predictor is not ITrainable trainable)
+        {
+            return;
+        }
+        try
+        {
+            _training = trainable.TakeTrainingJob();
+        }
+        catch (Exception e)
+        {
+            Fault(_predictor, "threw from TakeTrainingJob.", e);
+        }
+        if (_training is not null)
+        {
+            _commands.Enqueue(new FleetCommand(FleetCommandKind.Train) { Training = _training });
         }
     }
 

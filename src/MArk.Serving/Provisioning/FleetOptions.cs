@@ -15,7 +15,7 @@ public sealed class FleetOptions
     /// <summary>How often the fleet is planned, and how long a step of the forecast is: 10 ms to 1 day, at least <see cref="SampleInterval"/>. Default 1 min.</summary>
     public TimeSpan PlanInterval { get; set; } = TimeSpan.FromMinutes(1);
 
-    /// <summary>How many steps are forecast: 1 to 10080. Default 60.</summary>
+    /// <summary>How many steps are forecast: 1 to 1440. Default 60.</summary>
     public int Horizon { get; set; } = 60;
 
     /// <summary>How long fewer instances must have been wanted before one is let go (the paper's destroy cool-down): 0 to 7 days. Default 5 min.</summary>
@@ -23,4 +23,13 @@ public sealed class FleetOptions
 
     /// <summary>How long the host's start waits for the first instance, where <see cref="MinInstances"/> is more than 0: 0 to 1 day. Default 1 min; the host starts without it afterwards.</summary>
     public TimeSpan StartTimeout { get; set; } = TimeSpan.FromMinutes(1);
+
+    /// <summary>
+    /// A directory in which the model's counted arrivals are kept, so that a restart of the host does not lose the daily pattern. A relative path is taken from the process's
+    /// current directory. Default <see langword="null"/>: nothing is written, and the forecast starts anew with the host.
+    /// </summary>
+    public string? HistoryDirectory { get; set; }
+
+    /// <summary>How often that is saved, besides at the host's stop: 1 s to 1 day. Default 5 min; a host that is killed loses as much.</summary>
+    public TimeSpan HistorySaveInterval { get; set; } = TimeSpan.FromMinutes(5);
 }

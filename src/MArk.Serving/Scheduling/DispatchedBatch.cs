@@ -10,6 +10,9 @@ internal sealed class DispatchedBatch
 
     public TimeSpan DispatchedAt { get; private set; }
 
+    /// <summary>Since when it has the instance, as far as is known: since it was dispatched, or since the batch before it was done.</summary>
+    public TimeSpan RunsSince { get; set; }
+
     public BatchReason Reason { get; private set; }
 
     /// <summary>How long its oldest request waited.</summary>
@@ -33,7 +36,7 @@ internal sealed class DispatchedBatch
     public void Begin(SchedulerInstance instance, TimeSpan now, int group)
     {
         Instance = instance;
-        DispatchedAt = now;
+        DispatchedAt = RunsSince = now;
         Group = group;
         OldestWait = TimeSpan.Zero;
         SlotFreed = false;

@@ -25,7 +25,7 @@ internal sealed partial class ModelScheduler
         }
         HandBack(now, batch, isAnswered);
         JudgeAll(now);
-        EndBatch(now, batch, new BatchFeedback(batch.Count, batch.Instance.DurationOf(batch, now), Succeeded: false, MissedDeadlines: 0));
+        EndBatch(now, batch, new BatchFeedback(batch.Count, now - batch.RunsSince, Succeeded: false, MissedDeadlines: 0));
     }
 
     /// <summary>A probe ended. An instance that passed is back; how long it is out the next time is forgotten once it has run a batch well.</summary>
@@ -38,7 +38,7 @@ internal sealed partial class ModelScheduler
         instance.IsProbing = false;
         if (ok)
         {
-            BringBack(instance);
+            BringBack(now, instance);
         }
         else
         {
@@ -57,7 +57,7 @@ internal sealed partial class ModelScheduler
         }
         instance.IsProbing = false;
         instance.IsOnTrial = true;
-        BringBack(instance);
+        BringBack(now, instance);
         Dispatch(now);
     }
 
@@ -75,11 +75,12 @@ internal sealed partial class ModelScheduler
         _forecast.Invalidate();
     }
 
-    private void BringBack(SchedulerInstance instance)
+    private void BringBack(TimeSpan now, SchedulerInstance instance)
     {
         instance.IsOut = false;
         _outCount--;
         _forecast.Invalidate();
+        JudgeLate(now);
     }
 
     /// <summary>What a batch had not answered goes back to where it waited, or fails if too many instances were lost under it.</summary>

@@ -74,7 +74,7 @@ internal sealed partial class ModelScheduler
     public int InstanceCount => _instances.Count;
 
     /// <summary>Whether an instance could take a batch now.</summary>
-    public bool HasIdleInstance => AnyAccepts();
+    public bool HasIdleInstance => _instances.Exists(static instance => instance.Accepts);
 
     /// <summary>The batches under way on an instance; none if there is no such instance.</summary>
     public IReadOnlyList<DispatchedBatch> RunningOn(int id) => Find(id)?.Running ?? [];
@@ -224,6 +224,7 @@ internal sealed partial class ModelScheduler
         }
         _instances.Insert(place, instance);
         _forecast.Invalidate();
+        JudgeLate(now);
         Dispatch(now);
     }
 
@@ -237,6 +238,10 @@ internal sealed partial class ModelScheduler
             if (busy)
             {
                 JudgeAll(now);
+            }
+            else
+            {
+                JudgeLate(now);
             }
             Dispatch(now);
         }
@@ -281,14 +286,18 @@ internal sealed partial class ModelScheduler
     /// <summary>A batch's slot can take the next batch, though answers are still to come.</summary>
     public void OnSlotFree(TimeSpan now, DispatchedBatch batch)
     {
-        batch.Instance.FreeSlot(batch);
+        batch.Instance.FreeSlot(batch, now);
+        _forecast.Invalidate();
         Dispatch(now);
     }
 
     /// <summary>A batch is done; every request of it was answered, well or badly, by the driver.</summary>
-    public void OnBatchCompleted(TimeSpan now, DispatchedBatch batch)
+    /// <param name="now">Now.</param>
+    /// <param name="batch">The batch.</param>
+    /// <param name="ran">How long it ran, if that was measured; otherwise it counts from when it had the instance to now.</param>
+    public void OnBatchCompleted(TimeSpan now, DispatchedBatch batch, TimeSpan? ran = null)
     {
-        var duration = batch.Instance.DurationOf(batch, now);
+        var duration = ran ?? now - batch.RunsSince;
         var missed = 0;
         foreach (var slot in batch.Slots)
         {
@@ -335,7 +344,7 @@ internal sealed partial class ModelScheduler
             Retry(new RetryBatch(batch.Group, [.. unanswered.Take(half)], budget));
             Retry(new RetryBatch(batch.Group, [.. unanswered.Skip(half)], budget));
         }
-        EndBatch(now, batch, new BatchFeedback(batch.Count, batch.Instance.DurationOf(batch, now), Succeeded: false, MissedDeadlines: 0));
+        EndBatch(now, batch, new BatchFeedback(batch.Count, now - batch.RunsSince, Succeeded: false, MissedDeadlines: 0));
     }
 
     /// <summary>The spillover target answered a request, or gave it back: then the fleet serves it after all, if it can.</summary>
@@ -361,6 +370,7 @@ internal sealed partial class ModelScheduler
         if (_capacityExpectedAt != readyAt)
         {
             _capacityExpectedAt = readyAt;
+            JudgeLate(now);
             Dispatch(now);
         }
     }

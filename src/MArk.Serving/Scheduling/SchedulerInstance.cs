@@ -44,6 +44,9 @@ internal sealed class SchedulerInstance
 
     public bool IsDraining { get; set; }
 
+    /// <summary>Whether its last batch was of requests in time, and late ones were left waiting.</summary>
+    public bool PassedOverLate { get; set; }
+
     /// <summary>When the work it has is expected to be done.</summary>
     public TimeSpan BusyUntil { get; private set; }
 
@@ -55,6 +58,12 @@ internal sealed class SchedulerInstance
     public IReadOnlyList<DispatchedBatch> Running => _running;
 
     public bool Accepts => Serves && SlotsInUse < Slots;
+
+    /// <summary>Whether its batches are so short that making one up takes as long as running one: while it runs one, a full one may wait behind it.</summary>
+    public bool RunsAhead { get; set; }
+
+    /// <summary>Whether it takes a full batch though it is not idle.</summary>
+    public bool AcceptsAhead => RunsAhead && Serves && !IsOnTrial && SlotsInUse == Slots;
 
     /// <summary>Whether it takes work, now or when it is done with what it has.</summary>
     public bool Serves => !IsBusy && !IsDraining && !IsOut;
@@ -68,26 +77,31 @@ internal sealed class SchedulerInstance
         BusyUntil = FreeAt(now) + Profile.Mean(batch.Count);
     }
 
-    public void FreeSlot(DispatchedBatch batch)
+    /// <summary>The instance is done with a batch, though answers may still be to come, and goes on with the others it has.</summary>
+    public void FreeSlot(DispatchedBatch batch, TimeSpan now)
     {
-        if (!batch.SlotFreed)
+        if (batch.SlotFreed)
         {
-            batch.SlotFreed = true;
-            SlotsInUse--;
+            return;
+        }
+        batch.SlotFreed = true;
+        SlotsInUse--;
+        BusyUntil = now;
+        foreach (var other in _running)
+        {
+            if (!other.SlotFreed)
+            {
+                // Of batches that truly run at once this counts what lies between their ends: right as a rate, short as a latency.
+                other.RunsSince = now;
+                BusyUntil += Profile.Mean(other.Count);
+            }
         }
     }
 
-    /// <summary>How long a batch that ends now has had the instance: one that was handed over while another ran waited for that to end.</summary>
-    public TimeSpan DurationOf(DispatchedBatch batch, TimeSpan now) => now - (batch.DispatchedAt > LastEnd ? batch.DispatchedAt : LastEnd);
-
     public void End(DispatchedBatch batch, TimeSpan now)
     {
-        FreeSlot(batch);
+        FreeSlot(batch, now);
         _running.Remove(batch);
-        LastEnd = BusyUntil = now;
-        foreach (var other in _running)
-        {
-            BusyUntil += Profile.Mean(other.Count);
-        }
+        LastEnd = now;
     }
 }

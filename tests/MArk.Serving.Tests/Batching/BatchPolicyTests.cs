@@ -20,10 +20,11 @@ public sealed class BatchPolicyTests
     // T_b = 5 + b ms: T_1 = 6 ms, T_8 = 13 ms.
     private static readonly LatencyProfile Profile = LatencyProfile.Linear(Ms(5), Ms(1), 8);
 
-    private static BatchDecision Decide(IBatchPolicy policy, int waiting, double deadlineMs, double rate = 0, double nowMs = 0, int idle = 0, LatencyProfile? profile = null) =>
+    private static BatchDecision Decide(IBatchPolicy policy, int waiting, double deadlineMs, double rate = 0, double nowMs = 0, int idle = 0, LatencyProfile? profile = null, double startsMs = 0) =>
         policy.Decide(new BatchContext
         {
             Now = Ms(nowMs),
+            StartsAt = Ms(startsMs),
             Deadlines = Enumerable.Repeat(Ms(deadlineMs), Math.Min(waiting, 8)).ToArray(),
             QueueLength = waiting,
             EarliestDeadline = Ms(deadlineMs),
@@ -48,6 +49,19 @@ public sealed class BatchPolicyTests
     public void SloAwareSendsNoMoreThanMeetsTheOldestDeadline() =>
         // 10 ms remain: T_5 = 10 ms.
         Assert.Equal(BatchDecision.Dispatch(5), Decide(new SloAwareBatchPolicy(), 8, 10, rate: 5000));
+
+    [Fact]
+    public void SloAwareCountsFromWhenTheInstanceBegins() =>
+        // It begins in 3 ms, and 7 ms remain then: T_2 = 7 ms.
+        Assert.Equal(BatchDecision.Dispatch(2), Decide(new SloAwareBatchPolicy(), 8, 10, rate: 5000, startsMs: 3));
+
+    [Fact]
+    public void SloAwareDoesNotHoldForABatchThatBeginsTooLate()
+    {
+        // The second is expected in 2 ms, and T_2 = 7 ms: the instance must begin by 20 - 7.
+        Assert.Equal(BatchDecisionKind.WaitUntil, Decide(new SloAwareBatchPolicy(), 1, 20, rate: 500, startsMs: 13).Kind);
+        Assert.Equal(BatchDecision.Dispatch(1), Decide(new SloAwareBatchPolicy(), 1, 20, rate: 500, startsMs: 13.1));
+    }
 
     [Fact]
     public void SloAwareHoldsWhereAFullerBatchPaysAndMeetsTheDeadline()

@@ -452,7 +452,7 @@ public sealed class FleetEngineTests
     [InlineData("MaxInstances", "0", "1 to 10000")]
     [InlineData("SampleInterval", "00:00:00.001", "00:00:00.010 to 01:00:00")]
     [InlineData("PlanInterval", "00:00:01", "SampleInterval, 00:00:05, to 1.00:00:00")]
-    [InlineData("Horizon", "0", "1 to 10080")]
+    [InlineData("Horizon", "0", "1 to 1440")]
     [InlineData("ScaleInCooldown", "-00:00:01", "00:00:00 to 7.00:00:00")]
     [InlineData("StartTimeout", "2.00:00:00", "00:00:00 to 1.00:00:00")]
     public async Task FleetSettingsAreCheckedAtStartByKey(string key, string value, string accepted)
@@ -519,7 +519,7 @@ public sealed class FleetEngineTests
     [Fact]
     public async Task ReportsComeByInterval()
     {
-        await using var host = await ServingHost.StartAsync(m => m.UseBatchFunction(Double));
+        await using var host = await ServingHost.StartAsync(m => m.UseBatchFunction(Double).WithSlo(TimeSpan.FromMinutes(1)));
         await host.Client.InferAsync(1);
         var report = await host.UntilAsync(r => r.Succeeded == 1);
         Assert.Equal(("m", 1L, 1.0, 1), (report.ModelName, report.Offered, report.SloAttainment, report.ReadyInstances));

@@ -215,6 +215,27 @@ public sealed class ModelEngineTests
     }
 
     [Fact]
+    public async Task AHundredThousandKeysLeaveNothingBehind()
+    {
+        await using var host = await ServingHost.StartAsync(m => m.UseBatchFunction(Double, concurrency: 1));
+        var most = 0;
+        var calls = new Task[100];
+        for (var key = 0; key < 100_000;)
+        {
+            for (var i = 0; i < calls.Length; i++, key++)
+            {
+                calls[i] = host.Client.InferAsync(key, Patient with { Key = $"key {key}" }).AsTask();
+            }
+            await Task.WhenAll(calls);
+            most = Math.Max(most, host.Engine.KeyCount);
+        }
+        // A caller may have its answer a moment before its batch is told to be over.
+        Assert.InRange(most, 0, 1);
+        await host.StopAsync();
+        Assert.Equal(0, host.Engine.KeyCount);
+    }
+
+    [Fact]
     public async Task DifferentKeysNeverShareABatch()
     {
         var doubler = new GatedDoubler();

@@ -50,6 +50,8 @@ internal sealed class FleetWorld
 
     public DateTimeOffset? WakeAt { get; private set; }
 
+    public ITrainingJob? Training { get; private set; }
+
     public List<ServingException> Faults { get; } = [];
 
     public List<string> Journal { get; } = [];
@@ -161,6 +163,22 @@ internal sealed class FleetWorld
         Carry();
     }
 
+    /// <summary>The training that is under way has ended.</summary>
+    public void Trained(Exception? error = null, bool well = true)
+    {
+        var job = Training!;
+        Training = null;
+        if (well)
+        {
+            Controller.OnTrained(Now, job);
+        }
+        else
+        {
+            Controller.OnTrainingFailed(Now, job, error);
+        }
+        Carry();
+    }
+
     public void Stop()
     {
         Controller.OnStopping(Now);
@@ -235,6 +253,10 @@ internal sealed class FleetWorld
                 case FleetCommandKind.WakeAt:
                     Assert.True(command.At >= Now, "a wake-up in the past");
                     WakeAt = command.At;
+                    break;
+                case FleetCommandKind.Train:
+                    Assert.Null(Training);
+                    Training = command.Training;
                     break;
                 case FleetCommandKind.Fault:
                     Faults.Add(command.Error!);

@@ -1,3 +1,4 @@
+using CsCheck;
 using MArk.Serving.Scheduling;
 
 namespace MArk.Serving.Tests.Scheduling;
@@ -107,5 +108,207 @@ public sealed class GroupTests
             driver.Complete(Assert.Single(driver.Running));
         }
         Assert.Equal(Ending.Result, lone.Ending);
+    }
+
+    [Fact]
+    public void ALateGroupIsPassedOverOnlyByEarlierDeadlines() => Gen.Select(Gen.Int[1, 4], Gen.Select(Gen.Int[0, 5], Gen.Int[1, 40], Gen.Int[0, 8]).Array[20, 150]).Sample((maxBatch, arrivals) =>
+    {
+        // Three times as much as the instance can do, with deadlines that few make.
+        var driver = new SchedulerDriver(maxBatch: maxBatch, maxQueue: 10_000);
+        driver.Ready();
+        foreach (var (key, timeoutMs, wait) in arrivals)
+        {
+            driver.Arrive(timeoutMs, group: key);
+            driver.Advance(wait / 4.0);
+            if (driver.Running.FirstOrDefault() is { } batch && driver.Now >= batch.DispatchedAt + SchedulerDriver.Ms(5 + batch.Count))
+            {
+                driver.Complete(batch);
+                Check(driver);
+            }
+        }
+        while (driver.Scheduler.RequestCount > 0)
+        {
+            driver.Advance(5 + maxBatch);       // or until a hold has ended
+            if (driver.Running.FirstOrDefault() is { } last)
+            {
+                driver.Complete(last);
+                Check(driver);
+            }
+        }
+        Assert.All(driver.Callers, c => Assert.Equal(Ending.Result, c.Ending));
+    }, iter: 300);
+
+    private static void Check(SchedulerDriver driver)
+    {
+        if (driver.Running.FirstOrDefault() is { Reason: BatchReason.Late } late)
+        {
+            var served = driver.Callers.Where(c => late.Slots.Contains(c.Id.Slot) && c.Ending == Ending.None).Min(c => c.Terms.Deadline);
+            Assert.All(driver.Callers.Where(c => c.Ending == Ending.None && c.Terms.Deadline < driver.Now), c => Assert.True(served <= c.Terms.Deadline, $"{c.Number} was passed over"));
+        }
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void WhatWasLateForWantOfAnInstanceIsInTimeOnceThereIsOne(bool isExpectedFirst)
+    {
+        var driver = new SchedulerDriver(maxQueue: 1000);
+        var patient = driver.Arrive(timeoutMs: 1e9, group: 1);
+        Assert.Equal(1, driver.Scheduler.LateCount);        // no instance, and none on its way
+        if (isExpectedFirst)
+        {
+            driver.Expect(50);
+            Assert.Equal(0, driver.Scheduler.LateCount);
+        }
+        for (var i = 0; i < 8; i++)
+        {
+            driver.Arrive(timeoutMs: 1, group: 2);
+        }
+        driver.Ready();
+        // Those that are late and stay so come on and on, each with a deadline before the patient one's.
+        for (var i = 0; i < 5 && patient.Ending == Ending.None; i++)
+        {
+            for (var j = 0; j < 8; j++)
+            {
+                driver.Arrive(timeoutMs: 1, group: 2);
+            }
+            driver.Advance(9);
+            driver.Complete(Assert.Single(driver.Running));
+        }
+        Assert.Equal(Ending.Result, patient.Ending);
+    }
+
+    [Fact]
+    public void WhatIsInTimeAgainWhenAnInstanceIsBackIsServedBeforeWhatIsLate()
+    {
+        var driver = new SchedulerDriver(maxQueue: 1000, sloMs: 1);
+        var instance = driver.Ready();
+        driver.Busy(instance, busy: true);
+        var patient = driver.Arrive(timeoutMs: 1e9, group: 1);
+        var late = driver.Arrive(group: 2);
+        driver.Busy(instance, busy: false);
+        driver.Advance(6);
+        driver.Complete(Assert.Single(driver.Running));
+        Assert.Equal((Ending.Result, Ending.None), (patient.Ending, late.Ending));
+    }
+
+    /// <summary>An instance that takes up to 4 at once, free now; meanwhile some requests, of key 1, have turned late, and others came that are in time.</summary>
+    private static (SchedulerDriver Driver, Caller[] Late) LateThenInTime(int late, int inTime, double? timeoutMs = null, int group = 1)
+    {
+        var driver = new SchedulerDriver(new EagerPolicy(), maxBatch: 4, maxQueue: 1000);
+        var instance = driver.Ready();
+        driver.Busy(instance, busy: true);
+        var lateOnes = Enumerable.Range(0, late).Select(_ => driver.Arrive(timeoutMs: 1, group: 1)).ToArray();
+        driver.Advance(2);
+        for (var i = 0; i < inTime; i++)
+        {
+            driver.Arrive(timeoutMs, group: group);
+        }
+        driver.Busy(instance, busy: false);
+        return (driver, lateOnes);
+    }
+
+    [Fact]
+    public void WhatIsLateFillsBatchesUpThatAreNotFull()
+    {
+        // T_b = 5 + b ms. Two wait in time whenever the instance is done, always: none would ever be idle for what is late.
+        var (driver, late) = LateThenInTime(late: 6, inTime: 2);
+        for (var i = 0; i < 3; i++)
+        {
+            Assert.Equal(4, Assert.Single(driver.Running).Count);
+            driver.Arrive(group: 1);
+            driver.Arrive(group: 1);
+            driver.Advance(9);
+            driver.Complete(Assert.Single(driver.Running));
+        }
+        Assert.All(late, c => Assert.Equal(Ending.Result, c.Ending));
+        Assert.Equal(2, Assert.Single(driver.Running).Count);
+    }
+
+    [Theory]
+    [InlineData(9, 2)]      // 5 + 4 ms would still be in time
+    [InlineData(8.5, 1)]
+    [InlineData(7, 0)]
+    public void WhatIsLateMakesNothingLateThatItGoesAlongWith(double timeoutMs, int expected)
+    {
+        var (driver, _) = LateThenInTime(late: 2, inTime: 2, timeoutMs: timeoutMs);
+        Assert.Equal(2 + expected, Assert.Single(driver.Running).Count);
+    }
+
+    [Fact]
+    public void ALateGroupTakesItsTurnWithOnesThatKeepUpInSmallBatches()
+    {
+        // T_b = 5 + b ms; what is in time has 100 ms.
+        var (driver, late) = LateThenInTime(late: 1, inTime: 1, group: 2);
+        var endings = new List<Ending>();
+        for (var i = 0; i < 3; i++)
+        {
+            driver.Arrive(group: 2);
+            driver.Advance(6);
+            driver.Complete(Assert.Single(driver.Running));
+            endings.Add(late[0].Ending);
+        }
+        Assert.Equal([Ending.None, Ending.Result, Ending.Result], endings);
+        Assert.All(driver.Callers.Where(c => c.Key == 2 && c.Ending == Ending.Result), c => Assert.True(c.EndedAt <= c.Terms.Deadline));
+    }
+
+    [Fact]
+    public void ALateGroupWaitsWhereOnesInTimeFillBatches()
+    {
+        var (driver, late) = LateThenInTime(late: 1, inTime: 4, group: 2);
+        for (var i = 0; i < 5; i++)
+        {
+            Enumerable.Range(0, 4).ToList().ForEach(_ => driver.Arrive(group: 2));
+            driver.Advance(9);
+            driver.Complete(Assert.Single(driver.Running));
+        }
+        Assert.Equal(Ending.None, late[0].Ending);
+    }
+
+    [Theory]
+    [InlineData(9.5, 1)]
+    [InlineData(18.5, 2)]
+    public void AHeldGroupIsNotOvertakenByOneThatWouldMakeItLate(double timeoutMs, int first)
+    {
+        // T_b = 5 + b ms. Key 1 is held for a second request, which is expected soon; key 2 fills a batch, of 9 ms, and may go first only if 7 ms are left to key 1 then.
+        var driver = new SchedulerDriver(new HoldsUntilFull(), maxBatch: 4, sloMs: 1000);
+        var instance = driver.Ready();
+        driver.Busy(instance, busy: true);
+        driver.Expect(0);
+        var urgent = Enumerable.Range(0, 2).Select(_ => driver.Arrive(timeoutMs, group: 1)).ToList();
+        var others = Enumerable.Range(0, 4).Select(_ => driver.Arrive(group: 2)).ToList();
+        driver.Busy(instance, busy: false);
+        Assert.Equal(first == 1 ? urgent[0].Id.Slot : others[0].Id.Slot, Assert.Single(driver.Running).Slots[0]);
+        driver.Advance(first == 1 ? 7 : 9);
+        driver.Complete(Assert.Single(driver.Running));
+        driver.Advance(first == 1 ? 9 : 7);
+        driver.Complete(Assert.Single(driver.Running));
+        Assert.All(driver.Callers, c => Assert.True(c.EndedAt <= c.Terms.Deadline && c.Ending == Ending.Result));
+    }
+
+    [Fact]
+    public void AHeldGroupWaitsOnWhereAnotherIdleInstanceCanTakeItInTime()
+    {
+        var driver = new SchedulerDriver(new HoldsUntilFull(), sloMs: 1000);
+        driver.Ready();
+        driver.Ready();
+        var urgent = Enumerable.Range(0, 2).Select(_ => driver.Arrive(9.5, group: 1)).ToList();
+        var others = Enumerable.Range(0, 4).Select(_ => driver.Arrive(group: 2)).ToList();
+        Assert.Equal(others.Select(o => o.Id.Slot), Assert.Single(driver.Running).Slots.ToArray());
+        driver.Advance(2.5);
+        Assert.Contains(driver.Running, b => b.Slots.SequenceEqual(urgent.Select(u => u.Id.Slot).ToArray()));
+    }
+
+    private sealed class HoldsUntilFull : IBatchPolicy
+    {
+        public BatchDecision Decide(in BatchContext context) =>
+            context.IsFull ? BatchDecision.Dispatch(context.Deadlines.Length)
+            : context.EarliestDeadline - context.Profile.High(context.Deadlines.Length) is var latest && latest > context.Now ? BatchDecision.WaitUntil(latest)
+            : BatchDecision.Dispatch(context.Deadlines.Length);
+
+        public void Completed(in BatchFeedback feedback)
+        {
+            // It learns nothing.
+        }
     }
 }

@@ -1,0 +1,65 @@
+using MArk.Serving.Simulation;
+
+namespace MArk.Serving.Benchmarks.Forecasting;
+
+/// <summary>Arrivals by the recipe: Poisson around a rate, in slots of 5 s.</summary>
+internal static class MadeUpTraces
+{
+    private static readonly TimeSpan Slot = TimeSpan.FromSeconds(5);
+
+    public static IEnumerable<(string Name, ArrivalTrace Trace)> All(int seed, bool quick)
+    {
+        var day = quick ? TimeSpan.FromHours(9) : TimeSpan.FromDays(1);
+        // A day's season with noise that lasts for some minutes.
+        yield return ("diurnal", Make(seed, quick ? day : 4 * day, random =>
+        {
+            var noise = 0.0;
+            return at =>
+            {
+                noise = 0.98 * noise + 0.03 * Normal(random);
+                return 20 * (1 + 0.7 * Math.Sin(2 * Math.PI * at.TotalDays)) * Math.Exp(noise);
+            };
+        }));
+        // Two states, left at random.
+        yield return ("mmpp", Make(seed + 1, day, random =>
+        {
+            var isHigh = false;
+            return _ =>
+            {
+                isHigh ^= random.NextDouble() < 1.0 / 120;
+                return isHigh ? 40 : 8;
+            };
+        }));
+        yield return ("flash-crowd", Make(seed + 2, day, _ => at =>
+        {
+            var since = (at - day / 2).TotalMinutes;
+            return 5 + (since < 0 ? 0 : 150 * Math.Min(since / 2, 1) * Math.Exp(-Math.Max(0, since - 10) / 30));
+        }));
+        yield return ("step", Make(seed + 3, day, _ => at => at < 0.4 * day ? 10 : at < 0.7 * day ? 60 : 25));
+        yield return ("ramp", Make(seed + 4, day, _ => at => 5 + 60 * (at / day)));
+    }
+
+    private static ArrivalTrace Make(int seed, TimeSpan duration, Func<Random, Func<TimeSpan, double>> recipe)
+    {
+        var random = new Random(seed);
+        var rate = recipe(random);
+        var counts = new double[(int)(duration / Slot)];
+        for (var i = 0; i < counts.Length; i++)
+        {
+            counts[i] = Poisson(random, rate(i * Slot) * Slot.TotalSeconds);
+        }
+        return new ArrivalTrace(Slot, counts);
+    }
+
+    private static double Normal(Random random) => Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
+
+    private static int Poisson(Random random, double mean)
+    {
+        var count = 0;
+        for (var at = -Math.Log(1 - random.NextDouble()); at < mean; at -= Math.Log(1 - random.NextDouble()))
+        {
+            count++;
+        }
+        return count;
+    }
+}

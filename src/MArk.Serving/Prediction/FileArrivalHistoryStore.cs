@@ -1,0 +1,151 @@
+using System.Globalization;
+using System.Text;
+using System.Security.Cryptography;
+
+namespace MArk.Serving.Prediction;
+
+/// <summary>
+/// Keeps each model's arrival history in a file of a directory. A save writes another file, flushes it to the disk and renames it, so that the file is whole whenever it
+/// is read. Where several hosts save the same model's into the same directory, the last one wins: the file is always one host's history, never a mix.
+/// </summary>
+/// <remarks>
+/// A process that is killed in the middle of a save leaves a file ending in <c>.tmp</c> behind, which may be deleted. What was set aside ends in
+/// <c>.aside-1</c>, <c>.aside-2</c> and so on.
+/// </remarks>
+public sealed class FileArrivalHistoryStore : IArrivalHistoryStore
+{
+    private const int LongestName = 120;
+
+    private static int s_saves;
+
+    private readonly string _directory;
+
+    /// <summary>A store in a directory.</summary>
+    /// <param name="directory">The directory, made with the first save if there is none. A relative path is taken from the process's current directory, now.</param>
+    /// <exception cref="ArgumentException">The path is empty, or no path.</exception>
+    public FileArrivalHistoryStore(string directory)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(directory);
+        _directory = Path.GetFullPath(directory);
+    }
+
+    /// <summary>
+    /// A model's file. Small letters of the alphabet, digits, '-' and '_' of its name are kept, anything else is <c>%</c> and four hexadecimal digits, so that no two models
+    /// have the same file, on file systems that do not tell capitals apart either. Very long names are cut, and end in a hash.
+    /// </summary>
+    /// <param name="modelName">The model.</param>
+    /// <returns>The full path.</returns>
+    public string PathOf(string modelName)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(modelName);
+        var name = new StringBuilder();
+        foreach (var c in modelName)
+        {
+            if (char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c is '-' or '_')
+            {
+                name.Append(c);
+            }
+            else
+            {
+                name.Append(CultureInfo.InvariantCulture, $"%{(int)c:x4}");
+            }
+        }
+        if (name.Length > LongestName)
+        {
+            // Of the escaped name, which is ASCII and of no other model; '~' is in no name that is not cut.
+            var hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.ASCII.GetBytes(name.ToString())));
+            name.Length = LongestName - hash.Length;
+            name.Append('~').Append(hash);
+        }
+        // With a prefix, since some names are devices on Windows, whatever they end in.
+        return Path.Combine(_directory, $"arrivals-{name}.history");
+    }
+
+    /// <inheritdoc/>
+    /// <exception cref="IOException">The file cannot be read.</exception>
+    /// <exception cref="UnauthorizedAccessException">It must not be.</exception>
+    public async ValueTask<ReadOnlyMemory<byte>?> LoadAsync(string modelName, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await File.ReadAllBytesAsync(PathOf(modelName), cancellationToken).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            // Nothing was saved yet.
+            return null;
+        }
+    }
+
+    /// <inheritdoc/>
+    /// <exception cref="IOException">The file cannot be written: the disk is full, for one.</exception>
+    /// <exception cref="UnauthorizedAccessException">It must not be.</exception>
+    public async ValueTask SaveAsync(string modelName, ReadOnlyMemory<byte> history, CancellationToken cancellationToken)
+    {
+        var path = PathOf(modelName);
+        Directory.CreateDirectory(_directory);
+        var (file, temporary) = Create(path);
+        try
+        {
+            await using (file.ConfigureAwait(false))
+            {
+                await file.WriteAsync(history, cancellationToken).ConfigureAwait(false);
+                file.Flush(flushToDisk: true);
+            }
+            File.Move(temporary, path, overwrite: true);
+        }
+        catch
+        {
+            File.Delete(temporary);
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    /// <exception cref="IOException">The file cannot be renamed.</exception>
+    /// <exception cref="UnauthorizedAccessException">It must not be.</exception>
+    public ValueTask<string?> SetAsideAsync(string modelName, CancellationToken cancellationToken)
+    {
+        var path = PathOf(modelName);
+        for (var number = 1; ; number++)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            var aside = FormattableString.Invariant($"{path}.aside-{number}");
+            if (File.Exists(aside) || Directory.Exists(aside))
+            {
+                continue;
+            }
+            try
+            {
+                File.Move(path, aside, overwrite: false);
+                return new(aside);
+            }
+            catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+            {
+                // Another host has set it aside.
+                return new((string?)null);
+            }
+            catch (IOException) when (File.Exists(aside))
+            {
+                // Another host has taken this number meanwhile: the next one.
+            }
+        }
+    }
+
+    /// <summary>A file of its own for each save, also where several hosts, or processes of the same number on several machines, save at the same time.</summary>
+    private static (FileStream File, string Path) Create(string path)
+    {
+        while (true)
+        {
+            var temporary = FormattableString.Invariant($"{path}.{Environment.ProcessId}-{Interlocked.Increment(ref s_saves)}.tmp");
+            try
+            {
+                return (new FileStream(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.None, bufferSize: 0, FileOptions.Asynchronous), temporary);
+            }
+            catch (IOException) when (File.Exists(temporary))
+            {
+                // Left behind by a process that was killed, or another machine's: the next one.
+            }
+        }
+    }
+}
