@@ -1,6 +1,7 @@
 using MArk.Serving.Benchmarks;
 using MArk.Serving.Benchmarks.Forecasting;
 using MArk.Serving.Benchmarks.Micro;
+using MArk.Serving.Benchmarks.Planning;
 
 (string Name, string About, Func<string[], Task<int>> RunAsync)[] verbs =
 [
@@ -10,6 +11,7 @@ using MArk.Serving.Benchmarks.Micro;
     ("max-load", "the highest Poisson rate with 99 % within the objective, over the best peer and over raw capacity", MaxLoadBenchmark.RunAsync),
     ("reload", "what requests notice of hot reloads: failures, and what they add to the 99th percentile", ReloadBenchmark.RunAsync),
     ("forecast", "how good the predictors' distributions are, on recorded and made-up arrivals: coverage, quantile loss, cost of a tick", ForecastBenchmark.RunAsync),
+    ("plan", "how far the planner's schedules are from the cheapest there are, and how long it takes", PlanBenchmark.RunAsync),
     ("micro", "BenchmarkDotNet over single decisions: enqueue, decide, complete, forecast, plan", MicroBenchmark.RunAsync),
 ];
 

@@ -41,7 +41,7 @@ internal sealed class Comparison(Setup setup, IReadOnlyList<TimeSpan> arrivals, 
             {
                 Offerings = [_kind with { Offering = setup.Offering with { MaxInstances = maxInstances } }],
                 CreatePredictor = setup.CreatePredictor,
-                CreatePlanner = () => new GreedyPlanner(),
+                CreatePlanner = () => new CostOptimalPlanner(),
                 Options = setup.Fleet(maxInstances),
             },
         },

@@ -31,7 +31,7 @@ internal sealed class SimulatedFleet
         }
         _arrivals = new ArrivalCounter(scaling.Options.SampleInterval, settings.Start);
         _controller = new FleetController(
-            FleetSettings.Of("simulated", scaling.Options, settings.Seed, launchIdPrefix: "", (double?)settings.Spillover?.PricePerRequest),
+            FleetSettings.Of("simulated", scaling.Options, settings.ServiceLevel, settings.Seed, launchIdPrefix: "", (double?)settings.Spillover?.PricePerRequest),
             [.. offerings.Select(o => o.Offering)], scaling.CreatePredictor(), scaling.CreatePlanner(), ledger);
     }
 
@@ -59,7 +59,9 @@ internal sealed class SimulatedFleet
         }
         for (var i = 0; i < _offerings.Count; i++)
         {
-            _controller.OnCapacity(Utc(now), i, _offerings[i].Profile.CapacityWithin(_settings.Slo, _settings.MaxBatchSize));
+            var profile = _offerings[i].Profile;
+            _controller.OnCapacity(
+                Utc(now), i, profile.CapacityWithin(_settings.Slo, _settings.MaxBatchSize), profile.ServiceWithin(_settings.Slo, _settings.MaxBatchSize));
         }
         _controller.OnListed(Utc(now), Utc(now), descriptors);
         Carry(now);
@@ -173,7 +175,7 @@ internal sealed class SimulatedFleet
         {
             if (_scheduler.CapacityOf(i) is var capacity && !double.IsNaN(capacity))
             {
-                _controller!.OnCapacity(Utc(now), i, capacity);
+                _controller!.OnCapacity(Utc(now), i, capacity, _scheduler.ServiceOf(i));
             }
         }
         _controller!.OnTick(Utc(now));

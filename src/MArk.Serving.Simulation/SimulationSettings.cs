@@ -8,6 +8,9 @@ public sealed record SimulationSettings
     /// <summary>The model's latency objective; more than zero.</summary>
     public required TimeSpan Slo { get; init; }
 
+    /// <summary>The share of requests that should be answered within it, as the planner is told: more than 0, less than 1.</summary>
+    public double ServiceLevel { get; init; } = 0.99;
+
     /// <summary>The largest batch; at least 1.</summary>
     public int MaxBatchSize { get; init; } = 32;
 

@@ -92,6 +92,8 @@ public class CoreBenchmarks
             MinInstances = 1,
             MaxInstances = 100,
             SpilloverPricePerRequest = null,
+            ServiceLevel = 0.99,
+            MaxHourlySpend = null,
         },
         _plan);
 }

@@ -21,6 +21,8 @@ internal sealed record PlanCase(WorkloadForecast Forecast, OfferingState[] Offer
         MinInstances = 0,
         MaxInstances = int.MaxValue,
         SpilloverPricePerRequest = SpilloverPricePerRequest,
+        ServiceLevel = 0.99,
+        MaxHourlySpend = null,
     };
 
     /// <summary>2 to 5 types, 5 to 15 steps, demand of 1 to 30 of the smallest instance, 0 to 3 running of each type.</summary>

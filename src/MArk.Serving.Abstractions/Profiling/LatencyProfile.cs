@@ -203,15 +203,23 @@ public sealed class LatencyProfile
     /// <param name="slo">The latency objective.</param>
     /// <param name="limit">The largest batch allowed.</param>
     /// <returns>Requests per second; 0 if not even a lone request ends within the objective.</returns>
-    public double CapacityWithin(TimeSpan slo, int limit)
+    public double CapacityWithin(TimeSpan slo, int limit) => High(1) > slo ? 0 : Throughput(SizeWithin(slo, limit));
+
+    /// <summary>How an instance serves at the rate of <see cref="CapacityWithin"/>.</summary>
+    /// <param name="slo">The latency objective.</param>
+    /// <param name="limit">The largest batch allowed.</param>
+    /// <returns>The batch and what is left of the objective; <see langword="null"/> if not even a lone request ends within it, or nothing was measured.</returns>
+    public ServicePoint? ServiceWithin(TimeSpan slo, int limit)
     {
-        if (High(1) > slo)
+        if (!IsMeasured || High(1) > slo)
         {
-            return 0;
+            return null;
         }
-        var size = BestBatchSize(Math.Max(1, LargestWithin(slo / 2, limit)));
-        return Throughput(size);
+        var size = SizeWithin(slo, limit);
+        return new ServicePoint(size, Mean(size), slo - High(size));
     }
+
+    private int SizeWithin(TimeSpan slo, int limit) => BestBatchSize(Math.Max(1, LargestWithin(slo / 2, limit)));
 
     /// <summary>A copy that is refined on its own.</summary>
     /// <returns>The copy.</returns>

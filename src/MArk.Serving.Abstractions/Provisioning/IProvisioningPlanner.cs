@@ -30,6 +30,12 @@ public readonly ref struct ProvisioningContext
 
     /// <summary>What one spilled request costs, US dollars; <see langword="null"/> where nothing can be spilled.</summary>
     public required double? SpilloverPricePerRequest { get; init; }
+
+    /// <summary>The share of requests that should be answered within the objective: more than 0, less than 1.</summary>
+    public required double ServiceLevel { get; init; }
+
+    /// <summary>The most that the fleet may cost an hour, US dollars, instances on their way included; <see langword="null"/> for no limit.</summary>
+    public required decimal? MaxHourlySpend { get; init; }
 }
 
 /// <summary>One offering as the planner sees it.</summary>
@@ -40,6 +46,12 @@ public readonly ref struct ProvisioningContext
 /// <param name="LaunchDelay">From launch to serving: declared at first, then as measured.</param>
 public readonly record struct OfferingState(InstanceOffering Offering, double Capacity, int Ready, int Launching, TimeSpan LaunchDelay)
 {
+    /// <summary>How one instance serves at its capacity, from its batching profile; <see langword="null"/> where there is none, and then nothing is known of how requests wait.</summary>
+    public ServicePoint? Service { get; init; }
+
+    /// <summary>Until the last of those on their way is expected to serve; <see langword="null"/> where that is not known, and then it is taken to be the launch delay.</summary>
+    public TimeSpan? LaunchingReadyIn { get; init; }
+
     /// <summary>Instances that serve or are on their way.</summary>
     public int Active => Ready + Launching;
 }
@@ -67,8 +79,8 @@ public sealed class FleetPlan
     /// <summary>How many offerings.</summary>
     public int Offerings { get; }
 
-    /// <summary>Why the plan is as it is, for logs and people; empty if the planner does not say.</summary>
-    public string Explanation { get; set; } = "";
+    /// <summary>Why the plan is as it is; <see cref="PlanExplanation.None"/> if the planner does not say.</summary>
+    public PlanExplanation Explanation { get; set; } = PlanExplanation.None;
 
     /// <summary>The instances of each offering wanted in an interval.</summary>
     /// <param name="step">The interval; 0 is the one to carry out now.</param>
@@ -79,6 +91,6 @@ public sealed class FleetPlan
     public void Clear()
     {
         Array.Clear(_counts);
-        Explanation = "";
+        Explanation = PlanExplanation.None;
     }
 }

@@ -101,7 +101,7 @@ public sealed class ModelBuilder<TIn, TOut>
     private Func<IServiceProvider, IInstanceProvider>? _provider;
     private Func<IServiceProvider, IWorkloadPredictor>? _predictor;
     private Func<IServiceProvider, IArrivalHistoryStore?>? _historyStore;
-    private Func<IServiceProvider, IProvisioningPlanner> _planner = static _ => new GreedyPlanner();
+    private Func<IServiceProvider, IProvisioningPlanner> _planner = static _ => new CostOptimalPlanner();
     private readonly Dictionary<string, LatencyProfile> _profiles = [];
     private (bool Given, TIn? Input) _sample;
     private Func<TIn, int>? _weigh;
@@ -273,7 +273,7 @@ public sealed class ModelBuilder<TIn, TOut>
         return this;
     }
 
-    /// <summary>Plans the fleet by a planner of the host's own, instead of by MArk's greedy rule.</summary>
+    /// <summary>Plans the fleet by a planner of the host's own, instead of by a <see cref="CostOptimalPlanner"/>.</summary>
     /// <param name="create">Makes the planner; one a model.</param>
     /// <returns>This builder.</returns>
     public ModelBuilder<TIn, TOut> UsePlanner(Func<IServiceProvider, IProvisioningPlanner> create)

@@ -86,8 +86,8 @@ public sealed record ModelReport
     /// </summary>
     public required double DeviceTimeScale { get; init; }
 
-    /// <summary>Why the last plan was as it was; empty where there is no fleet.</summary>
-    public required string PlanExplanation { get; init; }
+    /// <summary>Why the last plan was as it was; <see cref="PlanExplanation.None"/> where there is no fleet.</summary>
+    public required PlanExplanation PlanExplanation { get; init; }
 
     /// <summary>
     /// Requests answered well by their deadline, of all that have ended since the start: a refusal and a failure are misses, and what a caller

@@ -219,9 +219,9 @@ internal sealed class FleetOperator : IAsyncDisposable
         Sense(now);
         for (var i = 0; i < _provider.Offerings.Count; i++)
         {
-            if (_pool.CapacityOf(i) is var capacity && !double.IsNaN(capacity))
+            if (_pool.CapacityOf(i) is var (capacity, service) && !double.IsNaN(capacity))
             {
-                _controller.OnCapacity(now, i, capacity);
+                _controller.OnCapacity(now, i, capacity, service);
             }
         }
         _controller.OnTick(now);
@@ -283,12 +283,12 @@ internal sealed class FleetOperator : IAsyncDisposable
         try
         {
             await _pool.ConnectAsync(machine, offering, _calls.Token).ConfigureAwait(false);
-            var capacity = _pool.CapacityOf(offering);
+            var (capacity, service) = _pool.CapacityOf(offering);
             Post(now =>
             {
                 if (!double.IsNaN(capacity))
                 {
-                    _controller.OnCapacity(now, offering, capacity);
+                    _controller.OnCapacity(now, offering, capacity, service);
                 }
                 _controller.OnConnected(now, machine.Id);
             });
@@ -401,7 +401,7 @@ internal sealed record FleetStatus
 
     public double ForecastPeak { get; init; }
 
-    public string Explanation { get; init; } = "";
+    public PlanExplanation Explanation { get; init; } = PlanExplanation.None;
 
     public IReadOnlyList<string> Machines { get; init; } = [];
 }

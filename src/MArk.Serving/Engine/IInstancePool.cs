@@ -20,6 +20,6 @@ internal interface IInstancePool
     /// <summary>The slots of counted arrivals that have ended since the last call.</summary>
     void TakeSamples(DateTimeOffset now, List<ArrivalSample> samples);
 
-    /// <summary>The rate an instance of an offering sustains, as measured so far, requests per second; NaN while that is not known.</summary>
-    double CapacityOf(int offering);
+    /// <summary>The rate an instance of an offering sustains, as measured so far, requests per second, NaN while that is not known; and how it serves then.</summary>
+    (double RequestsPerSecond, ServicePoint? Service) CapacityOf(int offering);
 }

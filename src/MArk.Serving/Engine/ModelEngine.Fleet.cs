@@ -70,12 +70,12 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
         TakeInArrivals();
     }
 
-    double IInstancePool.CapacityOf(int offering)
+    (double RequestsPerSecond, ServicePoint? Service) IInstancePool.CapacityOf(int offering)
     {
-        double capacity;
+        (double, ServicePoint?) capacity;
         lock (_gate)
         {
-            capacity = _scheduler.CapacityOf(offering);
+            capacity = (_scheduler.CapacityOf(offering), _scheduler.ServiceOf(offering));
         }
         TakeInArrivals();
         return capacity;
@@ -130,14 +130,16 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
         TakeInArrivals();
         var controller = new FleetController(
             FleetSettings.Of(
-                ModelName, options, _parts.Seed, launchIdPrefix: FormattableString.Invariant($"{now.Ticks:x}-"),
+                ModelName, options, _parts.Options.ServiceLevel, _parts.Seed, launchIdPrefix: FormattableString.Invariant($"{now.Ticks:x}-"),
                 _parts.Spillover is { } spillover ? PriceOf(spillover) : null),
             provider.Offerings, _parts.CreatePredictor(), _parts.CreatePlanner(), _ledger);
         for (var i = 0; i < provider.Offerings.Count; i++)
         {
             if (_parts.Profiles.TryGetValue(provider.Offerings[i].Name, out var known))
             {
-                controller.OnCapacity(now, i, known.Scale(provider.Offerings[i].DeviceTimeScale).CapacityWithin(_parts.Options.Slo, _parts.Options.MaxBatchSize));
+                var profile = known.Scale(provider.Offerings[i].DeviceTimeScale);
+                controller.OnCapacity(
+                    now, i, profile.CapacityWithin(_parts.Options.Slo, _parts.Options.MaxBatchSize), profile.ServiceWithin(_parts.Options.Slo, _parts.Options.MaxBatchSize));
             }
         }
         var history = _parts.HistoryStore is { } store ? new HistoryKeeper(store, ModelName, countedFrom, _time, Report) : null;

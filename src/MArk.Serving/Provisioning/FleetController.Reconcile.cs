@@ -38,7 +38,11 @@ internal sealed partial class FleetController
             var usable = !_isStopped[i] && !double.IsNaN(_capacity[i]);
             states[i] = new OfferingState(
                 _offerings[i], usable ? _capacity[i] : 0,
-                _machines.Count(m => m.Offering == i && m.State == FleetMachineState.Ready), _machines.Count(m => m.Offering == i && m.IsComing), _launchDelay[i]);
+                _machines.Count(m => m.Offering == i && m.State == FleetMachineState.Ready), _machines.Count(m => m.Offering == i && m.IsComing), _launchDelay[i])
+            {
+                Service = _service[i],
+                LaunchingReadyIn = ReadyIn(now, i),
+            };
         }
         _plan.Clear();
         try
@@ -52,6 +56,8 @@ internal sealed partial class FleetController
                     MinInstances = _settings.MinInstances,
                     MaxInstances = _settings.MaxInstances,
                     SpilloverPricePerRequest = _settings.SpilloverPricePerRequest,
+                    ServiceLevel = _settings.ServiceLevel,
+                    MaxHourlySpend = _settings.MaxHourlySpend,
                 },
                 _plan);
         }
@@ -74,6 +80,19 @@ internal sealed partial class FleetController
             }
         }
         return _plan.Step(0).ToArray();
+    }
+
+    /// <summary>When the last of an offering's machines on their way is expected to serve; one that is late, any moment.</summary>
+    private TimeSpan? ReadyIn(DateTimeOffset now, int offering)
+    {
+        TimeSpan? last = null;
+        foreach (var machine in _machines.Where(m => m.Offering == offering && m.IsComing))
+        {
+            var left = machine.RequestedAt + _launchDelay[offering] - now;
+            left = left > TimeSpan.Zero ? left : TimeSpan.FromTicks(1);
+            last = left > last ? left : last ?? left;
+        }
+        return last;
     }
 
     /// <summary>The cheapest offering that is not measured, while none that is can keep the objective.</summary>
@@ -123,13 +142,18 @@ internal sealed partial class FleetController
             return;
         }
         var wanted = _wantedBefore.Last().Wanted;
+        _refused.Clear();
         for (var i = 0; i < _offerings.Count; i++)
         {
             // One is let go only if fewer were wanted all through the cool-down.
             var kept = Math.Max(wanted[i], _wantedBefore.Max(w => w.Wanted[i]));
-            while (_machines.Count(m => m.Offering == i && m.IsActive) > kept && Last(i) is { } surplus)
+            while (_machines.Count(m => m.Offering == i && m.IsActive) > kept && Last(now, i) is { } surplus)
             {
                 LetGo(surplus);
+            }
+            if (_machines.Count(m => m.Offering == i && m.IsActive) - wanted[i] is > 0 and var more)
+            {
+                _refused.Add(new PlanBound(PlanBoundKind.Cooldown, FormattableString.Invariant($"ScaleInCooldown {_settings.ScaleInCooldown}: {more} x {_offerings[i].Name} kept")));
             }
         }
         for (var i = 0; i < _offerings.Count; i++)
@@ -139,6 +163,7 @@ internal sealed partial class FleetController
                 // One more is on its way.
             }
         }
+        Explanation = _plan.Explanation with { Bounds = [.. _plan.Explanation.Bounds, .. _refused] };
     }
 
     private bool IsShort(int offering, int wanted) =>
@@ -163,7 +188,8 @@ internal sealed partial class FleetController
         if (_isStopped[offering]
             || _launchNotBefore[offering] > now
             || _machines.Count(m => m.Offering == offering) >= _offerings[offering].MaxInstances
-            || _machines.Count >= _settings.MaxInstances)
+            || _machines.Count >= _settings.MaxInstances
+            || IsPastBudget(offering))
         {
             return false;
         }
@@ -177,7 +203,22 @@ internal sealed partial class FleetController
         return true;
     }
 
-    /// <summary>Which goes first: one on its way, then the youngest that serves.</summary>
-    private FleetMachine? Last(int offering) =>
-        _machines.FindLast(m => m.Offering == offering && m.IsComing) ?? _machines.FindLast(m => m.Offering == offering && m.IsActive);
+    /// <summary>Whether one more would cost more than may be spent, whatever the planner says; what drains or is being ended still costs.</summary>
+    private bool IsPastBudget(int offering)
+    {
+        var spend = _machines.Sum(m => _offerings[m.Offering].PricePerHour) + _offerings[offering].PricePerHour;
+        if (!(spend > _settings.MaxHourlySpend))
+        {
+            return false;
+        }
+        _refused.Add(new PlanBound(
+            PlanBoundKind.HourlySpend, FormattableString.Invariant($"MaxHourlySpend {_settings.MaxHourlySpend} dollars: refused to launch {_offerings[offering].Name}, {spend} dollars an hour with it")));
+        return true;
+    }
+
+    /// <summary>Which goes first: one on its way; then the youngest that serves and has been had for the minimum that is billed; then the oldest.</summary>
+    private FleetMachine? Last(DateTimeOffset now, int offering) =>
+        _machines.FindLast(m => m.Offering == offering && m.IsComing)
+        ?? _machines.FindLast(m => m.Offering == offering && m.IsActive && m.RequestedAt + _offerings[offering].MinimumBilling <= now)
+        ?? _machines.Find(m => m.Offering == offering && m.IsActive);
 }

@@ -18,6 +18,7 @@ internal sealed partial class FleetController
     private readonly Random _jitter;
     private readonly List<FleetMachine> _machines = [];     // in order of launch
     private readonly double[] _capacity;                    // NaN until measured
+    private readonly ServicePoint?[] _service;
     private readonly TimeSpan[] _launchDelay;
     private readonly int[] _launchFailures;
     private readonly DateTimeOffset?[] _launchNotBefore;
@@ -25,6 +26,7 @@ internal sealed partial class FleetController
     private readonly Queue<(DateTimeOffset At, int[] Wanted)> _wantedBefore = new();
     private readonly Queue<FleetCommand> _commands = new();
     private readonly FleetPlan _plan;
+    private readonly List<PlanBound> _refused = [];         // what reconciling did not do of the plan
     private readonly Queue<string> _ended = new();          // so that late news of a machine that is gone does not bring it back
     private DateTimeOffset _wakeAt = DateTimeOffset.MaxValue;
     private int _nextLaunch;
@@ -43,6 +45,7 @@ internal sealed partial class FleetController
         _jitter = new Random(settings.Seed);
         _capacity = new double[offerings.Count];
         Array.Fill(_capacity, double.NaN);
+        _service = new ServicePoint?[offerings.Count];
         _launchDelay = [.. offerings.Select(o => o.LaunchDelay)];
         _launchFailures = new int[offerings.Count];
         _launchNotBefore = new DateTimeOffset?[offerings.Count];
@@ -55,7 +58,7 @@ internal sealed partial class FleetController
     public WorkloadForecast Forecast { get; }
 
     /// <summary>Why the last plan was as it was.</summary>
-    public string Explanation => _plan.Explanation;
+    public PlanExplanation Explanation { get; private set; } = PlanExplanation.None;
 
     /// <summary>Machines the provider has given, adopted ones included.</summary>
     public int Launched { get; private set; }
@@ -106,7 +109,8 @@ internal sealed partial class FleetController
     }
 
     /// <summary>The rate an instance of an offering sustains with the objective kept was measured, or measured again.</summary>
-    public void OnCapacity(DateTimeOffset now, int offering, double requestsPerSecond) => _capacity[offering] = requestsPerSecond;
+    public void OnCapacity(DateTimeOffset now, int offering, double requestsPerSecond, ServicePoint? service = null) =>
+        (_capacity[offering], _service[offering]) = (requestsPerSecond, service);
 
     /// <summary>A control interval has passed: forecast, plan, reconcile.</summary>
     public void OnTick(DateTimeOffset now)

@@ -9,6 +9,12 @@ public sealed class FleetOptions
     /// <summary>The most instances, over all offerings, those that are draining included: 1 to 10000. Default 100.</summary>
     public int MaxInstances { get; set; } = 100;
 
+    /// <summary>
+    /// The most that the fleet may cost an hour, US dollars: 0 to 1e9. A hard stop, whatever the load: nothing is launched past it, and what was refused is said. Default
+    /// <see langword="null"/>: no limit.
+    /// </summary>
+    public decimal? MaxHourlySpend { get; set; }
+
     /// <summary>How long a slot of counted arrivals is, aligned to the Unix epoch: 10 ms to 1 h. Default 5 s; a demo that compresses time takes less.</summary>
     public TimeSpan SampleInterval { get; set; } = TimeSpan.FromSeconds(5);
 

@@ -30,8 +30,14 @@ internal sealed record FleetSettings
 
     public double? SpilloverPricePerRequest { get; init; }
 
+    /// <summary>The share of requests that should be answered within the objective.</summary>
+    public double ServiceLevel { get; init; } = 0.99;
+
+    /// <summary>The most that the fleet may cost an hour, US dollars; nothing for no limit.</summary>
+    public decimal? MaxHourlySpend { get; init; }
+
     /// <summary>What the host's options say of a fleet.</summary>
-    public static FleetSettings Of(string fleet, FleetOptions options, int seed, string launchIdPrefix, double? spilloverPricePerRequest) => new()
+    public static FleetSettings Of(string fleet, FleetOptions options, double serviceLevel, int seed, string launchIdPrefix, double? spilloverPricePerRequest) => new()
     {
         Fleet = fleet,
         Step = options.PlanInterval,
@@ -42,5 +48,7 @@ internal sealed record FleetSettings
         Seed = seed,
         LaunchIdPrefix = launchIdPrefix,
         SpilloverPricePerRequest = spilloverPricePerRequest,
+        ServiceLevel = serviceLevel,
+        MaxHourlySpend = options.MaxHourlySpend,
     };
 }

@@ -1,5 +1,5 @@
+using System.Collections.Immutable;
 using System.Globalization;
-using System.Text;
 
 namespace MArk.Serving.Provisioning;
 
@@ -20,13 +20,13 @@ public sealed class GreedyPlanner : IProvisioningPlanner
     public void Plan(in ProvisioningContext context, FleetPlan plan)
     {
         ArgumentNullException.ThrowIfNull(plan);
-        RequireUsable(context.Offerings);
+        UsableOfferings.Of(context.Offerings);
         var load = context.Forecast.Peak;
         var offerings = context.Offerings;
         var step = context.Forecast.Step;
         Span<int> planned = stackalloc int[offerings.Length];
         var total = 0;
-        var explanation = new StringBuilder();
+        var bounds = ImmutableArray.CreateBuilder<PlanBound>();
 
         // The first step that a new instance of the quickest usable offering can serve is the paper's tau.
         var tau = int.MaxValue;
@@ -54,14 +54,16 @@ public sealed class GreedyPlanner : IProvisioningPlanner
             }
             if (total >= context.MaxInstances)
             {
-                explanation.Append(CultureInfo.InvariantCulture, $"bound by MaxInstances {context.MaxInstances}, {Math.Max(0, uncovered):0.#} requests/s uncovered; ");
+                bounds.Add(Bound(PlanBoundKind.MaxInstances, $"MaxInstances {context.MaxInstances}, {Math.Max(0, uncovered):0.#} requests/s uncovered"));
                 break;
             }
             var end = EndOfRun(load, tau, offerings, planned);
             var best = Cheapest(context, planned, tau, end);
             if (best < 0)
             {
-                explanation.Append(CultureInfo.InvariantCulture, $"bound by the offerings' maxima, {Math.Max(0, uncovered):0.#} requests/s uncovered; ");
+                bounds.Add(BudgetRefuses(context, planned)
+                    ? Bound(PlanBoundKind.HourlySpend, $"MaxHourlySpend {context.MaxHourlySpend} dollars, {Math.Max(0, uncovered):0.#} requests/s uncovered")
+                    : Bound(PlanBoundKind.OfferingMaximum, $"the offerings' maxima, {Math.Max(0, uncovered):0.#} requests/s uncovered"));
                 break;
             }
             planned[best]++;
@@ -71,7 +73,7 @@ public sealed class GreedyPlanner : IProvisioningPlanner
         {
             planned.CopyTo(plan.Step(t));
         }
-        plan.Explanation = Explain(explanation, need, offerings, planned);
+        plan.Explanation = Explain(context, tau, need, planned, bounds.DrainToImmutable());
     }
 
     private static int Lead(in OfferingState offering, TimeSpan step) => (int)Math.Ceiling(offering.LaunchDelay / step);
@@ -105,12 +107,13 @@ public sealed class GreedyPlanner : IProvisioningPlanner
         var load = context.Forecast.Peak;
         var step = context.Forecast.Step;
         var covered = Capacity(offerings, planned);
+        var spend = Spend(offerings, planned);
         var best = -1;
         var bestCost = double.PositiveInfinity;
         for (var i = 0; i < offerings.Length; i++)
         {
             var offering = offerings[i];
-            if (!(offering.Capacity > 0) || planned[i] >= offering.Offering.MaxInstances)
+            if (!(offering.Capacity > 0) || planned[i] >= offering.Offering.MaxInstances || spend + offering.Offering.PricePerHour > context.MaxHourlySpend)
             {
                 continue;
             }
@@ -133,34 +136,58 @@ public sealed class GreedyPlanner : IProvisioningPlanner
         return best;
     }
 
-    private static void RequireUsable(ReadOnlySpan<OfferingState> offerings)
+    private static decimal Spend(ReadOnlySpan<OfferingState> offerings, ReadOnlySpan<int> planned)
     {
-        var names = new List<string>();
-        foreach (var offering in offerings)
-        {
-            if (offering.Capacity > 0)
-            {
-                return;
-            }
-            names.Add(offering.Offering.Name);
-        }
-        throw new NoUsableOfferingException(names);
-    }
-
-    private static string Explain(StringBuilder explanation, double need, ReadOnlySpan<OfferingState> offerings, ReadOnlySpan<int> planned)
-    {
-        explanation.Append(CultureInfo.InvariantCulture, $"{need:0.#} requests/s to cover:");
+        var dollars = 0m;
         for (var i = 0; i < offerings.Length; i++)
         {
-            explanation.Append(CultureInfo.InvariantCulture, $" {planned[i]} x {offerings[i].Offering.Name} ({offerings[i].Capacity:0.#}/s, {offerings[i].Active} active)");
+            dollars += planned[i] * offerings[i].Offering.PricePerHour;
         }
-        return explanation.ToString();
+        return dollars;
+    }
+
+    /// <summary>Whether one more could be had if there were money for it.</summary>
+    private static bool BudgetRefuses(in ProvisioningContext context, ReadOnlySpan<int> planned)
+    {
+        for (var i = 0; i < planned.Length; i++)
+        {
+            if (context.Offerings[i].Capacity > 0 && planned[i] < context.Offerings[i].Offering.MaxInstances)
+            {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    private static PlanBound Bound(PlanBoundKind kind, FormattableString text) => new(kind, text.ToString(CultureInfo.InvariantCulture));
+
+    private static PlanExplanation Explain(in ProvisioningContext context, int tau, double need, ReadOnlySpan<int> planned, ImmutableArray<PlanBound> bounds)
+    {
+        var forecast = context.Forecast;
+        var candidates = ImmutableArray.CreateBuilder<PlanCandidate>(planned.Length);
+        for (var i = 0; i < planned.Length; i++)
+        {
+            ref readonly var state = ref context.Offerings[i];
+            double? dollars = state.Capacity > 0
+                ? 1e6 * (double)state.Offering.PricePerHour / 3600 / state.Capacity * (1 + state.LaunchDelay / (forecast.Step * forecast.Horizon))
+                : null;
+            candidates.Add(new PlanCandidate(state.Offering.Name, state.Active, planned[i], state.Capacity, dollars));
+        }
+        return new PlanExplanation
+        {
+            Summary = string.Create(CultureInfo.InvariantCulture, $"{need:0.#} requests/s to cover, the highest peak until a launch serves"),
+            Load = new PlannedLoad(forecast.Start + tau * forecast.Step, forecast.Mean[tau], forecast.Quantile(0)[tau], forecast.Quantile(forecast.Levels.Length - 1)[tau]),
+            Candidates = candidates.MoveToImmutable(),
+            Bounds = bounds,
+        };
     }
 }
 
 /// <summary>The same fleet always.</summary>
 public sealed class StaticPlanner : IProvisioningPlanner
 {
+    private static readonly PlanExplanation Explanation = new() { Summary = "a static fleet" };
+
     private readonly int[] _counts;
 
     /// <summary>A fleet that does not change.</summary>
@@ -186,7 +213,7 @@ public sealed class StaticPlanner : IProvisioningPlanner
             step.Clear();
             _counts.AsSpan(0, Math.Min(_counts.Length, step.Length)).CopyTo(step);
         }
-        plan.Explanation = "a static fleet";
+        plan.Explanation = Explanation;
     }
 }
 

@@ -98,6 +98,10 @@ internal sealed partial class ModelScheduler
         return count == 0 ? double.NaN : sum / count;
     }
 
+    /// <summary>How an instance of an offering serves at its capacity; nothing while none is measured, or none can keep the objective.</summary>
+    public ServicePoint? ServiceOf(int offering) =>
+        _instances.Find(i => i.Offering == offering && i.Profile.IsMeasured) is { } instance ? instance.Profile.ServiceWithin(_settings.Slo, instance.LargestBatch) : null;
+
     /// <summary>The profile of an offering's fastest instance, as refined so far; nothing while none is measured.</summary>
     public LatencyProfile? ProfileOf(int offering) => _instances.Find(i => i.Offering == offering && i.Profile.IsMeasured)?.Profile;
 

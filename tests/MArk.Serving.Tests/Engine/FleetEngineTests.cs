@@ -71,7 +71,7 @@ public sealed class FleetEngineTests
             {
                 plan.Step(t)[0] = Wanted;
             }
-            plan.Explanation = "as told";
+            plan.Explanation = new PlanExplanation { Summary = "as told" };
         }
     }
 
@@ -93,7 +93,7 @@ public sealed class FleetEngineTests
         }).ToArray();
         var busy = await host.UntilAsync(r => r.ReadyInstances == 3);
         Assert.True(busy.ForecastPeak > 0);
-        Assert.Contains("requests/s to cover", busy.PlanExplanation);
+        Assert.Contains("the cheapest fleet", busy.PlanExplanation.ToString());
         await stop.CancelAsync();
         await Task.WhenAll(callers);
         await host.UntilAsync(r => r.ReadyInstances == 1 && r.ForecastPeak == 0);

@@ -301,7 +301,7 @@ public sealed class FleetControllerTests
         world.Controller.OnTick(world.Now);
         // 180/s seen, 270/s expected, 100/s an instance.
         Assert.Equal(3, world.Controller.Launching);
-        Assert.Contains("270 requests/s to cover", world.Controller.Explanation);
+        Assert.Contains("270 requests/s to cover", world.Controller.Explanation.ToString());
     }
 
     private sealed class Broken(Action<WorkloadForecast> fill, bool throwOnObserve = false) : IWorkloadPredictor

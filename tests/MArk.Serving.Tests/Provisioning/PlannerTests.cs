@@ -22,8 +22,10 @@ public sealed class PlannerTests
             MinInstances = min,
             MaxInstances = max,
             SpilloverPricePerRequest = null,
+            ServiceLevel = 0.99,
+            MaxHourlySpend = null,
         }, plan);
-        return (plan.Step(0).ToArray(), plan.Explanation);
+        return (plan.Step(0).ToArray(), plan.Explanation.ToString());
     }
 
     [Fact]

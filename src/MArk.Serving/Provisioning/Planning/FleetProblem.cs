@@ -81,6 +81,25 @@ internal sealed class FleetProblem
     /// <summary>The most that all of them may cost a step, US dollars.</summary>
     public double MaxSpend { get; init; } = double.PositiveInfinity;
 
+    /// <summary>What the problem would be without its bounds.</summary>
+    public FleetProblem WithoutBounds()
+    {
+        var demand = new double[Steps * Points];
+        var probability = new double[Points];
+        for (var i = 0; i < Points; i++)
+        {
+            probability[i] = _weight[i] / MissPrice;
+            for (var t = 0; t < Steps; t++)
+            {
+                demand[t * Points + i] = Demand(t, i);
+            }
+        }
+        return new FleetProblem(Array.ConvertAll(Types, type => type with { Max = int.MaxValue }), demand, probability, MissPrice);
+    }
+
+    /// <summary>What one request per second of a type's capacity costs a step, US dollars, if it is launched and then had for all of the horizon.</summary>
+    public double CostOfACapacity(int type) => (Types[type].Price + Types[type].LaunchCost / Steps) / Types[type].Capacity;
+
     public double Demand(int step, int point) => _demand[step * _padded + point];
 
     /// <summary>A point's probability times the price of a miss.</summary>

@@ -50,10 +50,21 @@ internal sealed class FleetSchedule
 
     public ReadOnlySpan<int> Active(int type) => _active.AsSpan(type * _problem.Steps, _problem.Steps);
 
+    /// <summary>The most of a type that serve or are on their way at any step.</summary>
+    public int Highest(int type) => Highest(Active(type));
+
     public void Restore(ReadOnlySpan<int> serving)
     {
         serving.CopyTo(_serving);
         Update();
+    }
+
+    /// <summary>Lets running instances go, from the first step to the last, whatever the bounds say.</summary>
+    public void LetGo(int type, int count)
+    {
+        var move = new FleetMove(type, -count, -1, 0, 0, _problem.Steps);
+        Add(move);
+        Commit(move);
     }
 
     /// <summary>Makes a move if it leads past no bound, or no further past one.</summary>

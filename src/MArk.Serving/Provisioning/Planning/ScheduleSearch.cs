@@ -24,7 +24,7 @@ internal sealed class ScheduleSearch
         _random = new Random(seed);
         _schedule = new FleetSchedule(problem);
         _finder = new MoveFinder(problem, _schedule);
-        _candidates = [.. Enumerable.Range(0, problem.Types.Length).OrderBy(CostOfACapacity).Take(MaxCandidates)];
+        _candidates = [.. Enumerable.Range(0, problem.Types.Length).OrderBy(problem.CostOfACapacity).Take(MaxCandidates)];
         _least = 1e-9 * Math.Max(problem.Cost(_schedule.All).Total, double.Epsilon);
     }
 
@@ -53,13 +53,6 @@ internal sealed class ScheduleSearch
         return _schedule;
     }
 
-    /// <summary>What capacity costs that is had for all of the horizon.</summary>
-    private double CostOfACapacity(int type)
-    {
-        var t = _problem.Types[type];
-        return (t.Price + t.LaunchCost / _problem.Steps) / t.Capacity;
-    }
-
     private int LargestStride()
     {
         var most = 1;
@@ -73,25 +66,36 @@ internal sealed class ScheduleSearch
         return 1 << Math.Max(0, (int)Math.Log2(most) - 1);
     }
 
-    /// <summary>Lets go what is over a maximum, and launches what is under the minimum.</summary>
+    /// <summary>Lets go what is over a maximum or the budget, and launches what is under the minimum.</summary>
     private void MeetBounds()
     {
         for (var k = 0; k < _problem.Types.Length; k++)
         {
-            var over = _problem.Types[k].Running - _problem.Types[k].Max;
-            if (over > 0)
-            {
-                _schedule.TryApply(new FleetMove(k, -over, -1, 0, 0, _problem.Steps));
-            }
+            _schedule.LetGo(k, Math.Max(0, _problem.Types[k].Running - _problem.Types[k].Max));
         }
-        foreach (var k in Enumerable.Range(0, _problem.Types.Length).OrderByDescending(CostOfACapacity))
+        foreach (var k in Enumerable.Range(0, _problem.Types.Length).OrderByDescending(_problem.CostOfACapacity))
         {
             while (_schedule.Serving(k)[0] > 0 && (_schedule.ActiveTotal[0] > _problem.MaxInstances || _schedule.Spend[0] > _problem.MaxSpend))
             {
-                _schedule.TryApply(new FleetMove(k, -1, -1, 0, 0, _problem.Steps));
+                _schedule.LetGo(k, 1);
             }
         }
-        foreach (var k in Enumerable.Range(0, _problem.Types.Length).OrderBy(k => _problem.Types[k].Price))
+        var byPrice = Enumerable.Range(0, _problem.Types.Length).OrderBy(k => _problem.Types[k].Price).ToArray();
+        FillMinimum(byPrice);
+        // The budget may be taken up by few that are dear: they make room for the cheapest.
+        for (var i = byPrice.Length - 1; i > 0 && _schedule.ActiveTotal[0] < _problem.MinInstances; i--)
+        {
+            while (_schedule.Serving(byPrice[i])[0] > 0 && _schedule.ActiveTotal[0] < _problem.MinInstances)
+            {
+                _schedule.LetGo(byPrice[i], 1);
+                FillMinimum(byPrice);
+            }
+        }
+    }
+
+    private void FillMinimum(int[] byPrice)
+    {
+        foreach (var k in byPrice)
         {
             var from = Math.Min(_problem.Types[k].Lead, _problem.Steps - 1);
             while (_schedule.ActiveTotal[0] < _problem.MinInstances && _schedule.TryApply(new FleetMove(k, 1, -1, 0, from, _problem.Steps)))
@@ -122,7 +126,7 @@ internal sealed class ScheduleSearch
                     {
                         if (j != k)
                         {
-                            improved |= TryExchange(j, k, stride);
+                            improved |= TryExchange(j, k, stride) | TryExchangeWithinBounds(j, k, stride);
                         }
                     }
                 }
@@ -153,6 +157,18 @@ internal sealed class ScheduleSearch
         var (gone, come) = ratio >= 1 ? (stride, stride * ratio) : (stride / ratio, (double)stride);
         return (ratio >= 1 ? Try(Exchange(from, stride, to, (int)Math.Floor(come))) : Try(Exchange(from, (int)Math.Floor(gone), to, stride)))
             | (ratio >= 1 ? Try(Exchange(from, stride, to, (int)Math.Ceiling(come))) : Try(Exchange(from, (int)Math.Ceiling(gone), to, stride)));
+    }
+
+    /// <summary>Where no more instances may be had, one may be had for one of less capacity; where no more may be spent, as many as cost no more.</summary>
+    private bool TryExchangeWithinBounds(int from, int to, int stride)
+    {
+        var improved = _problem.MaxInstances < int.MaxValue && Try(Exchange(from, stride, to, stride));
+        if (double.IsFinite(_problem.MaxSpend))
+        {
+            var ratio = _problem.Types[from].Price / _problem.Types[to].Price;
+            improved |= ratio >= 1 ? Try(Exchange(from, stride, to, (int)Math.Min(1 << 20, stride * ratio))) : Try(Exchange(from, (int)Math.Min(1 << 20, Math.Ceiling(stride / ratio)), to, stride));
+        }
+        return improved;
     }
 
     private static FleetMove Exchange(int from, int gone, int to, int come) => new(from, -gone, to, come, 0, 0);
