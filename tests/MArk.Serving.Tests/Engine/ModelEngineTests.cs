@@ -314,6 +314,7 @@ public sealed class ModelEngineTests
     [InlineData("MaxBatchWeight", "0", "MArk:Models:m:MaxBatchWeight is 0; accepted: 1 to 2147483647, or nothing for no limit.")]
     [InlineData("MaxQueueBytes", "0", "MArk:Models:m:MaxQueueBytes is 0; accepted: 1 to 1152921504606846976.")]
     [InlineData("MaxRetryRuns", "-1", "MArk:Models:m:MaxRetryRuns is -1; accepted: 0 to 1000000.")]
+    [InlineData("Fleet:MaxHourlySpend", "-1", "MArk:Models:m:Fleet:MaxHourlySpend is -1; accepted: 0 to 1e9, or nothing for no limit.")]
     [InlineData("PriorityHeadroom", "0.95", "MArk:Models:m:PriorityHeadroom is 0.95; accepted: 0 to 0.9.")]
     [InlineData("Tenants:gold", "0", "MArk:Models:m:Tenants:gold is 0; accepted: 0.001 to 1000.")]
     [InlineData("MaxQueueLength", "-1", "MArk:Models:m:MaxQueueLength is -1; accepted: 1 to 10000000.")]

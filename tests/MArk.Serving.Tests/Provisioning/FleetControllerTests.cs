@@ -39,6 +39,43 @@ public sealed class FleetControllerTests
     }
 
     [Fact]
+    public void NothingIsLaunchedPastTheBudgetWhateverIsPlannedAndItIsSaid()
+    {
+        var world = new FleetWorld(new FleetSettings { Fleet = "m", MinInstances = 0, MaxHourlySpend = 11 }, [A, B]);
+        world.Tick(2, 2);
+        // 3.6 + 3.6 leave no room for 7.2.
+        Assert.Equal(["a", "a"], world.Launching.Select(l => l.OfferingName));
+        var bound = Assert.Single(world.Controller.Explanation.Bounds);
+        Assert.Equal(new PlanBound(PlanBoundKind.HourlySpend, "MaxHourlySpend 11 dollars: refused to launch b, 14.4 dollars an hour with it"), bound);
+        world.Serve();
+        world.Serve();
+        world.Advance(60);
+        world.Tick(2, 0);
+        Assert.Empty(world.Controller.Explanation.Bounds);
+        world.Advance(60);
+        world.Tick(1, 0);
+        Assert.Equal(new PlanBound(PlanBoundKind.Cooldown, "ScaleInCooldown 00:05:00: 1 x a kept"), Assert.Single(world.Controller.Explanation.Bounds));
+    }
+
+    [Fact]
+    public void OneThatHasPaidItsMinimumIsLetGoBeforeOneThatHasNot()
+    {
+        var hourly = A with { MinimumBilling = TimeSpan.FromHours(1) };
+        var world = World(offerings: hourly);
+        world.Tick(1);
+        var old = world.Serve();
+        world.Advance(3000);
+        world.Tick(2);
+        world.Serve();
+        for (var minute = 0; minute < 17; minute++)
+        {
+            world.Advance(60);
+            world.Tick(1);
+        }
+        Assert.Equal([old], world.Draining);
+    }
+
+    [Fact]
     public void FewerAreHadOnlyAfterFewerWereWantedAllThroughTheCoolDown()
     {
         var world = World();
