@@ -18,7 +18,8 @@ public class CoreBenchmarks
     private readonly TimeSpan[] _deadlines = [.. Enumerable.Range(1, SchedulerBench.Batch / 2).Select(i => TimeSpan.FromMilliseconds(20 + i))];
     private readonly MovingMaximumPredictor _predictor = new(5 * Minute);
     private readonly WorkloadForecast _forecast = new(60, Minute);
-    private readonly GreedyPlanner _planner = new();
+    private readonly CostOptimalPlanner _planner = new();
+    private readonly GreedyPlanner _greedy = new();
     private readonly OfferingState[] _offerings =
     [
         new(new InstanceOffering { Name = "small", PricePerHour = 0.1m, LaunchDelay = Minute }, 100, 3, 0, Minute),
@@ -83,17 +84,21 @@ public class CoreBenchmarks
 
     /// <summary>The default planner over 60 steps and 2 offerings.</summary>
     [Benchmark]
-    public void Plan() => _planner.Plan(
-        new ProvisioningContext
-        {
-            Now = DateTimeOffset.UnixEpoch,
-            Forecast = _forecast,
-            Offerings = _offerings,
-            MinInstances = 1,
-            MaxInstances = 100,
-            SpilloverPricePerRequest = null,
-            ServiceLevel = 0.99,
-            MaxHourlySpend = null,
-        },
-        _plan);
+    public void Plan() => _planner.Plan(Context(), _plan);
+
+    /// <summary>The same by the paper's Algorithm 1.</summary>
+    [Benchmark]
+    public void PlanGreedily() => _greedy.Plan(Context(), _plan);
+
+    private ProvisioningContext Context() => new()
+    {
+        Now = DateTimeOffset.UnixEpoch,
+        Forecast = _forecast,
+        Offerings = _offerings,
+        MinInstances = 1,
+        MaxInstances = 100,
+        SpilloverPricePerRequest = null,
+        ServiceLevel = 0.99,
+        MaxHourlySpend = null,
+    };
 }
