@@ -43,7 +43,6 @@ internal static class Demo
                 PricePerRequest = setup.SpillPrice,
                 DeviceTimeScale = setup.DeviceTimeScale,
             })
-            .UsePredictor(_ => setup.CreatePredictor())
             .WithOptions(o =>
             {
                 o.MaxBatchSize = Setup.MaxBatchSize;

@@ -59,8 +59,12 @@ internal sealed record Setup
         DeviceTimeScale = DeviceTimeScale,
     };
 
-    /// <summary>Expects of the next moments the highest rate of the last two seconds, and a fifth more.</summary>
-    public Func<IWorkloadPredictor> CreatePredictor => () => new MovingMaximumPredictor(TimeSpan.FromSeconds(2), headroom: 1.2);
+    /// <summary>The engine's default predictor, as the simulator must be told it.</summary>
+    public IWorkloadPredictor CreatePredictor()
+    {
+        var fleet = Fleet(LocalOffering.MaxInstances);
+        return new AutoPredictor(new PredictorOptions { Interval = fleet.PlanInterval, Horizon = fleet.Horizon, SampleLength = fleet.SampleInterval });
+    }
 
     /// <summary>A day in seconds is counted and planned in fractions of them.</summary>
     public FleetOptions Fleet(int maxInstances) => new()

@@ -31,7 +31,7 @@ internal sealed class SimulatedFleet
         }
         _arrivals = new ArrivalCounter(scaling.Options.SampleInterval, settings.Start);
         _controller = new FleetController(
-            FleetSettings.Of("simulated", scaling.Options, settings.ServiceLevel, settings.Seed, launchIdPrefix: "", (double?)settings.Spillover?.PricePerRequest),
+            FleetSettings.Of("simulated", scaling.Options, settings.ServiceLevel, settings.Seed, launchIdPrefix: "", settings.Spillover is { } spillover && spillover.Latency <= settings.Slo ? (double)spillover.PricePerRequest : null),
             [.. offerings.Select(o => o.Offering)], scaling.CreatePredictor(), scaling.CreatePlanner(), ledger);
     }
 

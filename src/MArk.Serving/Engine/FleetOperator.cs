@@ -224,6 +224,7 @@ internal sealed class FleetOperator : IAsyncDisposable
                 _controller.OnCapacity(now, i, capacity, service);
             }
         }
+        _controller.OnSpilloverPrice(now, _pool.SpilloverPrice());
         _controller.OnTick(now);
     }
 

@@ -20,6 +20,9 @@ internal interface IInstancePool
     /// <summary>The slots of counted arrivals that have ended since the last call.</summary>
     void TakeSamples(DateTimeOffset now, List<ArrivalSample> samples);
 
+    /// <summary>What a spilled request costs now, US dollars; nothing where there is no spillover, or where it takes longer than the objective.</summary>
+    double? SpilloverPrice();
+
     /// <summary>The rate an instance of an offering sustains, as measured so far, requests per second, NaN while that is not known; and how it serves then.</summary>
     (double RequestsPerSecond, ServicePoint? Service) CapacityOf(int offering);
 }

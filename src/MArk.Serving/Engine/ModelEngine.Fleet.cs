@@ -70,6 +70,9 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
         TakeInArrivals();
     }
 
+    double? IInstancePool.SpilloverPrice() =>
+        _parts.Spillover is { } target && Quote(target) is var quote && quote.Warm.P95 <= _parts.Options.Slo ? PriceOf(target, quote) : null;
+
     (double RequestsPerSecond, ServicePoint? Service) IInstancePool.CapacityOf(int offering)
     {
         (double, ServicePoint?) capacity;
@@ -131,7 +134,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
         var controller = new FleetController(
             FleetSettings.Of(
                 ModelName, options, _parts.Options.ServiceLevel, _parts.Seed, launchIdPrefix: FormattableString.Invariant($"{now.Ticks:x}-"),
-                _parts.Spillover is { } spillover ? PriceOf(spillover) : null),
+                ((IInstancePool)this).SpilloverPrice()),
             provider.Offerings, _parts.CreatePredictor(), _parts.CreatePlanner(), _ledger);
         for (var i = 0; i < provider.Offerings.Count; i++)
         {

@@ -233,11 +233,11 @@ internal sealed partial class ModelEngine<TIn, TOut>
         }
     }
 
-    private double PriceOf(ISpilloverTarget<TIn, TOut> target)
+    private double PriceOf(ISpilloverTarget<TIn, TOut> target, in SpilloverQuote quote)
     {
         try
         {
-            return (double)Quote(target).Price(1);
+            return (double)quote.Price(1);
         }
         catch (OverflowException e)
         {

@@ -55,7 +55,7 @@ internal sealed partial class FleetController
                     Offerings = states,
                     MinInstances = _settings.MinInstances,
                     MaxInstances = _settings.MaxInstances,
-                    SpilloverPricePerRequest = _settings.SpilloverPricePerRequest,
+                    SpilloverPricePerRequest = _spilloverPrice,
                     ServiceLevel = _settings.ServiceLevel,
                     MaxHourlySpend = _settings.MaxHourlySpend,
                 },

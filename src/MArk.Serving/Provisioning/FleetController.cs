@@ -29,6 +29,7 @@ internal sealed partial class FleetController
     private readonly List<PlanBound> _refused = [];         // what reconciling did not do of the plan
     private readonly Queue<string> _ended = new();          // so that late news of a machine that is gone does not bring it back
     private DateTimeOffset _wakeAt = DateTimeOffset.MaxValue;
+    private double? _spilloverPrice;
     private int _nextLaunch;
     private ITrainingJob? _training;                        // the one that is being run
     private bool _stopping;
@@ -43,6 +44,7 @@ internal sealed partial class FleetController
         _planner = planner;
         _ledger = ledger;
         _jitter = new Random(settings.Seed);
+        _spilloverPrice = settings.SpilloverPricePerRequest;
         _capacity = new double[offerings.Count];
         Array.Fill(_capacity, double.NaN);
         _service = new ServicePoint?[offerings.Count];
@@ -111,6 +113,9 @@ internal sealed partial class FleetController
     /// <summary>The rate an instance of an offering sustains with the objective kept was measured, or measured again.</summary>
     public void OnCapacity(DateTimeOffset now, int offering, double requestsPerSecond, ServicePoint? service = null) =>
         (_capacity[offering], _service[offering]) = (requestsPerSecond, service);
+
+    /// <summary>What a spilled request costs from now on, US dollars; nothing where none can be spilled in time.</summary>
+    public void OnSpilloverPrice(DateTimeOffset now, double? dollars) => _spilloverPrice = dollars;
 
     /// <summary>A control interval has passed: forecast, plan, reconcile.</summary>
     public void OnTick(DateTimeOffset now)
