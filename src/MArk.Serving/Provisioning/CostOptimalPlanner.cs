@@ -10,13 +10,13 @@ namespace MArk.Serving.Provisioning;
 /// <remarks>
 /// Whole instances of different offerings, each with its own launch delay, during which it is paid for and serves nothing, and minimum billing; what runs or is on its way costs
 /// no launch. Where a batching profile is known, the share of requests that wait for too long at a load is priced as well (M/D/c); it is reckoned for the offering that serves a
-/// request most cheaply. The search is local and its effort bounded, 120,000 steps of moves looked at; it is deterministic. A spillover price of 0 is taken for none,
+/// request most cheaply. The search is local and its effort bounded, 90,000 steps of moves looked at; it is deterministic. A spillover price of 0 is taken for none,
 /// and a spillover target to have room for all that is spilled.
 /// <para>A budget or a maximum goes before the minimum where they contradict each other.</para>
 /// </remarks>
 public sealed class CostOptimalPlanner : IProvisioningPlanner
 {
-    private const long Effort = 120_000;
+    private const long Effort = 90_000;
     private const int Seed = 1;
 
     private readonly CostOptimalPlannerOptions _options;
