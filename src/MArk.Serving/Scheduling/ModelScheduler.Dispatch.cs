@@ -220,6 +220,10 @@ internal sealed partial class ModelScheduler
         if (GiveUpCrowdedHeads(now, instance, group, ref soonest))
         {
             _candidates.Gather(group, soonest, limit);
+            if (onlyFull && _candidates.Count < limit)
+            {
+                return Offered.Held;
+            }
         }
         var context = new BatchContext
         {
