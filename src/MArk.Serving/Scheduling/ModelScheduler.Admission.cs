@@ -65,6 +65,7 @@ internal sealed partial class ModelScheduler
     private void SetAim(TimeSpan now, int slot)
     {
         ref var request = ref _requests[slot];
+        request.IsKept = false;
         request.Aim = request.Terms.Deadline;
         if (request.Terms.WhenUnreachable == WhenUnreachable.Spill && !request.SpillFailed && SpillLatency(now) is { } latency && now + latency <= request.Terms.Deadline)
         {
@@ -304,7 +305,7 @@ internal sealed partial class ModelScheduler
                 for (var i = lane.CountBefore(lastMoment); i < lane.Count && lane.Deadlines[i] <= lastMoment + LastMoment;)
                 {
                     var slot = lane.Slots[i];
-                    if (_requests[slot].Terms.WhenUnreachable != WhenUnreachable.Spill)
+                    if (_requests[slot].Terms.WhenUnreachable != WhenUnreachable.Spill || _requests[slot].IsKept)
                     {
                         i++;
                         continue;
@@ -313,6 +314,7 @@ internal sealed partial class ModelScheduler
                     Leave(slot);
                     if (IsReachable(now, slot) || !TrySpill(now, slot))
                     {
+                        _requests[slot].IsKept = true;
                         Enqueue(slot);
                         i++;
                     }
