@@ -149,6 +149,7 @@ internal sealed class AutoCore : IntervalPredictor
         }
     }
 
+    /// <summary>Mixes what the members were asked for, at one step.</summary>
     /// <param name="table">To be filled.</param>
     /// <param name="step">At which step.</param>
     /// <param name="errors">By the errors at which one.</param>

@@ -3,8 +3,8 @@ namespace MArk.Serving.Prediction;
 /// <summary>
 /// The levels at which a mixture's quantiles are read, at each step. The mean of several distributions' quantiles is as wide as they are on the mean, but errs less than
 /// they do, so it covers too much; and it keeps whatever width they have too much. So levels are adapted online as in adaptive conformal inference (Gibbs and Candès,
-/// NeurIPS 2021), but only ever from what they say towards the median. Wider than the members say they never are: those answer a surprise themselves, within the
-/// hour, and a second answer to the same would stay for hours after each change of the level.
+/// NeurIPS 2021), but only ever from what they say towards the median. Wider than the members say they never are: those answer a surprise themselves, and a
+/// second answer to the same would stay for hours after each change of the level.
 /// </summary>
 /// <param name="steps">The steps.</param>
 internal sealed class NarrowedLevels(ForecastSteps steps)
