@@ -27,8 +27,8 @@ public sealed class LatencyProfile
     // After so many other batches what was seen of a size no longer counts, so that a size that did badly once is tried again.
     private const int ForgetAfter = 4096;
 
-    // What handing a batch over costs at the very least, ticks: it keeps sizes that run within the clock's resolution apart.
-    private const int HandOver = 5;
+    // What a batch costs besides its run at the very least, ticks: to make it up, to hand it over, to complete it. So sizes that run equally well are told apart.
+    private const int HandOver = 50;
 
     private const double Hope = 0.99;
     private const int HopeAfter = 64;
@@ -171,7 +171,7 @@ public sealed class LatencyProfile
 
     /// <summary>The size of the highest throughput.</summary>
     /// <param name="limit">The largest size to consider; at least 1.</param>
-    /// <returns>The size; of those within 0.5 % of the highest the smallest, which answers soonest.</returns>
+    /// <returns>The size; of those within 0.5 % of the highest the smallest, which answers soonest, or the limit if that leaves less than a quarter of it behind.</returns>
     public int BestBatchSize(int limit) => _bestUpTo[Math.Clamp(limit, 1, MaxBatchSize)];
 
     /// <summary>The largest size that ends within a time, by the high percentile.</summary>
@@ -295,7 +295,8 @@ public sealed class LatencyProfile
             {
                 soonest++;
             }
-            _bestUpTo[b] = soonest;
+            // A rest too small to be worth a batch goes along.
+            _bestUpTo[b] = 4 * soonest > 3 * b && Rate(b) >= AsGood * Rate(best) ? b : soonest;
         }
 
         double Rate(int size) => size / (double)(_hopeTable[size] + HandOver);

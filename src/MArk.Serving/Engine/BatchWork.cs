@@ -18,6 +18,11 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
     private Answer[] _answers = [];
     private TimeSpan[] _latencies = [];
     private int[] _heard = [];      // the indices whose callers are to go on, in the order of their answers
+    private TOut[] _kept = [];      // the results of the whole batch, which nobody was told yet
+    private TimeSpan _keptAt;
+    private bool _keeps;
+    private bool _isKept;
+    private bool _hasDestinations;      // whether any caller brought memory for its answer
     private int _count;
     private int _heardCount;
 
@@ -54,6 +59,9 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
     /// <summary>Whether the thread that runs it goes on with the engine's turn.</summary>
     public bool RunsInTurn { get; set; }
 
+    /// <summary>How long the run took, where its thread measures that.</summary>
+    public TimeSpan? Ran { get; set; }
+
     /// <summary>Whether it stands among those whose callers are to go on.</summary>
     public volatile bool IsListed;
 
@@ -83,6 +91,7 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
     {
         _inputs[_count] = operation.Input;
         _operations[_count] = operation;
+        _hasDestinations |= operation.HasDestination;
         _answers[_count] = Answer.None;
         _count++;
     }
@@ -114,7 +123,7 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
     {
         Check(index, 1);
         destination = default;
-        return _answers[index] == Answer.None && _operations[index]!.TryClaimDestination(out destination);
+        return _hasDestinations && _answers[index] == Answer.None && !_isKept && _operations[index]!.TryClaimDestination(out destination);
     }
 
     public void SetResult(int index, TOut result) => SetResults(index, new ReadOnlySpan<TOut>(in result));
@@ -126,6 +135,12 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
         var repeated = -1;
         var taken = false;
         _gate.Enter(ref taken);
+        if (_keeps && results.Length == _count && !_isKept && _heardCount == 0)
+        {
+            Keep(results, now);
+            _gate.Exit();
+            return;
+        }
         for (var i = 0; i < results.Length; i++)
         {
             repeated = Hear(first + i, now, results[i], null) ? repeated : first + i;
@@ -148,6 +163,40 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
         _gate.Exit();
         engine.Deliver(this, turnFollows: false);
         ReportRepeated(repeated, "an error after its answer");
+    }
+
+    /// <summary>From here to <see cref="TellKept"/>, results that come for the whole batch at once are kept, so that another thread than the run's tells the callers.</summary>
+    public void KeepResults() => _keeps = true;
+
+    /// <summary>Tells the callers what was kept for them, in a turn.</summary>
+    /// <param name="turnFollows">Whether the thread takes a turn anyway.</param>
+    public void TellKept(bool turnFollows)
+    {
+        var taken = false;
+        _gate.Enter(ref taken);
+        var isKept = _isKept;
+        _isKept = _keeps = false;
+        for (var i = 0; isKept && i < _count; i++)
+        {
+            Hear(i, _keptAt, _kept[i], null);
+            _kept[i] = default!;
+        }
+        _gate.Exit();
+        if (isKept)
+        {
+            engine.Deliver(this, turnFollows);
+        }
+    }
+
+    private void Keep(ReadOnlySpan<TOut> results, TimeSpan now)
+    {
+        if (_kept.Length < _count)
+        {
+            _kept = new TOut[_answers.Length];
+        }
+        results.CopyTo(_kept);
+        _keptAt = now;
+        _isKept = true;
     }
 
     /// <summary>What a runner that returned left unanswered fails, each request for itself.</summary>
@@ -225,6 +274,8 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
         Dispatched = null;
         Worker = null;
         RunsInTurn = false;
+        Ran = null;
+        _hasDestinations = false;
     }
 
     /// <summary>Notes an answer, under the gate.</summary>
@@ -232,7 +283,7 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
     private bool Hear(int index, TimeSpan now, TOut? result, ServingException? error)
     {
         ref var answer = ref _answers[index];
-        if (answer != Answer.None)
+        if (answer != Answer.None || _isKept)
         {
             return answer == Answer.GivenBack;
         }

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
 using MArk.Serving.Diagnostics;
@@ -10,7 +9,7 @@ namespace MArk.Serving.Engine;
 /// An instance that serves: runs the batches it is given, as many at a time as it has slots. The thread that ended a batch runs the next one
 /// without a hop. A runner that computes on the calling thread has a thread of its own for each slot, any other runs on the pool.
 /// </summary>
-internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
+internal sealed partial class InstanceWorker<TIn, TOut> : IAsyncDisposable
 {
     private const int Stopping = 1 << 30;
 
@@ -18,8 +17,6 @@ internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
     private readonly IBatchRunner<TIn, TOut> _runner;
     private readonly CancellationTokenSource _stop;
     private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly ConcurrentQueue<BatchWork<TIn, TOut>> _queue = new();      // for threads of its own
-    private readonly SemaphoreSlim _queued = new(0);
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private int _loops;     // how many run batches now, and whether no more may begin
     private volatile Task _probe = Task.CompletedTask;
@@ -59,15 +56,9 @@ internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
 
     public void Start()
     {
-        if (RunsOnPool)
+        if (!RunsOnPool)
         {
-            return;
-        }
-        // A thread of the pool must not be held: callers' continuations need it.
-        for (var i = 0; i < _runner.Slots; i++)
-        {
-            _loops++;
-            new Thread(LoopOnOwnThread) { IsBackground = true, Name = $"{_engine.ModelName} on {InstanceId}" }.Start();
+            StartThreads();
         }
     }
 
@@ -83,8 +74,7 @@ internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
         }
         else
         {
-            _queue.Enqueue(work);
-            _queued.Release();
+            EnqueueForOwnThread(work);
         }
     }
 
@@ -107,7 +97,7 @@ internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
         var isFirst = (Interlocked.Or(ref _loops, Stopping) & Stopping) == 0;
         if (isFirst && !RunsOnPool)
         {
-            _queued.Release(_runner.Slots);
+            WakeThreads();
         }
         if (hard && !_ended.Task.IsCompleted)
         {
@@ -262,42 +252,6 @@ internal sealed class InstanceWorker<TIn, TOut> : IAsyncDisposable
         var next = Finish(error, work, activity);
         _engine.EnsureTurnIfDue();
         Go(next);
-    }
-
-    [SuppressMessage("Reliability", "CA2012", Justification = "The thread is the runner's own, and each ValueTask is consumed once.")]
-    private void LoopOnOwnThread()
-    {
-        while (true)
-        {
-            _queued.Wait();
-            if (!_queue.TryDequeue(out var work))
-            {
-                End();
-                return;
-            }
-            while (work is not null)
-            {
-                var activity = StartActivity(work);
-                Exception? error = null;
-                try
-                {
-                    var run = _runner.RunAsync(work.Inputs, work, _stop.Token);
-                    if (run.IsCompleted)
-                    {
-                        run.GetAwaiter().GetResult();
-                    }
-                    else
-                    {
-                        run.AsTask().GetAwaiter().GetResult();
-                    }
-                }
-                catch (Exception e)
-                {
-                    error = e;
-                }
-                work = Finish(error, work, activity);
-            }
-        }
     }
 
     /// <summary>Tells the engine how the batch went.</summary>

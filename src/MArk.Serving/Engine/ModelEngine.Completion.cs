@@ -8,7 +8,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
     // After a batch so short, its callers go on before the next is made up, since most of them ask again; and what they ask is in that batch.
     private static readonly TimeSpan Short = TimeSpan.FromMicroseconds(50);
 
-    public BatchWork<TIn, TOut>? OnBatchCompleted(BatchWork<TIn, TOut> work, InstanceWorker<TIn, TOut> worker)
+    public BatchWork<TIn, TOut>? OnBatchCompleted(BatchWork<TIn, TOut> work, InstanceWorker<TIn, TOut> worker, bool inTurn = false)
     {
         var isWhole = work.FailUnanswered();
         Record(work);
@@ -17,14 +17,16 @@ internal sealed partial class ModelEngine<TIn, TOut>
         {
             var now = Now;
             var isCurrent = work.Dispatched is { } current && current.Tag == work;
-            worker.RanShort = isCurrent && now - work.Dispatched!.DispatchedAt < Short;
-            effects = worker.RunsOnPool && worker.RanShort ? null : TakeInArrivalsUnderLock(now, null);
+            worker.RanShort = isCurrent && (work.Ran ?? now - work.Dispatched!.DispatchedAt) < Short;
+            var leavesArrivals = inTurn || (worker.RunsOnPool && worker.RanShort);
+            effects = leavesArrivals ? null : TakeInArrivalsUnderLock(now, null);
             if (isCurrent)
             {
                 var dispatched = work.Dispatched!;
                 Release(dispatched);
                 _counters.Count(work, dispatched);
-                _scheduler.OnBatchCompleted(now, dispatched);
+                dispatched.Instance.RunsAhead = worker.RunsAhead;
+                _scheduler.OnBatchCompleted(now, dispatched, worker.RunsAhead ? work.Ran : null);
                 // One that a runner may still answer is left to it, so that a late answer does not meet another batch.
                 if (isWhole && work.Finish())
                 {
@@ -37,7 +39,30 @@ internal sealed partial class ModelEngine<TIn, TOut>
             }
             effects = Collect(null, effects);
         }
-        return GoOn(effects, worker);
+        return GoOn(effects, worker, takesIn: !inTurn);
+    }
+
+    /// <summary>The run of a short batch has ended, and its thread goes on with the next one: what follows the run is left to the turn.</summary>
+    public void HandOver(BatchWork<TIn, TOut> work)
+    {
+        _endedRuns.Enqueue(work);
+        // Either this sees that the turn is over, or the turn sees the work.
+        Interlocked.MemoryBarrier();
+        EnsureTurn();
+    }
+
+    /// <summary>Completes the batches that were handed over.</summary>
+    /// <param name="inTurn">Whether that is part of a turn.</param>
+    public void CompleteEnded(bool inTurn)
+    {
+        while (_endedRuns.TryDequeue(out var work))
+        {
+            work.TellKept(inTurn);
+            if (OnBatchCompleted(work, work.Worker!, inTurn) is { } next)
+            {
+                next.Worker!.Enqueue(next);
+            }
+        }
     }
 
     public BatchWork<TIn, TOut>? OnBatchFailed(BatchWork<TIn, TOut> work, Exception error, InstanceWorker<TIn, TOut> worker)
@@ -79,14 +104,14 @@ internal sealed partial class ModelEngine<TIn, TOut>
                 effects = Collect(error);
             }
         }
-        return GoOn(effects, worker);
+        return GoOn(effects, worker, takesIn: true);
     }
 
-    private BatchWork<TIn, TOut>? GoOn(List<Effect<TIn, TOut>>? effects, InstanceWorker<TIn, TOut> worker)
+    private BatchWork<TIn, TOut>? GoOn(List<Effect<TIn, TOut>>? effects, InstanceWorker<TIn, TOut> worker, bool takesIn)
     {
         BatchWork<TIn, TOut>? next = null;
         Execute(effects, ref next, worker, runs: true);
-        if (!worker.RunsOnPool)
+        if (!worker.RunsOnPool && takesIn)
         {
             TakeInArrivals(ref next, worker, runs: true);
         }

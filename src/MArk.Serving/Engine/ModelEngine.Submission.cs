@@ -29,7 +29,8 @@ internal sealed partial class ModelEngine<TIn, TOut>
             // Whoever left the first one sees to it.
             return;
         }
-        if (_hasIdleThread)
+        // Where batches have threads of their own, no thread of the pool is woken for a single arrival; a turn that there is takes it in with others.
+        if (_hasIdleThread || (_hasThreads && Volatile.Read(ref _holder) == 0))
         {
             TakeInArrivals();
         }

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics.CodeAnalysis;
 
 namespace MArk.Serving.Engine;
@@ -16,10 +17,12 @@ internal sealed partial class ModelEngine<TIn, TOut>
 
     private readonly Lock _answeredGate = new();
     private readonly Queue<BatchWork<TIn, TOut>> _answered = new();     // those whose callers are to go on
+    private readonly ConcurrentQueue<BatchWork<TIn, TOut>> _endedRuns = new();          // those whose completion was left to the turn
     private readonly Turn _turn;
     private readonly Turn _furtherTurn;
     private readonly Timer _stuckTimer;
     private BatchWork<TIn, TOut>? _firstAnswered;
+    private InstanceWorker<TIn, TOut>? _lingersFor;     // the worker that has short batches to run, whose ends the turn waits for
     private int _holder;                // the ticket of the turn that is queued or under way; 0 if there is none
     private int _lastTicket;
     private int _begunTicket;           // the ticket of the last turn that a thread has taken
@@ -29,7 +32,10 @@ internal sealed partial class ModelEngine<TIn, TOut>
     private int _progressSeen;
     private volatile bool _callersAreSlow;
 
-    private bool HasWork => Volatile.Read(ref _firstAnswered) is not null || Volatile.Read(ref _inbox) is not null;
+    private bool HasWork => Volatile.Read(ref _firstAnswered) is not null || Volatile.Read(ref _inbox) is not null || !_endedRuns.IsEmpty;
+
+    /// <summary>Whether a thread takes a turn now, and callers do not keep it.</summary>
+    public bool IsTurnUnderWay => !_callersAreSlow && Volatile.Read(ref _holder) is not 0 and var holder && holder == Volatile.Read(ref _begunTicket);
 
     /// <summary>Lets the callers that have their answers go on, in a turn.</summary>
     /// <param name="work">The batch that was answered.</param>
@@ -139,6 +145,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
             // A batch that is made up waits for callers only while it is as short as their going on is quick; and then keeps the turn.
             if (next is null || IsQuick(next))
             {
+                CompleteEnded(inTurn: true);
                 LetCallersGoOn(ref left);
                 if (Volatile.Read(ref _inbox) is not null)
                 {
@@ -147,6 +154,10 @@ internal sealed partial class ModelEngine<TIn, TOut>
             }
             if (next is null)
             {
+                if (ticket != 0 && Linger())
+                {
+                    continue;
+                }
                 break;
             }
             if (ticket == 0 || IsQuick(next))
@@ -165,6 +176,31 @@ internal sealed partial class ModelEngine<TIn, TOut>
         }
         next?.Worker!.Enqueue(next);
         ReleaseTurn(ticket);
+    }
+
+    /// <summary>Waits for the end of a short batch that a thread of its own runs.</summary>
+    /// <returns>Whether there is work.</returns>
+    private bool Linger()
+    {
+        if (_callersAreSlow || Volatile.Read(ref _lingersFor) is not { IsPending: true } worker)
+        {
+            return false;
+        }
+        var wait = new ShortWait();
+        while (!HasWork && worker.IsPending && wait.Spin())
+        {
+        }
+        return HasWork;
+    }
+
+    /// <summary>The turn may wait for the ends of the short batches that this worker was given.</summary>
+    public void LingerFor(InstanceWorker<TIn, TOut> worker)
+    {
+        // Written seldom: the line is read by all.
+        if (Volatile.Read(ref _lingersFor) != worker)
+        {
+            Volatile.Write(ref _lingersFor, worker);
+        }
     }
 
     private bool IsQuick(BatchWork<TIn, TOut> work) => work.Worker!.RanShort && !_callersAreSlow;

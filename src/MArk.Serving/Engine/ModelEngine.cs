@@ -38,7 +38,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
     private InferenceOperation<TIn, TOut>?[] _bySlot = new InferenceOperation<TIn, TOut>?[64];
     private TimeSpan _wakeAt = TimeSpan.MaxValue;     // the instant the scheduler named last, under the lock
     private TimeSpan _armedAt = TimeSpan.MaxValue;    // the instant the timer is set to, under the lock
-    private bool _hasThreads;       // whether an instance has threads of its own, under the lock
+    private volatile bool _hasThreads;      // whether an instance has threads of its own; set under the lock
     private volatile bool _started;
     private volatile bool _ended;
     private int _nextInstance;

@@ -5,6 +5,9 @@ internal sealed partial class ModelScheduler
 {
     private const double WeightOfLast = 0.02;
 
+    // How long the last moment to spill a request lasts: a timer's resolution.
+    private static readonly TimeSpan LastMoment = TimeSpan.FromMilliseconds(1);
+
     private SpilloverQuote? _quote;
     private TimeSpan _quoteExpires;
     private bool _quoteAsked;
@@ -95,7 +98,7 @@ internal sealed partial class ModelScheduler
         {
             return true;
         }
-        var ahead = _tenants.AreSeveral ? CountAheadFairly(request.Terms) : CountAhead(request.Terms);
+        var ahead = CountAhead(request.Terms);
         if (_forecast.IsSurelyDoneBy(deadline, now, ahead))
         {
             return true;
@@ -107,7 +110,10 @@ internal sealed partial class ModelScheduler
     /// <summary>With no instance, the earliest a request can be served is when the next one is ready.</summary>
     private TimeSpan ExpectedWithoutInstance(TimeSpan now) => NextCapacityAt() is var next && next > now ? next : now;
 
-    private int CountAhead(in RequestTerms terms)
+    /// <summary>How many that wait go before a request that does not.</summary>
+    private int CountAhead(in RequestTerms terms) => _tenants.AreSeveral ? CountAheadFairly(terms) : CountAheadByDeadline(terms);
+
+    private int CountAheadByDeadline(in RequestTerms terms)
     {
         var ahead = _retryCount;
         var ownClass = RequestGroup.ClassOf(terms.Priority);
@@ -205,6 +211,50 @@ internal sealed partial class ModelScheduler
         request.Place = RequestPlace.Spilled;
         Emit(new SchedulerCommand(SchedulerCommandKind.Spill) { Slot = slot });
         return true;
+    }
+
+    /// <summary>
+    /// Spills those for which it is the last moment to, unless they are done in time though the batches before them take somewhat longer than expected: later, nothing could be
+    /// done for one that is not.
+    /// </summary>
+    private void SpillAtLastMoment(TimeSpan now)
+    {
+        if (SpillLatency(now) is not { } latency)
+        {
+            return;
+        }
+        var lastMoment = now + latency;
+        for (var g = _groups.Count - 1; g >= 0; g--)
+        {
+            var group = _groups[g];
+            foreach (var lane in group.Lanes)
+            {
+                for (var i = lane.CountBefore(lastMoment); i < lane.Count && lane.Deadlines[i] <= lastMoment + LastMoment;)
+                {
+                    var slot = lane.Slots[i];
+                    if (_requests[slot].Terms.WhenUnreachable != WhenUnreachable.Spill)
+                    {
+                        i++;
+                        continue;
+                    }
+                    // Out of the queue first, so that a request does not count itself as being ahead.
+                    Leave(slot);
+                    if (IsSafe(now, _requests[slot].Terms) || !TrySpill(now, slot))
+                    {
+                        Enqueue(slot);
+                        i++;
+                    }
+                }
+            }
+            _groups.DropIfEmpty(group);
+        }
+    }
+
+    private bool IsSafe(TimeSpan now, in RequestTerms terms)
+    {
+        var ahead = CountAhead(terms);
+        return _forecast.IsSurelyDoneBy(terms.Deadline, now, ahead)
+            || (_forecast.Finish(now, ahead, _arrivalRate.Rate(now), out _) is var finish && finish <= terms.Deadline - _forecast.Spread);
     }
 
     /// <summary>How long a spilled request would take, by the quote; nothing if none may be spilled now.</summary>

@@ -26,6 +26,10 @@ internal sealed partial class ModelScheduler
         if (_inTimeCount > 0)
         {
             JudgeHeads(now);
+            if (_strictCount > 0)
+            {
+                SpillAtLastMoment(now);
+            }
         }
         var holding = -1;       // the offering whose policy holds: its other instances would be told the same
         for (var i = 0; i < _instances.Count && WaitingCount > 0; i++)
@@ -33,6 +37,13 @@ internal sealed partial class ModelScheduler
             var instance = _instances[i];
             while (instance.Accepts && TryDispatchTo(now, instance, ref holding, ref hold))
             {
+            }
+        }
+        foreach (var instance in _instances)
+        {
+            if (AcceptsAhead(instance))
+            {
+                TryDispatchAhead(now, instance);
             }
         }
         Arm(now, hold);
@@ -43,7 +54,7 @@ internal sealed partial class ModelScheduler
     {
         foreach (var instance in _instances)
         {
-            if (instance.Accepts)
+            if (instance.Accepts || AcceptsAhead(instance))
             {
                 return true;
             }
@@ -61,6 +72,12 @@ internal sealed partial class ModelScheduler
         var soonest = instance.FreeAt(now) + instance.Profile.High(1);
         if (holding != instance.Offering && MostUrgent(soonest) is { } urgent)
         {
+            // What is late of the same group goes along with it.
+            if (LateThatCanGoFirst(now, instance) is { } passedOver && passedOver != urgent)
+            {
+                DispatchLate(now, instance, passedOver);
+                return true;
+            }
             if (Offer(now, instance, urgent, soonest, ref hold) == Offered.Taken)
             {
                 return true;
@@ -85,6 +102,11 @@ internal sealed partial class ModelScheduler
                         break;
                 }
             }
+            if (LateThatCanGoFirst(now, instance) is { } meanwhile)
+            {
+                DispatchLate(now, instance, meanwhile);
+                return true;
+            }
             holding = instance.Offering;
             return false;
         }
@@ -94,6 +116,20 @@ internal sealed partial class ModelScheduler
             return true;
         }
         return false;
+    }
+
+    // Not before what is to be run again: that waits for an idle instance.
+    private bool AcceptsAhead(SchedulerInstance instance) => instance.AcceptsAhead && _inTimeCount >= instance.MaxBatchSize && _retries.Count == 0;
+
+    /// <summary>Has a full batch wait behind the one that an instance runs, where the policy would send all of it.</summary>
+    private void TryDispatchAhead(TimeSpan now, SchedulerInstance instance)
+    {
+        var soonest = instance.FreeAt(now) + instance.Profile.High(1);
+        if (MostUrgent(soonest) is { } urgent)
+        {
+            var none = TimeSpan.MaxValue;
+            Offer(now, instance, urgent, soonest, ref none, onlyFull: true);
+        }
     }
 
     private static bool IsCandidate(RequestGroup group, TimeSpan soonest)
@@ -171,11 +207,16 @@ internal sealed partial class ModelScheduler
     /// <param name="hold">When the first hold ends.</param>
     /// <param name="doneBy">It takes nothing that would not be done by then.</param>
     /// <param name="mayHold">Whether the policy may hold them; otherwise it is not asked, and what ends in time goes.</param>
+    /// <param name="onlyFull">Whether it takes nothing but a full batch.</param>
     private Offered Offer(
-        TimeSpan now, SchedulerInstance instance, RequestGroup group, TimeSpan soonest, ref TimeSpan hold, TimeSpan? doneBy = null, bool mayHold = true)
+        TimeSpan now, SchedulerInstance instance, RequestGroup group, TimeSpan soonest, ref TimeSpan hold, TimeSpan? doneBy = null, bool mayHold = true, bool onlyFull = false)
     {
         var limit = instance.MaxBatchSize;
         _candidates.Gather(group, soonest, limit);
+        if (onlyFull && _candidates.Count < limit)
+        {
+            return Offered.Held;
+        }
         if (GiveUpCrowdedHeads(now, instance, group, ref soonest))
         {
             _candidates.Gather(group, soonest, limit);
@@ -192,7 +233,7 @@ internal sealed partial class ModelScheduler
             Weight = _candidates.Weight,
             MaxBatchWeight = _settings.MaxBatchWeight == SchedulerSettings.NoWeightLimit ? null : _settings.MaxBatchWeight,
             Profile = instance.Profile,
-            FreeSlots = instance.Slots - instance.SlotsInUse,
+            FreeSlots = Math.Max(1, instance.Slots - instance.SlotsInUse),
             ArrivalRate = _arrivalRate.Rate(now),
             ReadyInstances = _instances.Count - _outCount,
             OtherIdleInstances = CountOtherIdle(instance),
@@ -240,7 +281,7 @@ internal sealed partial class ModelScheduler
     /// <summary>
     /// Under overload the heads' deadlines are near, allow only small batches, and so keep the instance too slow for the requests behind
     /// them, which become tight in turn. Heads that force a batch too small to keep up with this instance's share of the arrivals
-    /// are given up, if without them a batch of a higher throughput leaves (Nexus, SOSP 2019, calls it early drop).
+    /// are given up, if without them a batch of a higher throughput leaves (Nexus, SOSP 2019, calls it early drop). Not while what is like them is spilled: then the excess does not last.
     /// </summary>
     /// <returns>Whether any were given up: the candidates must be gathered anew.</returns>
     private bool GiveUpCrowdedHeads(TimeSpan now, SchedulerInstance instance, RequestGroup group, ref TimeSpan soonest)
@@ -248,7 +289,7 @@ internal sealed partial class ModelScheduler
         var profile = instance.Profile;
         var most = _candidates.Count;
         var fitting = Math.Max(1, profile.LargestWithin(_candidates.Earliest - instance.FreeAt(now), most));
-        if (_stopping || fitting >= most || !profile.IsMeasured)
+        if (_stopping || fitting >= most || !profile.IsMeasured || IsExcessSpilled(now, _candidates.Slots[0]))
         {
             return false;
         }
@@ -286,6 +327,8 @@ internal sealed partial class ModelScheduler
         soonest = bar;
         return true;
     }
+
+    private bool IsExcessSpilled(TimeSpan now, int slot) => _requests[slot].Terms.WhenUnreachable == WhenUnreachable.Spill && SpillLatency(now) is not null;
 
     private BatchDecision Decide(IBatchPolicy policy, in BatchContext context)
     {
@@ -328,9 +371,33 @@ internal sealed partial class ModelScheduler
         {
             Take(now, slot, finish, batch);
         }
+        var earliest = _candidates.Earliest;
         _candidates.Remove(count);
+        TakeLateAlong(now, instance, group, batch, earliest);
+        instance.PassedOverLate = _lateCount > 0;
         _groups.DropIfEmpty(group);
         Start(now, batch, reason);
+    }
+
+    /// <summary>
+    /// Fills a batch of requests in time up with late ones, as long as that makes none of them late, nor one that arrives now: they would wait for an instance that nothing in
+    /// time wants, and where small batches keep up with the load, there is always something in time.
+    /// </summary>
+    private void TakeLateAlong(TimeSpan now, SchedulerInstance instance, RequestGroup group, DispatchedBatch batch, TimeSpan earliest)
+    {
+        var profile = instance.Profile;
+        if (group.Late.Count == 0 || batch.Count == 0 || !profile.IsMeasured)
+        {
+            return;
+        }
+        var start = instance.FreeAt(now);
+        var ownTime = earliest - start;
+        var time = _settings.Slo / 2 < ownTime ? _settings.Slo / 2 : ownTime;
+        var room = profile.LargestWithin(time, profile.BestBatchSize(instance.MaxBatchSize)) - batch.Count;
+        if (room > 0)
+        {
+            BoardLate(now, group, batch, room);
+        }
     }
 
     /// <summary>A batch of this size would make the request late: spill or refuse it, as it asked, rather than run it for nothing.</summary>
@@ -360,31 +427,71 @@ internal sealed partial class ModelScheduler
 
     private void DispatchLate(TimeSpan now, SchedulerInstance instance, RequestGroup group)
     {
-        var count = FittingByWeight(group.Late.Slots[..Math.Min(group.Late.Count, instance.Profile.BestBatchSize(instance.MaxBatchSize))]);
+        instance.PassedOverLate = false;
         var batch = NewBatch(instance, now, group.Id);
+        BoardLate(now, group, batch, instance.Profile.BestBatchSize(instance.MaxBatchSize));
+        _groups.DropIfEmpty(group);
+        Start(now, batch, BatchReason.Late);
+    }
+
+    private void BoardLate(TimeSpan now, RequestGroup group, DispatchedBatch batch, int most)
+    {
+        var count = FittingByWeight(batch, group.Late.Slots[..Math.Min(group.Late.Count, most)]);
         foreach (var slot in group.Late.Slots[..count])
         {
             LeaveLate(in _requests[slot].Terms);
             Board(now, slot, batch);
         }
         group.Late.RemoveRange(0, count);
-        _groups.DropIfEmpty(group);
-        Start(now, batch, BatchReason.Late);
     }
 
-    private int FittingByWeight(ReadOnlySpan<int> slots)
+    /// <summary>How many of these, from the first, the batch may hold besides those it has.</summary>
+    private int FittingByWeight(DispatchedBatch batch, ReadOnlySpan<int> slots)
     {
         if (!_isWeighed)
         {
             return slots.Length;
         }
         var weight = 0L;
+        foreach (var slot in batch.Slots)
+        {
+            weight += _requests[slot].Terms.Weight;
+        }
         var count = 0;
-        while (count < slots.Length && (count == 0 || weight + _requests[slots[count]].Terms.Weight <= _settings.MaxBatchWeight))
+        while (count < slots.Length && (batch.Count + count == 0 || weight + _requests[slots[count]].Terms.Weight <= _settings.MaxBatchWeight))
         {
             weight += _requests[slots[count++]].Terms.Weight;
         }
         return count;
+    }
+
+    /// <summary>
+    /// The first late group, if the last batch passed it over, and all that wait in time, fewer than make a batch, would still be done with half of their time left after a batch
+    /// of it: otherwise it would wait as long as other groups keep the instance busy, though it be with small batches, or are held.
+    /// </summary>
+    private RequestGroup? LateThatCanGoFirst(TimeSpan now, SchedulerInstance instance)
+    {
+        var profile = instance.Profile;
+        if (!instance.PassedOverLate || _lateCount == 0 || !profile.IsMeasured || FirstLate() is not { } late)
+        {
+            return null;
+        }
+        var best = profile.BestBatchSize(instance.MaxBatchSize);
+        if (_inTimeCount >= best)
+        {
+            return null;
+        }
+        var earliest = TimeSpan.MaxValue;
+        foreach (var group in _groups)
+        {
+            foreach (var lane in group.Lanes)
+            {
+                earliest = lane.Count > 0 && lane.Deadlines[0] < earliest ? lane.Deadlines[0] : earliest;
+            }
+        }
+        var start = instance.FreeAt(now);
+        var done = profile.High(Math.Min(late.Late.Count, best)) + profile.High(_inTimeCount);
+        return done <= (earliest - start) / 2 ? late : null;
     }
 
     private void DispatchRetry(TimeSpan now, SchedulerInstance instance)
@@ -520,7 +627,7 @@ internal sealed partial class ModelScheduler
 
     private static TimeSpan JudgeHeadAt(TimeSpan now, TimeSpan deadline, TimeSpan alone, TimeSpan spill)
     {
-        var lastSpill = deadline - spill;
+        var lastSpill = deadline - spill - LastMoment;
         if (spill > alone && lastSpill > now)
         {
             return lastSpill;

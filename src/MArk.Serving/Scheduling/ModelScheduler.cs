@@ -74,7 +74,7 @@ internal sealed partial class ModelScheduler
     public int InstanceCount => _instances.Count;
 
     /// <summary>Whether an instance could take a batch now.</summary>
-    public bool HasIdleInstance => AnyAccepts();
+    public bool HasIdleInstance => _instances.Exists(static instance => instance.Accepts);
 
     /// <summary>The batches under way on an instance; none if there is no such instance.</summary>
     public IReadOnlyList<DispatchedBatch> RunningOn(int id) => Find(id)?.Running ?? [];
@@ -292,9 +292,12 @@ internal sealed partial class ModelScheduler
     }
 
     /// <summary>A batch is done; every request of it was answered, well or badly, by the driver.</summary>
-    public void OnBatchCompleted(TimeSpan now, DispatchedBatch batch)
+    /// <param name="now">Now.</param>
+    /// <param name="batch">The batch.</param>
+    /// <param name="ran">How long it ran, if that was measured; otherwise it counts from when it had the instance to now.</param>
+    public void OnBatchCompleted(TimeSpan now, DispatchedBatch batch, TimeSpan? ran = null)
     {
-        var duration = now - batch.RunsSince;
+        var duration = ran ?? now - batch.RunsSince;
         var missed = 0;
         foreach (var slot in batch.Slots)
         {

@@ -44,6 +44,9 @@ internal sealed class SchedulerInstance
 
     public bool IsDraining { get; set; }
 
+    /// <summary>Whether its last batch was of requests in time, and late ones were left waiting.</summary>
+    public bool PassedOverLate { get; set; }
+
     /// <summary>When the work it has is expected to be done.</summary>
     public TimeSpan BusyUntil { get; private set; }
 
@@ -55,6 +58,12 @@ internal sealed class SchedulerInstance
     public IReadOnlyList<DispatchedBatch> Running => _running;
 
     public bool Accepts => Serves && SlotsInUse < Slots;
+
+    /// <summary>Whether its batches are so short that making one up takes as long as running one: while it runs one, a full one may wait behind it.</summary>
+    public bool RunsAhead { get; set; }
+
+    /// <summary>Whether it takes a full batch though it is not idle.</summary>
+    public bool AcceptsAhead => RunsAhead && Serves && !IsOnTrial && SlotsInUse == Slots;
 
     /// <summary>Whether it takes work, now or when it is done with what it has.</summary>
     public bool Serves => !IsBusy && !IsDraining && !IsOut;

@@ -192,6 +192,79 @@ public sealed class GroupTests
         Assert.Equal((Ending.Result, Ending.None), (patient.Ending, late.Ending));
     }
 
+    /// <summary>An instance that takes up to 4 at once, free now; meanwhile some requests, of key 1, have turned late, and others came that are in time.</summary>
+    private static (SchedulerDriver Driver, Caller[] Late) LateThenInTime(int late, int inTime, double? timeoutMs = null, int group = 1)
+    {
+        var driver = new SchedulerDriver(new EagerPolicy(), maxBatch: 4, maxQueue: 1000);
+        var instance = driver.Ready();
+        driver.Busy(instance, busy: true);
+        var lateOnes = Enumerable.Range(0, late).Select(_ => driver.Arrive(timeoutMs: 1, group: 1)).ToArray();
+        driver.Advance(2);
+        for (var i = 0; i < inTime; i++)
+        {
+            driver.Arrive(timeoutMs, group: group);
+        }
+        driver.Busy(instance, busy: false);
+        return (driver, lateOnes);
+    }
+
+    [Fact]
+    public void WhatIsLateFillsBatchesUpThatAreNotFull()
+    {
+        // T_b = 5 + b ms. Two wait in time whenever the instance is done, always: none would ever be idle for what is late.
+        var (driver, late) = LateThenInTime(late: 6, inTime: 2);
+        for (var i = 0; i < 3; i++)
+        {
+            Assert.Equal(4, Assert.Single(driver.Running).Count);
+            driver.Arrive(group: 1);
+            driver.Arrive(group: 1);
+            driver.Advance(9);
+            driver.Complete(Assert.Single(driver.Running));
+        }
+        Assert.All(late, c => Assert.Equal(Ending.Result, c.Ending));
+        Assert.Equal(2, Assert.Single(driver.Running).Count);
+    }
+
+    [Theory]
+    [InlineData(9, 2)]      // 5 + 4 ms would still be in time
+    [InlineData(8.5, 1)]
+    [InlineData(7, 0)]
+    public void WhatIsLateMakesNothingLateThatItGoesAlongWith(double timeoutMs, int expected)
+    {
+        var (driver, _) = LateThenInTime(late: 2, inTime: 2, timeoutMs: timeoutMs);
+        Assert.Equal(2 + expected, Assert.Single(driver.Running).Count);
+    }
+
+    [Fact]
+    public void ALateGroupTakesItsTurnWithOnesThatKeepUpInSmallBatches()
+    {
+        // T_b = 5 + b ms; what is in time has 100 ms.
+        var (driver, late) = LateThenInTime(late: 1, inTime: 1, group: 2);
+        var endings = new List<Ending>();
+        for (var i = 0; i < 3; i++)
+        {
+            driver.Arrive(group: 2);
+            driver.Advance(6);
+            driver.Complete(Assert.Single(driver.Running));
+            endings.Add(late[0].Ending);
+        }
+        Assert.Equal([Ending.None, Ending.Result, Ending.Result], endings);
+        Assert.All(driver.Callers.Where(c => c.Key == 2 && c.Ending == Ending.Result), c => Assert.True(c.EndedAt <= c.Terms.Deadline));
+    }
+
+    [Fact]
+    public void ALateGroupWaitsWhereOnesInTimeFillBatches()
+    {
+        var (driver, late) = LateThenInTime(late: 1, inTime: 4, group: 2);
+        for (var i = 0; i < 5; i++)
+        {
+            Enumerable.Range(0, 4).ToList().ForEach(_ => driver.Arrive(group: 2));
+            driver.Advance(9);
+            driver.Complete(Assert.Single(driver.Running));
+        }
+        Assert.Equal(Ending.None, late[0].Ending);
+    }
+
     [Theory]
     [InlineData(9.5, 1)]
     [InlineData(18.5, 2)]

@@ -211,4 +211,58 @@ public sealed class PipelineTests
         driver.Complete(driver.Running.Single(b => b.Reason != BatchReason.Retry));
         Assert.Equal(RejectionReason.DeadlineUnreachable, strict.Reason);
     }
+
+    [Fact]
+    public void WhereBatchesAreShortAFullOneWaitsBehindTheOneThatRuns()
+    {
+        // Batches of up to 4.
+        var driver = new SchedulerDriver(new EagerPolicy(), sloMs: 10_000) { RunsAhead = true };
+        driver.Ready();
+        driver.Arrive();
+        driver.Advance(1);
+        driver.Complete(Assert.Single(driver.Running));
+        driver.Arrive();
+        Assert.Single(driver.Running);
+        for (var i = 0; i < 3; i++)
+        {
+            driver.Arrive();
+            Assert.Single(driver.Running);
+        }
+        driver.Arrive();
+        Assert.Equal([1, 4], driver.Running.Select(b => b.Count).Order());
+        for (var i = 0; i < 4; i++)
+        {
+            driver.Arrive();
+            Assert.Equal(2, driver.Running.Count);
+        }
+        CompleteOldest(driver);
+        Assert.Equal([4, 4], driver.Running.Select(b => b.Count));
+    }
+
+    [Fact]
+    public void WhatIsRunAgainDoesNotWaitBehindFullBatchesForEver()
+    {
+        var driver = new SchedulerDriver(new EagerPolicy(), sloMs: 10_000, maxQueue: 1000) { RunsAhead = true };
+        driver.Ready();
+        driver.Arrive();
+        driver.Advance(1);
+        driver.Complete(Assert.Single(driver.Running));
+        driver.Arrive();
+        var poison = driver.Arrive(poison: true);
+        for (var i = 0; i < 3; i++)
+        {
+            driver.Arrive();
+        }
+        // More come all the time than are served.
+        for (var i = 0; i < 20 && poison.Ending == Ending.None; i++)
+        {
+            for (var j = 0; j < 8; j++)
+            {
+                driver.Arrive();
+            }
+            driver.Advance(1);
+            CompleteOldest(driver);
+        }
+        Assert.Equal(Ending.Failed, poison.Ending);
+    }
 }

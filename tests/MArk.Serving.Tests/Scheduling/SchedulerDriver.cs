@@ -76,6 +76,9 @@ internal sealed class SchedulerDriver
     public IReadOnlyCollection<DispatchedBatch> Running => _running.Keys;
     public bool Stopping { get; private set; }
 
+    /// <summary>Whether instances have a full batch wait behind the one that runs, from the first that they complete on.</summary>
+    public bool RunsAhead { get; init; }
+
     public static TimeSpan Ms(double ms) => TimeSpan.FromMilliseconds(ms);
 
     public void Advance(double ms)
@@ -183,7 +186,8 @@ internal sealed class SchedulerDriver
         else
         {
             Answer(callers, callers.Length);
-            Scheduler.OnBatchCompleted(Now, batch);
+            batch.Instance.RunsAhead = RunsAhead;
+            Scheduler.OnBatchCompleted(Now, batch, RunsAhead ? Now - batch.RunsSince : null);
         }
         Take();
     }
@@ -386,7 +390,8 @@ internal sealed class SchedulerDriver
         Assert.Contains(batch.Instance.Id, Instances);
         Assert.DoesNotContain(batch.Instance.Id, Out.Keys);
         ExtraRuns += batch.Reason == BatchReason.Retry ? 1 : 0;
-        Assert.True(Running.Count(b => b.Instance == batch.Instance && !b.SlotFreed) <= batch.Instance.Slots, "more batches than slots");
+        Assert.True(Running.Count(b => b.Instance == batch.Instance && !b.SlotFreed) is var underWay && underWay <= batch.Instance.Slots + (batch.Instance.RunsAhead ? 1 : 0), "more batches than slots");
+        Assert.True(underWay <= batch.Instance.Slots || batch.Reason != BatchReason.IdleInstance, "a batch was made up ahead of fewer requests than a full one takes");
         Assert.Equal(callers.Length, callers.Distinct().Count());
         Assert.Single(callers.Select(c => c.Key).Distinct());
         foreach (var caller in callers)

@@ -47,7 +47,7 @@ public sealed class SchedulerPropertyTests
     {
         var maxBatch = run.MaxBatch;
         var driver = new SchedulerDriver(Policy(run.Policy), maxBatch, run.MaxQueue, maxWeight: run.MaxWeight, maxBytes: run.MaxBytes, headroom: run.MaxQueue % 3 / 4.0,
-            shares: new() { ["a"] = 3, ["b"] = 0.5 });
+            shares: new() { ["a"] = 3, ["b"] = 0.5 }) { RunsAhead = run.MaxQueue % 2 == 0 };
         foreach (var step in run.Steps)
         {
             driver.Advance(step.Wait / 4.0);
@@ -167,7 +167,7 @@ public sealed class SchedulerPropertyTests
         double[] shares = [1, 2, 0.5, 1];
         var random = new Random(run.Seed);
         var driver = new SchedulerDriver(
-            new NoWaitPolicy(), run.Batch, maxQueue: 100_000, sloMs: 1e8, maxWeight: run.Weight, shares: new() { ["t1"] = 2, ["t2"] = 0.5 });
+            new EagerPolicy(), run.Batch, maxQueue: 100_000, sloMs: 1e8, maxWeight: run.Weight, shares: new() { ["t1"] = 2, ["t2"] = 0.5 });
         driver.Expect(1);
         for (var i = 0; i < 200 * run.Tenants; i++)
         {
@@ -218,23 +218,13 @@ public sealed class SchedulerPropertyTests
         static int Number(Caller caller) => caller.Tenant is null ? 0 : caller.Tenant[1] - '0';
     }, iter: 300);
 
-    private sealed class NoWaitPolicy : IBatchPolicy
-    {
-        public BatchDecision Decide(in BatchContext context) => BatchDecision.Dispatch(context.Deadlines.Length);
-
-        public void Completed(in BatchFeedback feedback)
-        {
-            // Learns nothing.
-        }
-    }
-
     [Fact]
     public void NoGroupIsPassedOverForOnesThatCanWaitLonger() => Gen.Select(
         Gen.Int[1, 6], Gen.Int[1, 8], Gen.Select(Gen.Int[0, 99], Gen.Int[0, 300], Gen.Int[0, 12], (k, t, w) => (Kind: k, Timeout: t, Wait: w)).Array[1, 150], Gen.Bool,
         (batch, keys, steps, isLate) => (Batch: batch, Keys: keys, Steps: steps, IsLate: isLate)).Sample(run =>
     {
         // All can be met, or none: a batch holds the earliest deadline of all that wait, whatever else waits.
-        var driver = new SchedulerDriver(new NoWaitPolicy(), run.Batch, maxQueue: 1000);
+        var driver = new SchedulerDriver(new EagerPolicy(), run.Batch, maxQueue: 1000);
         driver.Dispatched = (batch, callers) =>
         {
             var first = driver.Callers.Where(c => c.Ending == Ending.None && c.Deliveries == 0).Concat(callers).Min(c => c.Terms.Deadline);

@@ -92,6 +92,19 @@ internal sealed class StressRun
         Tell(() => _sink.SetResult(index, reply));
     }
 
+    /// <summary>Answers all requests in one call.</summary>
+    public void AnswerAtOnce()
+    {
+        var replies = new Reply[_calls.Length];
+        for (var i = 0; i < replies.Length; i++)
+        {
+            replies[i] = TakeDestination(i) ?? new Reply();
+            Write(_calls[i], replies[i]);
+            _calls[i].WasSpilled |= _isSpill;
+        }
+        Tell(() => _sink.SetResults(0, replies));
+    }
+
     public void Fail(int index, Exception error)
     {
         var call = _calls[index];

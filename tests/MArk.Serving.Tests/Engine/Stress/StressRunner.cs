@@ -24,6 +24,8 @@ internal sealed class StressRunner : IBatchRunner<StressCall, Reply>
     private enum Behaviour
     {
         Well,
+        AtOnce,
+        AtOnceAndBreaks,
         Backwards,
         FromOtherThreads,
         BreaksAtOnce,
@@ -45,8 +47,9 @@ internal sealed class StressRunner : IBatchRunner<StressCall, Reply>
     private int _runs;
     private int _running;
     private int _disposals;
-    private long _floorTick;
-    private long _floorTimestamp;
+    private readonly Lock _ends = new();
+    private DispatchFloor _lastEnd;
+    private DispatchFloor _endBefore;
 
     public StressRunner(StressWorld world, StressMachine machine, int number)
     {
@@ -58,7 +61,7 @@ internal sealed class StressRunner : IBatchRunner<StressCall, Reply>
         Slots = random.Next(3) == 0 ? 2 : 1;
         BlocksThread = random.Next(2) == 0;
         _returnsUnfinished = random.Next(2) == 0;
-        _floorTick = world.Ledger.Tick();
+        _lastEnd = _endBefore = new DispatchFloor(world.Ledger.Tick(), 0);
         machine.Connect();
     }
 
@@ -114,10 +117,7 @@ internal sealed class StressRunner : IBatchRunner<StressCall, Reply>
         }
         try
         {
-            // With more slots than one, a batch may have been dispatched before others that have ended meanwhile.
-            run.Enter(
-                Math.Min(MaxBatchSize, _world.Settings.MaxBatchSize),
-                Slots == 1 ? new DispatchFloor(Volatile.Read(ref _floorTick), Volatile.Read(ref _floorTimestamp)) : default);
+            run.Enter(Math.Min(MaxBatchSize, _world.Settings.MaxBatchSize), Floor());
             CancelThoseThatWantIt(run, random);
             for (var i = random.Next(12); i > 0; i--)
             {
@@ -135,9 +135,22 @@ internal sealed class StressRunner : IBatchRunner<StressCall, Reply>
         finally
         {
             run.Leave();
-            Volatile.Write(ref _floorTimestamp, TimeProvider.System.GetTimestamp());
-            Volatile.Write(ref _floorTick, _world.Ledger.Tick());
+            lock (_ends)
+            {
+                _endBefore = _lastEnd;
+                _lastEnd = new DispatchFloor(_world.Ledger.Tick(), TimeProvider.System.GetTimestamp());
+            }
             Interlocked.Decrement(ref _running);
+        }
+    }
+
+    /// <summary>When a batch that begins now was dispatched at the earliest.</summary>
+    private DispatchFloor Floor()
+    {
+        lock (_ends)
+        {
+            // With more slots than one, before others that have ended meanwhile. A short one may have waited behind the one before it.
+            return Slots > 1 ? default : BlocksThread ? _endBefore : _lastEnd;
         }
     }
 
@@ -179,7 +192,7 @@ internal sealed class StressRunner : IBatchRunner<StressCall, Reply>
     private async Task BehaveAsync(StressRun run, Random random, CancellationToken cancellationToken)
     {
         var all = Enumerable.Range(0, run.Calls.Count).ToArray();
-        var behaviour = random.Next(100) < _world.Settings.Faults ? (Behaviour)random.Next((int)Behaviour.Count) : Behaviour.Well;
+        var behaviour = random.Next(100) < _world.Settings.Faults ? (Behaviour)random.Next((int)Behaviour.Count) : random.Next(2) == 0 ? Behaviour.AtOnce : Behaviour.Well;
         if (Array.Exists(all, i => run.Calls[i].IsPoison && run.Calls[i].Number % 3 > 0))
         {
             // Two poisons of three break what batch ever holds them; of the third the runner can say that it is the one.
@@ -232,6 +245,13 @@ internal sealed class StressRunner : IBatchRunner<StressCall, Reply>
                 await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
                 AnswerAll(run, all.Where(i => random.Next(2) == 0));
                 throw new OperationCanceledException(cancellationToken);
+            case Behaviour.AtOnce or Behaviour.AtOnceAndBreaks when !run.Calls.Any(c => c.IsPoison):
+                run.AnswerAtOnce();
+                if (behaviour == Behaviour.AtOnceAndBreaks)
+                {
+                    throw run.Break(new StressFault("with all answered"));
+                }
+                break;
             default:
                 AnswerAll(run, all);
                 break;

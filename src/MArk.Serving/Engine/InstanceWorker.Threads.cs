@@ -1,0 +1,136 @@
+using System.Collections.Concurrent;
+using System.Diagnostics.CodeAnalysis;
+
+namespace MArk.Serving.Engine;
+
+// Threads of an instance's own, for a runner that computes on the calling thread. While its batches take microseconds, its thread does nothing but run them:
+// it leaves the results with the batch, and the thread that has the engine's turn completes it, lets the callers go on and makes up the next one meanwhile.
+// Each then spins for the other a little, since to be woken would cost more than a batch does.
+internal sealed partial class InstanceWorker<TIn, TOut>
+{
+    private readonly ConcurrentQueue<BatchWork<TIn, TOut>> _queue = new();
+    private readonly SemaphoreSlim _queued = new(0);
+    private int _sleeping;      // how many of the threads wait to be woken, or are about to
+    private int _pending;       // how many batches are queued or run
+
+    /// <summary>Whether the threads have batches to run.</summary>
+    public bool IsPending => Volatile.Read(ref _pending) > 0;
+
+    /// <summary>Whether its thread leaves all but the runs to the turn, and a batch may wait behind the one that runs.</summary>
+    public bool RunsAhead => RanShort && !RunsOnPool && Slots == 1 && ShortWait.Pays;
+
+    private void StartThreads()
+    {
+        // A thread of the pool must not be held: callers' continuations need it.
+        for (var i = 0; i < _runner.Slots; i++)
+        {
+            _loops++;
+            new Thread(LoopOnOwnThread) { IsBackground = true, Name = $"{_engine.ModelName} on {InstanceId}" }.Start();
+        }
+    }
+
+    private void WakeThreads() => _queued.Release(_runner.Slots);
+
+    private void EnqueueForOwnThread(BatchWork<TIn, TOut> work)
+    {
+        Interlocked.Increment(ref _pending);
+        if (RanShort && ShortWait.Pays)
+        {
+            _engine.LingerFor(this);
+        }
+        _queue.Enqueue(work);
+        // Either a thread that is about to sleep sees the batch, or this sees that it sleeps.
+        Interlocked.MemoryBarrier();
+        if (Volatile.Read(ref _sleeping) > 0)
+        {
+            _queued.Release();
+        }
+    }
+
+    [SuppressMessage("Reliability", "CA2012", Justification = "The thread is the runner's own, and each ValueTask is consumed once.")]
+    private void LoopOnOwnThread()
+    {
+        while (TryDequeue(out var work))
+        {
+            var activity = StartActivity(work);
+            Exception? error = null;
+            var handsOver = RunsAhead;
+            if (handsOver)
+            {
+                work.KeepResults();
+            }
+            var start = _engine.Now;
+            try
+            {
+                var run = _runner.RunAsync(work.Inputs, work, _stop.Token);
+                if (run.IsCompleted)
+                {
+                    run.GetAwaiter().GetResult();
+                }
+                else
+                {
+                    run.AsTask().GetAwaiter().GetResult();
+                }
+            }
+            catch (Exception e)
+            {
+                error = e;
+            }
+            work.Ran = _engine.Now - start;
+            if (error is null && handsOver && _engine.IsTurnUnderWay)
+            {
+                Stop(activity);
+                _engine.HandOver(work);
+            }
+            else
+            {
+                work.TellKept(turnFollows: false);
+                if (Finish(error, work, activity) is { } next)
+                {
+                    Enqueue(next);
+                }
+            }
+            Interlocked.Decrement(ref _pending);
+        }
+        End();
+    }
+
+    /// <summary>Waits for the next batch.</summary>
+    /// <returns>Whether there is one; otherwise this stops.</returns>
+    private bool TryDequeue([MaybeNullWhen(false)] out BatchWork<TIn, TOut> work)
+    {
+        if (RanShort && ShortWait.Pays)
+        {
+            Linger();
+        }
+        while (!_queue.TryDequeue(out work))
+        {
+            Interlocked.Increment(ref _sleeping);
+            var isEmpty = _queue.IsEmpty;
+            if (isEmpty && (Volatile.Read(ref _loops) & Stopping) != 0)
+            {
+                return false;
+            }
+            if (isEmpty)
+            {
+                _queued.Wait();
+            }
+            Interlocked.Decrement(ref _sleeping);
+        }
+        return true;
+    }
+
+    /// <summary>Waits a little for the next batch, which costs less than to sleep and be woken.</summary>
+    private void Linger()
+    {
+        var wait = new ShortWait();
+        while (_queue.IsEmpty && wait.Spin())
+        {
+        }
+        if (_queue.IsEmpty)
+        {
+            // A caller keeps the turn: nobody else completes them.
+            _engine.CompleteEnded(inTurn: false);
+        }
+    }
+}

@@ -1,0 +1,149 @@
+using MArk.Serving.DependencyInjection;
+
+namespace MArk.Serving.Tests.Engine;
+
+/// <summary>A runner with a thread of its own whose batches take microseconds: the thread does nothing but run them, and the engine's turn does the rest.</summary>
+public sealed class ShortBatchTests
+{
+    private static readonly InferenceOptions Patient = new() { Timeout = TimeSpan.FromMinutes(10) };
+    private static readonly TimeSpan GivenUp = TimeSpan.FromMinutes(1);
+
+    /// <summary>Runs on a thread of its own what a test has it run.</summary>
+    private sealed class Runner(Action<RequestBatch<int>, IBatchSink<int>> run) : IBatchRunnerFactory<int, int>, IBatchRunner<int, int>
+    {
+        public bool BlocksThread => true;
+
+        public int MaxBatchSize => 8;
+
+        public ValueTask<IBatchRunner<int, int>> ConnectAsync(InstanceDescriptor instance, CancellationToken cancellationToken) => new(this);
+
+        public ValueTask RunAsync(RequestBatch<int> batch, IBatchSink<int> sink, CancellationToken cancellationToken)
+        {
+            run(batch, sink);
+            return ValueTask.CompletedTask;
+        }
+
+        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+    }
+
+    private static Task<ServingHost> StartAsync(Action<RequestBatch<int>, IBatchSink<int>> run) =>
+        ServingHost.StartAsync(m => m.UseRunner(_ => new Runner(run)));
+
+    private static void Double(RequestBatch<int> batch, IBatchSink<int> sink) => sink.SetResults(0, [.. batch.Inputs.ToArray().Select(x => 2 * x)]);
+
+    private static Task CallAsync(ServingHost host, int callers, int calls) => Task.WhenAll(Enumerable.Range(0, callers).Select(async caller =>
+    {
+        for (var i = 1; i <= calls; i++)
+        {
+            var input = caller * calls + i;
+            Assert.Equal(2 * input, await host.Client.InferAsync(input, Patient).ConfigureAwait(false));
+        }
+    })).WaitAsync(GivenUp);
+
+    [Theory]
+    [InlineData(1, 3000)]
+    [InlineData(64, 500)]
+    public async Task EveryCallerGetsItsOwnAnswer(int callers, int calls)
+    {
+        await using var host = await StartAsync(Double);
+        await CallAsync(host, callers, calls);
+        var report = host.Monitor.GetReport();
+        Assert.Equal(callers * calls, report.Succeeded);
+        Assert.Empty(host.Log.Errors);
+    }
+
+    [Fact]
+    public async Task ACallerThatKeepsItsThreadHoldsUpNobodyElse()
+    {
+        await using var host = await StartAsync(Double);
+        await CallAsync(host, 64, 100);
+        using var kept = new SemaphoreSlim(0);
+        using var go = new ManualResetEventSlim();
+        var keeping = Task.WhenAll(Enumerable.Range(0, 3).Select(async _ =>
+        {
+            await host.Client.InferAsync(1, Patient).ConfigureAwait(false);
+            kept.Release();
+            go.Wait();
+        }));
+        for (var i = 0; i < 3; i++)
+        {
+            Assert.True(await kept.WaitAsync(GivenUp));
+        }
+        await CallAsync(host, 64, 100);
+        Assert.False(keeping.IsCompleted);
+        go.Set();
+        await keeping;
+    }
+
+    [Fact]
+    public async Task WhatWasAnsweredStandsWhereTheRunThenBreaks()
+    {
+        await using var host = await StartAsync((batch, sink) =>
+        {
+            Double(batch, sink);
+            if (batch.Inputs.Contains(5))
+            {
+                throw new InvalidOperationException("after its answers");
+            }
+        });
+        await CallAsync(host, 64, 100);
+        Assert.Equal(6400, host.Monitor.GetReport().Succeeded);
+    }
+
+    [Fact]
+    public async Task ASecondAnswerIsLoggedAndTheFirstStands()
+    {
+        await using var host = await StartAsync((batch, sink) =>
+        {
+            Double(batch, sink);
+            if (batch.Inputs.Contains(5))
+            {
+                sink.SetResults(0, new int[batch.Count]);
+                sink.SetError(0, new InvalidOperationException("too late"));
+            }
+        });
+        await CallAsync(host, 64, 100);
+        Assert.Equal(2, host.Log.Errors.Count(e => e is ContractViolationException));
+    }
+
+    [Fact]
+    public async Task WhatIsNotAnsweredFails()
+    {
+        await using var host = await StartAsync((batch, sink) =>
+        {
+            if (!batch.Inputs.Contains(-1))
+            {
+                Double(batch, sink);
+            }
+        });
+        await CallAsync(host, 64, 100);
+        var results = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => host.Client.TryInferAsync(-1, Patient).AsTask())).WaitAsync(GivenUp);
+        Assert.All(results, r => Assert.IsType<ContractViolationException>(r.Error));
+        await CallAsync(host, 64, 100);
+    }
+
+    [Fact]
+    public async Task AStopEndsWhatWaitsBehindTheBatchThatRuns()
+    {
+        using var entered = new SemaphoreSlim(0);
+        using var go = new ManualResetEventSlim();
+        await using var host = await StartAsync((batch, sink) =>
+        {
+            if (batch.Inputs.Contains(-1))
+            {
+                entered.Release();
+                go.Wait();
+            }
+            Double(batch, sink);
+        });
+        await CallAsync(host, 64, 100);
+        var held = host.Client.InferAsync(-1, Patient).AsTask();
+        Assert.True(await entered.WaitAsync(GivenUp));
+        var waiting = Enumerable.Range(1, 40).Select(i => host.Client.InferAsync(i, Patient).AsTask()).ToArray();
+        var stop = host.StopAsync();
+        go.Set();
+        await stop.WaitAsync(GivenUp);
+        Assert.Equal(-2, await held);
+        Assert.Equal(Enumerable.Range(1, 40).Select(i => 2 * i), await Task.WhenAll(waiting));
+    }
+}
