@@ -18,7 +18,6 @@ internal sealed class LstmTraining(LstmForecaster forecaster, LstmOptions option
     public void Run(CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        TorchRuntime.Load();
         try
         {
             using var stay = TorchRuntime.Enter(options.Threads, cancellationToken);
@@ -40,7 +39,7 @@ internal sealed class LstmTraining(LstmForecaster forecaster, LstmOptions option
         var best = Begin(random);
         using var scope = NewDisposeScope();
         using var network = new Network(best);
-        using var adam = optim.Adam(network.Parameters, options.LearningRate);
+        using var adam = new Adam(network.Parameters, options.LearningRate);
         var (shown, wanted) = Tensors(windows.HeldOut);
         var least = network.Judge(shown, wanted);
         var places = windows.Training.ToArray();
@@ -52,10 +51,10 @@ internal sealed class LstmTraining(LstmForecaster forecaster, LstmOptions option
                 cancellationToken.ThrowIfCancellationRequested();
                 using var batch = NewDisposeScope();
                 var (input, target) = Tensors(places.AsSpan(at, Math.Min(BatchSize, places.Length - at)));
-                adam.zero_grad();
+                adam.Clear();
                 network.Loss(input, target).backward();
                 nn.utils.clip_grad_norm_(network.Parameters, LongestStep);
-                adam.step();
+                adam.Step();
             }
             var loss = network.Judge(shown, wanted);
             worse = loss < least ? 0 : worse + 1;
@@ -76,8 +75,10 @@ internal sealed class LstmTraining(LstmForecaster forecaster, LstmOptions option
     private (Tensor Shown, Tensor Wanted) Tensors(ReadOnlySpan<int> places)
     {
         var (shown, wanted) = windows.Batch(places);
-        return (tensor(shown, [shape.Window, places.Length, 1]), tensor(wanted, [places.Length, shape.Horizon]));
+        return (OnCpu(shown, shape.Window, places.Length, 1), OnCpu(wanted, places.Length, shape.Horizon));
     }
+
+    private static Tensor OnCpu(float[] values, params ReadOnlySpan<long> dimensions) => tensor(values, dimensions, device: CPU);
 
     /// <summary>The network as libtorch has it.</summary>
     private sealed class Network : IDisposable
@@ -89,18 +90,19 @@ internal sealed class LstmTraining(LstmForecaster forecaster, LstmOptions option
         public Network(LstmWeights weights)
         {
             var shape = weights.Shape;
-            _lstm = nn.LSTM(1, shape.HiddenUnits);
-            _output = nn.Linear(shape.HiddenUnits, shape.Horizon);
+            // Of this type and on this device whatever the host has made libtorch's default.
+            _lstm = nn.LSTM(1, shape.HiddenUnits, device: CPU, dtype: ScalarType.Float32);
+            _output = nn.Linear(shape.HiddenUnits, shape.Horizon, device: CPU, dtype: ScalarType.Float32);
             _layer = _lstm.named_parameters().ToDictionary(p => p.name, p => p.parameter);
             Parameters = [.. _layer.Values, .. _output.parameters()];
             using var scope = NewDisposeScope();
             using var frozen = no_grad();
-            _layer["weight_ih_l0"].copy_(tensor(weights.Input, [shape.Gates, 1]));
-            _layer["weight_hh_l0"].copy_(tensor(weights.Recurrent, [shape.Gates, shape.HiddenUnits]));
-            _layer["bias_ih_l0"].copy_(tensor(weights.Bias, [shape.Gates]));
+            _layer["weight_ih_l0"].copy_(OnCpu(weights.Input, shape.Gates, 1));
+            _layer["weight_hh_l0"].copy_(OnCpu(weights.Recurrent, shape.Gates, shape.HiddenUnits));
+            _layer["bias_ih_l0"].copy_(OnCpu(weights.Bias, shape.Gates));
             _layer["bias_hh_l0"].zero_();
-            _output.weight.copy_(tensor(weights.Output, [shape.Horizon, shape.HiddenUnits]));
-            _output.bias!.copy_(tensor(weights.OutputBias, [shape.Horizon]));
+            _output.weight.copy_(OnCpu(weights.Output, shape.Horizon, shape.HiddenUnits));
+            _output.bias!.copy_(OnCpu(weights.OutputBias, shape.Horizon));
         }
 
         public Parameter[] Parameters { get; }

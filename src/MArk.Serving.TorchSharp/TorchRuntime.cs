@@ -11,10 +11,10 @@ internal static class TorchRuntime
     private static readonly string[] Libraries = ["torch_cpu", "LibTorchSharp"];
 
     /// <summary>
-    /// Loads the library. TorchSharp would do it too, but where it finds none it looks for one in NuGet's cache, copies that beside the application, and writes to the console.
+    /// Loads the library. TorchSharp would do it too, but where it finds none it looks for one in NuGet's cache, copies that beside the application, and writes to the console. Neither
+    /// it nor this is made for several threads at a time.
     /// </summary>
-    /// <exception cref="LibTorchMissingException">It cannot be loaded.</exception>
-    public static void Load()
+    private static void Load()
     {
         try
         {
@@ -30,13 +30,15 @@ internal static class TorchRuntime
         }
     }
 
-    /// <summary>Computes on some threads until it is disposed of. One training at a time does, whatever it is for.</summary>
+    /// <summary>Loads the library and computes on some threads until it is disposed of. One training at a time does, whatever it is for.</summary>
+    /// <exception cref="LibTorchMissingException">It cannot be loaded.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled while another one trained.</exception>
     public static IDisposable Enter(int threads, CancellationToken cancellationToken)
     {
         OneAtATime.Wait(cancellationToken);
         try
         {
+            Load();
             return new Stay(threads);
         }
         catch

@@ -1,4 +1,6 @@
+using System.Reflection;
 using TorchSharp;
+using TorchSharp.Modules;
 using static MArk.Serving.TorchSharp.Tests.Waves;
 
 namespace MArk.Serving.TorchSharp.Tests;
@@ -51,6 +53,72 @@ public sealed class LstmTrainingTests
     }
 
     [Fact]
+    public void AdamIsThatOfThePaper()
+    {
+        float[] at = [0.5f, -2, 3], slope = [0.1f, -4, 0];
+        double[] expected = [0.5, -2, 3], mean = new double[3], square = new double[3];
+        using var scope = torch.NewDisposeScope();
+        var parameter = new Parameter(torch.tensor(at));
+        using var adam = new Adam([parameter], learningRate: 0.01);
+        for (var step = 1; step <= 5; step++)
+        {
+            adam.Clear();
+            // Another slope with each step.
+            (parameter * torch.tensor(slope)).sum().backward();
+            adam.Step();
+            for (var i = 0; i < 3; i++)
+            {
+                mean[i] = 0.9 * mean[i] + 0.1 * slope[i];
+                square[i] = 0.999 * square[i] + 0.001 * slope[i] * slope[i];
+                expected[i] -= 0.01 * (mean[i] / (1 - Math.Pow(0.9, step))) / (Math.Sqrt(square[i] / (1 - Math.Pow(0.999, step))) + 1e-8);
+                slope[i] *= -0.7f;
+            }
+        }
+        Assert.All(expected.Zip(parameter.detach().data<float>().ToArray()), pair => Assert.Equal(pair.First, pair.Second, 5));
+    }
+
+    [Fact]
+    public void WhatTheHostHasSetInLibtorchChangesNothing()
+    {
+        var alone = New().Observe(0, 200).Train().Saved();
+        torch.set_default_dtype(torch.ScalarType.Float64);
+        torch.set_default_device(torch.META);
+        try
+        {
+            Assert.Equal(alone, New().Observe(0, 200).Train().Saved());
+        }
+        finally
+        {
+            torch.set_default_dtype(torch.ScalarType.Float32);
+            torch.set_default_device(torch.CPU);
+        }
+    }
+
+    [Fact]
+    public async Task GarbageCollectionsMeanwhileChangeNothing()
+    {
+        var undisturbed = New(Good).Observe(0, 400).Train().Saved();
+        using var stop = new CancellationTokenSource();
+        var collecting = Task.Run(() =>
+        {
+            while (!stop.IsCancellationRequested)
+            {
+                GC.Collect();
+                GC.WaitForPendingFinalizers();
+            }
+        }, TestContext.Current.CancellationToken);
+        try
+        {
+            Assert.Equal(undisturbed, New(Good).Observe(0, 400).Train().Saved());
+        }
+        finally
+        {
+            await stop.CancelAsync();
+            await collecting;
+        }
+    }
+
+    [Fact]
     public void TheForecastChangesWithApplyAndNotBefore()
     {
         var forecaster = New().Observe(0, 200);
@@ -95,6 +163,29 @@ public sealed class LstmTrainingTests
         Assert.All(before.Zip(forecaster.Ahead(400)), pair => Assert.Equal(pair.First, pair.Second, 2));
         Assert.All(New(still).Observe(0, 400).Train().Ahead(400), rate => Assert.Equal(Rate(399), rate, 2));
         Assert.True(before.Max() - before.Min() > 5);
+    }
+
+    [Fact]
+    public async Task WhileItIsTrainedAgainForecastsAreThoseOfTheWeightsBefore()
+    {
+        var (forecaster, twin) = (New(Good), New(Good));
+        forecaster.Load(new MemoryStream(Learned.Saved()));
+        twin.Load(new MemoryStream(Learned.Saved()));
+        for (var minute = 0; minute < 400; minute++)
+        {
+            forecaster.Observe(Monday + minute * Minute, 3 * Rate(minute));
+            twin.Observe(Monday + minute * Minute, 3 * Rate(minute));
+        }
+        var job = forecaster.TakeTrainingJob()!;
+        var running = Task.Run(() => job.Run(default), TestContext.Current.CancellationToken);
+        for (var minute = 400; minute < 450; minute++)
+        {
+            Assert.Equal(twin.Observe(minute, 1).Ahead(minute + 1), forecaster.Observe(minute, 1).Ahead(minute + 1));
+        }
+        await running;
+        Assert.Equal(twin.Ahead(450), forecaster.Ahead(450));
+        job.Apply();
+        Assert.NotEqual(twin.Ahead(450), forecaster.Ahead(450));
     }
 
     [Fact]
@@ -209,6 +300,31 @@ public sealed class LstmTrainingTests
         Assert.False(forecaster.HasLearned);
         Assert.Equal(Same(Rate(3999)), forecaster.Ahead(4000));
         Assert.Equal(before + miscounted, torch.Tensor.TotalCount);
+    }
+
+    [Fact]
+    public async Task ATrainingThatIsCancelledWhileItWaitsForItsTurnEnds()
+    {
+        var forecaster = New().Observe(0, 200);
+        var job = forecaster.TakeTrainingJob()!;
+        using var cancel = new CancellationTokenSource();
+        using (TorchRuntime.Enter(threads: 1, default))
+        {
+            var running = Task.Run(() => job.Run(cancel.Token), TestContext.Current.CancellationToken);
+            await cancel.CancelAsync();
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => running.WaitAsync(TimeSpan.FromMinutes(1)));
+        }
+        Assert.False(forecaster.HasLearned);
+        // The turn it did not take is another's.
+        New().Observe(0, 200).Train();
+    }
+
+    [Fact]
+    public void WhatIsMissingIsNamedInTheVersionsThatAreTested()
+    {
+        var torchSharp = typeof(torch).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion.Split('+')[0];
+        Assert.StartsWith("2.10.0", torch.__version__);
+        Assert.Contains($"2.10.0 for TorchSharp {torchSharp})", new LibTorchMissingException("none").Message);
     }
 
     [Fact]
