@@ -1,20 +1,24 @@
+using MArk.Serving.Prediction;
+
 namespace MArk.Serving.TorchSharp;
 
 /// <summary>
-/// A file that keeps what an LSTM has learned across restarts. A save writes another file, flushes it to the disk and renames it, so that the file is whole whenever it is read. What
-/// goes wrong is told, and stops nothing.
+/// A file that keeps what an LSTM has learned across restarts, whole whenever it is read. What could not be used, or not even read, is never overwritten: it is renamed, at
+/// once or before the next save. What goes wrong is told, and stops nothing.
 /// </summary>
 internal sealed class LstmWeightsFile(string path, Action<ServingException> report)
 {
     private readonly string _path = Path.GetFullPath(path);
+    private volatile bool _isInTheWay;      // whether what is there was not used, and not renamed yet
 
-    /// <summary>Has a forecaster forecast by what was saved last, if anything was. What cannot be used is renamed, never deleted.</summary>
+    /// <summary>Has a forecaster forecast by what was saved last, if anything was.</summary>
     public void Load(LstmForecaster forecaster)
     {
         try
         {
             using var file = File.OpenRead(_path);
             forecaster.Load(file);
+            _isInTheWay = false;
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
@@ -22,63 +26,79 @@ internal sealed class LstmWeightsFile(string path, Action<ServingException> repo
         }
         catch (LstmFormatException e)
         {
-            report(new LstmFormatException($"The weights of an LSTM in '{_path}' cannot be used: {SetAside()} It begins without any. {e.Message}", e));
+            Say(new LstmFormatException($"The weights of an LSTM in '{_path}' cannot be used: {TrySetAside()} It begins without any. {e.Message}", e));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            report(new ServingException($"The weights of an LSTM in '{_path}' could not be read; it begins without any: {e.Message}", e));
+            _isInTheWay = true;
+            Say(new ServingException($"The weights of an LSTM in '{_path}' could not be read; it begins without any, and they are set aside before others are saved: {e.Message}", e));
         }
     }
 
     public void Save(LstmWeights weights)
     {
-        var temporary = FormattableString.Invariant($"{_path}.{Environment.ProcessId}.tmp");
         try
         {
             Directory.CreateDirectory(Path.GetDirectoryName(_path)!);
-            try
+            if (_isInTheWay)
             {
-                using (var file = new FileStream(temporary, FileMode.Create, FileAccess.Write, FileShare.None))
+                var aside = WholeFile.SetAside(_path);
+                _isInTheWay = false;
+                if (aside is not null)
                 {
-                    file.Write(weights.ToBytes());
-                    file.Flush(flushToDisk: true);
+                    Say(new ServingException($"The weights of an LSTM in '{_path}', which could not be used, are kept as '{aside}'."));
                 }
-                File.Move(temporary, _path, overwrite: true);
             }
-            catch
-            {
-                File.Delete(temporary);
-                throw;
-            }
+            Write(weights.ToBytes());
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            report(new ServingException($"The weights of an LSTM could not be saved in '{_path}'; they are forecast by all the same, and saved with the next training: {e.Message}", e));
+            Say(new ServingException($"The weights of an LSTM could not be saved in '{_path}'; they are forecast by all the same, and saved with the next training: {e.Message}", e));
         }
     }
 
-    private string SetAside()
+    private void Write(byte[] bytes)
     {
-        for (var number = 1; ; number++)
+        var (file, temporary) = WholeFile.CreateTemporary(_path);
+        try
         {
-            var aside = FormattableString.Invariant($"{_path}.aside-{number}");
-            if (Path.Exists(aside))
+            using (file)
             {
-                continue;
+                file.Write(bytes);
+                file.Flush(flushToDisk: true);
             }
-            try
-            {
-                File.Move(_path, aside, overwrite: false);
-                return $"the file is now '{aside}'.";
-            }
-            catch (IOException) when (Path.Exists(aside))
-            {
-                // Another process has taken this number meanwhile: the next one.
-            }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-            {
-                return $"it could not be set aside either ({e.Message}), and the next training overwrites it.";
-            }
+            File.Move(temporary, _path, overwrite: true);
+        }
+        catch
+        {
+            File.Delete(temporary);
+            throw;
+        }
+    }
+
+    private string TrySetAside()
+    {
+        try
+        {
+            return WholeFile.SetAside(_path) is { } aside ? $"the file is now '{aside}'." : "another host has renamed the file.";
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            _isInTheWay = true;
+            return $"the file could not be renamed either ({e.Message}), and until it can, nothing is saved.";
+        }
+    }
+
+    private void Say(ServingException error)
+    {
+        try
+        {
+            report(error);
+        }
+        catch (Exception e)
+        {
+            // The host's logger is broken: there is nobody left to tell, and what was learned is worth more.
+            System.Diagnostics.Debug.WriteLine(e);
         }
     }
 }

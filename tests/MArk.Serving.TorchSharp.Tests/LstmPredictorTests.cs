@@ -3,6 +3,7 @@ using MArk.Serving.Prediction;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Time.Testing;
 using static MArk.Serving.TorchSharp.Tests.Waves;
 
 namespace MArk.Serving.TorchSharp.Tests;
@@ -128,6 +129,58 @@ public sealed class LstmPredictorTests : IDisposable
     }
 
     [Fact]
+    public void AFileThatCouldNotBeReadIsSetAsideBeforeAnotherIsSaved()
+    {
+        Directory.CreateDirectory(Path.GetDirectoryName(WeightsPath)!);
+        File.WriteAllText(WeightsPath, "who knows");
+        IWorkloadPredictor predictor;
+        using (new FileStream(WeightsPath, FileMode.Open, FileAccess.Read, FileShare.None))
+        {
+            predictor = LstmPredictor.Create(Options, Lstm with { Epochs = 1 }, WeightsPath, _said.Add);
+        }
+        Assert.Contains("could not be read", Assert.Single(_said).Message);
+        Assert.Equal("who knows", File.ReadAllText(WeightsPath));
+        Feed(predictor, 0, 300);
+        Train(predictor);
+        Assert.Equal("who knows", File.ReadAllText($"{WeightsPath}.aside-1"));
+        Assert.Contains($"'{WeightsPath}.aside-1'", _said[1].Message);
+        New(Lstm).Load(new MemoryStream(File.ReadAllBytes(WeightsPath)));
+        // Its own weights are not in the way of the next ones.
+        Feed(predictor, 300, 300);
+        Train(predictor);
+        Assert.Equal(2, _said.Count);
+        Assert.Equal(2, Directory.GetFiles(Path.GetDirectoryName(WeightsPath)!).Length);
+    }
+
+    [Fact]
+    public void AReportThatThrowsStopsNothing()
+    {
+        Directory.CreateDirectory(WeightsPath);
+        var predictor = LstmPredictor.Create(Options, Lstm, WeightsPath, _ => throw new InvalidOperationException("no log"));
+        Feed(predictor, 0, 300);
+        Train(predictor);
+        Feed(predictor, 300, 100);
+        var (error, naive) = Walk(predictor, 400, 60);
+        Assert.True(error < 0.4 * naive, $"{error} of {naive}");
+    }
+
+    public static TheoryData<string, Action> Nothing { get; } = new()
+    {
+        { "weightsFile", () => _ = LstmPredictor.Create(Options, Lstm, " ", _ => { }) },
+        { "weightsFile", () => _ = LstmPredictor.Create(Options, Lstm, null!, _ => { }) },
+        { "report", () => _ = LstmPredictor.Create(Options, Lstm, "m.lstm", null!) },
+        { "weightsFile", () => Host.CreateEmptyApplicationBuilder(null).Services.AddMArkServing().AddModel<int, int>("m", m => m.UseLstmPredictor(weightsFile: "")) },
+        { "model", () => LstmModelBuilderExtensions.UseLstmPredictor<int, int>(null!) },
+        { "stream", () => New().Load(null!) },
+        { "stream", () => New().Save(null!) },
+    };
+
+    [Theory]
+    [MemberData(nameof(Nothing))]
+    public void WhatIsNothingIsRefusedByItsName(string name, Action make) =>
+        Assert.Equal(name, Assert.ThrowsAny<ArgumentException>(make).ParamName);
+
+    [Fact]
     public void AFileThatCannotBeReadOrWrittenIsSaidAndWhatWasLearnedIsForecastBy()
     {
         Directory.CreateDirectory(WeightsPath);
@@ -200,6 +253,54 @@ public sealed class LstmPredictorTests : IDisposable
         New(Lstm).Load(new MemoryStream(await File.ReadAllBytesAsync(WeightsPath)));
         Assert.IsType<LstmFormatException>(Assert.Single(log.Errors));
         Assert.Equal("no weights", await File.ReadAllTextAsync($"{WeightsPath}.aside-1"));
+    }
+
+    /// <summary>Begins with the history of one window, and with weights by which the rate grows by 50 an interval.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task AHostForecastsByItAloneOrByTheMixture(bool alone)
+    {
+        var shape = ShapeOf(Small);
+        var growing = LstmWeights.Create(
+            shape, 0, 50, new float[shape.Gates], new float[shape.Gates * shape.HiddenUnits], new float[shape.Gates], new float[shape.Horizon * shape.HiddenUnits], [.. Enumerable.Repeat(1f, Horizon)]);
+        var history = new ArrivalHistory();
+        for (var minute = 0; minute <= Small.Window; minute++)
+        {
+            history.Add(new ArrivalSample(Monday + minute * Minute, Minute, 600));
+        }
+        await new FileArrivalHistoryStore(_directory).SaveAsync("m", history.ToBytes(), default);
+        Directory.CreateDirectory(Path.GetDirectoryName(WeightsPath)!);
+        await File.WriteAllBytesAsync(WeightsPath, growing.ToBytes());
+        var planner = new Witness();
+        var builder = Host.CreateEmptyApplicationBuilder(null);
+        builder.Services.AddSingleton<TimeProvider>(new FakeTimeProvider(Monday + (Small.Window + 1) * Minute));
+        builder.Services.AddMArkServing().AddModel<int, int>("m", m => m
+            .UseBatchFunction((_, _, _) => ValueTask.CompletedTask)
+            .WithProfile("local", LatencyProfile.Linear(TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(1), 1))
+            .WithSlo(Minute)
+            .WithOptions(o =>
+            {
+                o.Fleet.Horizon = Horizon;
+                o.Fleet.StartTimeout = TimeSpan.Zero;
+            })
+            .UseLocalInstances(max: 1)
+            .UsePlanner(_ => planner)
+            .KeepArrivalHistory(_directory)
+            .UseLstmPredictor(Small, WeightsPath, alone));
+        using var host = builder.Build();
+        await host.StartAsync();
+        var medians = await planner.Seen.Task.WaitAsync(TimeSpan.FromMinutes(1));
+        await host.StopAsync();
+        // The five others expect 10 a second, and nothing is known yet of how much each has erred.
+        Assert.InRange(medians[^1], alone ? 80 : 15, alone ? 520 : 60);
+    }
+
+    private sealed class Witness : IProvisioningPlanner
+    {
+        public TaskCompletionSource<double[]> Seen { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public void Plan(in ProvisioningContext context, FleetPlan plan) => Seen.TrySetResult(context.Forecast.Quantile(0).ToArray());
     }
 
     private sealed class Journal : ILoggerProvider, ILogger
