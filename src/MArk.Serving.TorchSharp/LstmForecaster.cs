@@ -6,7 +6,14 @@ namespace MArk.Serving.TorchSharp;
 /// distribution of that. Until it was trained, and after a gap until a window is whole again, what was last stays.
 /// </summary>
 /// <remarks>
-/// Training needs the native libtorch, of a package that the host references. Forecasts and loaded weights need none, and it holds no native memory.
+/// <para>
+/// Of the rates x it is shown the last <see cref="LstmOptions.Window"/> changes, (x[t] - x[t-1] - c) / s, where c is the middle and s half the range of the changes in the history it
+/// was trained on. Its outputs are the changes to come in the same scale, and what it forecasts for an interval is the last rate plus all changes up to there, at least 0.
+/// Changes beyond -1 and 1, shown or answered, count as these. The cell is that of Hochreiter and Schmidhuber (Neural Computation, 1997) with forget gates (Gers, Schmidhuber and Cummins,
+/// Neural Computation, 2000); Adam is that of Kingma and Ba (ICLR 2015). Other than in MArk's published code every window begins with an empty cell, so that a forecast depends on nothing
+/// but the window.
+/// </para>
+/// <para>Training needs the native libtorch, of a package that the host references. Forecasts and loaded weights need none, and it holds no native memory.</para>
 /// </remarks>
 public sealed class LstmForecaster : IRateForecaster, ITrainable
 {
@@ -60,7 +67,7 @@ public sealed class LstmForecaster : IRateForecaster, ITrainable
     public bool HasLearned => _weights is not null;
 
     /// <inheritdoc/>
-    /// <exception cref="ArgumentOutOfRangeException">The interval is not later than the one before, or the rate is none.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The interval is not later than the one before, or the rate is negative or not finite. Nothing has changed.</exception>
     public void Observe(DateTimeOffset start, double rate)
     {
         var index = start.UtcTicks / _shape.IntervalTicks;
@@ -104,7 +111,10 @@ public sealed class LstmForecaster : IRateForecaster, ITrainable
     }
 
     /// <summary>Takes the training that is due: after <see cref="LstmOptions.MinimumHistory"/> intervals, and after every <see cref="LstmOptions.RetrainAfter"/> since one was taken.</summary>
-    /// <returns>The job; <see langword="null"/> if none is due, or there are too few windows without a gap.</returns>
+    /// <returns>
+    /// The job; <see langword="null"/> if none is due, or there are too few windows without a gap. Its run throws <see cref="LibTorchMissingException"/> where there is no native
+    /// libtorch, and another <see cref="ServingException"/> where that fails; forecasts go on as before.
+    /// </returns>
     public ITrainingJob? TakeTrainingJob()
     {
         if (_observed < _due)
@@ -121,7 +131,7 @@ public sealed class LstmForecaster : IRateForecaster, ITrainable
     }
 
     /// <summary>Writes the weights and the scale that belongs to them, with a version and a checksum: about 30 KB by default. The history is not among it.</summary>
-    /// <param name="stream">Written to.</param>
+    /// <param name="stream">Written to, and left open. What it throws is passed on.</param>
     /// <exception cref="InvalidOperationException">It has not learned anything yet: <see cref="HasLearned"/>.</exception>
     public void Save(Stream stream)
     {
@@ -133,7 +143,7 @@ public sealed class LstmForecaster : IRateForecaster, ITrainable
     /// Takes weights that one of the same interval, horizon, window and hidden units saved, and forecasts by them from now on; the next training goes on from them. A job
     /// that was taken before and is applied later puts its own in their place.
     /// </summary>
-    /// <param name="stream">Read to its end.</param>
+    /// <param name="stream">Read to its end, and left open. What it throws is passed on, and nothing has changed.</param>
     /// <exception cref="LstmFormatException">What it reads is something else, of another version, cut short, damaged, or for another shape. Nothing has changed.</exception>
     public void Load(Stream stream)
     {

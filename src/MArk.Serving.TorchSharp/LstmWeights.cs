@@ -148,7 +148,9 @@ internal sealed partial class LstmWeights
         for (var step = 0; step < path.Length; step++)
         {
             var change = TensorPrimitives.Dot(Output.AsSpan(step * units, units), hidden) + OutputBias[step];
-            rate += Math.Clamp(change, -1f, 1f) * Scale + Centre;
+            // Weights or rates so large that they overflow say nothing.
+            var scaled = float.IsNaN(change) ? 0 : Math.Clamp(change, -1f, 1f);
+            rate = Math.Clamp(rate + (scaled * Scale + Centre), double.MinValue, double.MaxValue);
             path[step] = Math.Max(0, rate);
         }
     }

@@ -67,9 +67,9 @@ internal sealed class TrainingWindows
         {
             return null;
         }
-        var range = (most - least) / 2;
+        var range = most / 2 - least / 2;
         var scale = range > SmallestRange * Math.Max(Math.Abs(least), Math.Abs(most)) ? range : 1;
-        var centre = (least + most) / 2;
+        var centre = least / 2 + most / 2;
         var changes = new float[rates.Length - 1];
         for (var i = 0; i < changes.Length; i++)
         {

@@ -73,6 +73,28 @@ public sealed class LstmForecasterTests
     }
 
     [Fact]
+    public void WeightsAndRatesThatOverflowGiveRatesAllTheSame()
+    {
+        var shape = ShapeOf(Small);
+        foreach (var scale in new[] { double.Epsilon, 1, double.MaxValue })
+        {
+            foreach (var centre in new[] { double.MinValue, 0, double.MaxValue })
+            {
+                var forecaster = New();
+                forecaster.Load(new MemoryStream(LstmWeights.Create(
+                    shape, centre, scale, Huge(shape.Gates), Huge(shape.Gates * shape.HiddenUnits), Huge(shape.Gates), Huge(shape.Horizon * shape.HiddenUnits), Huge(shape.Horizon)).ToBytes()));
+                for (var minute = 0; minute < 50; minute++)
+                {
+                    forecaster.Observe(Monday + minute * Minute, minute % 2 == 0 ? double.MaxValue : 0);
+                    Assert.All(forecaster.Ahead(minute + 1), rate => Assert.True(rate >= 0 && double.IsFinite(rate), $"{rate}"));
+                }
+            }
+        }
+
+        static float[] Huge(int count) => [.. Enumerable.Range(0, count).Select(i => i % 2 == 0 ? float.MaxValue : float.MinValue)];
+    }
+
+    [Fact]
     public void WhatIsNoIntervalIsRefusedAndNothingElseIsLost()
     {
         var forecaster = WithWeights().Observe(0, 100);

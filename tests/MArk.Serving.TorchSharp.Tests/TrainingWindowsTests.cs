@@ -48,6 +48,15 @@ public sealed class TrainingWindowsTests
     }
 
     [Fact]
+    public void ChangesAsLargeAsThereAreAreScaled()
+    {
+        var windows = TrainingWindows.Of([.. Enumerable.Range(0, 100).Select(i => i % 3 == 0 ? double.MaxValue : 0)], Shape)!;
+        Assert.Equal((0, double.MaxValue), (windows.Centre, windows.Scale));
+        var (shown, wanted) = windows.Batch(windows.Training);
+        Assert.All(shown.Concat(wanted), change => Assert.InRange(change, -1, 1));
+    }
+
+    [Fact]
     public void NoWindowReachesOverAGap() =>
         Gen.Select(Gen.Int[60, 300], Gen.Int[1, 40].Array[0, 8]).Sample((length, gaps) =>
         {
