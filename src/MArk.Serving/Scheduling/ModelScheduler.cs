@@ -265,21 +265,35 @@ internal sealed partial class ModelScheduler
         }
     }
 
-    /// <summary>An instance is gone. What ran on it and was not answered waits again, with its old deadline and place, or fails if that happened too often.</summary>
+    /// <summary>
+    /// The instances of a machine are gone, all at once: there are two while one takes the place of another, and what ran on one is not given to the other. What was not
+    /// answered waits again, with its old deadline and place, or fails if that happened too often.
+    /// </summary>
     /// <param name="now">Now.</param>
-    /// <param name="id">The instance.</param>
+    /// <param name="ids">The instances; any that is not known is left out.</param>
     /// <param name="isAnswered">Whether a request of a batch, by batch and index, was answered before the instance went.</param>
-    public void OnInstanceLost(TimeSpan now, int id, Func<DispatchedBatch, int, bool> isAnswered)
+    public void OnInstancesLost(TimeSpan now, ReadOnlySpan<int> ids, Func<DispatchedBatch, int, bool> isAnswered)
     {
-        if (Find(id) is not { } instance)
+        var lost = new List<SchedulerInstance>(ids.Length);
+        foreach (var id in ids)
+        {
+            if (Find(id) is { } instance)
+            {
+                Remove(instance);
+                lost.Add(instance);
+            }
+        }
+        if (lost.Count == 0)
         {
             return;
         }
-        Remove(instance);
-        foreach (var batch in instance.Running)
+        foreach (var instance in lost)
         {
-            HandBack(now, batch, isAnswered);
-            _spareBatches.Push(batch);
+            foreach (var batch in instance.Running)
+            {
+                HandBack(now, batch, isAnswered);
+                _spareBatches.Push(batch);
+            }
         }
         JudgeAll(now);
         Dispatch(now);
