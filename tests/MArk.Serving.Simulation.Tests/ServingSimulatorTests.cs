@@ -66,6 +66,19 @@ public sealed class ServingSimulatorTests
         Assert.Equal(result.Spilled * 0.001m, result.SpilloverCost);
     }
 
+    [Theory]
+    [InlineData(12, 0.18, 31, 0.999)]
+    [InlineData(30, 0.24, 23, 0.998)]
+    public void WhereTheExcessIsSpilledBatchesStayFullAndHardlyAnythingIsLate(double spillMs, double spilled, double meanBatch, double inTime)
+    {
+        // A fifth more than the capacity, of which 1 - 1/1.2 = 16.7 % has to go; batches take 10 % more or less than expected. Where a spilled request takes so long that there is time
+        // for nothing after a batch of 21 ms, more go, to be safe.
+        var result = ServingSimulator.Run(Settings(1, spillover: new(Ms(spillMs), 0.001m, 1000), noise: 0.1), Poisson(1.2 * 1524, 60, 6));
+        Assert.True(result.SloAttainment > inTime, $"{result.SloAttainment}");
+        Assert.InRange(result.Spilled / (double)result.Requests, 0.16, spilled);
+        Assert.True(result.MeanBatch > meanBatch, $"{result.MeanBatch}");
+    }
+
     [Fact]
     public void TheSameSeedGivesTheSameResult()
     {

@@ -3,6 +3,9 @@ using MArk.Serving.DependencyInjection;
 using MArk.Serving.Diagnostics;
 using MArk.Serving.OnnxRuntime;
 using MArk.Serving.Provisioning;
+#if WITH_LSTM
+using MArk.Serving.TorchSharp;
+#endif
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -21,6 +24,9 @@ builder.Services.AddMArkServing().AddModel<float, float>("double", m => m
     .WithSlo(TimeSpan.FromSeconds(10)))
     .AddModel<float[], float[]>("digits", m => m
         .UseOnnx(Path.Combine(AppContext.BaseDirectory, "digits.onnx")).WithSlo(TimeSpan.FromSeconds(10))
+#if WITH_LSTM
+        .UseLstmPredictor()
+#endif
         .UseLocalInstances(new LocalOffering { Name = "core", PricePerHour = 1 }).UseLocalSpillover());
 using var host = builder.Build();
 await host.StartAsync();

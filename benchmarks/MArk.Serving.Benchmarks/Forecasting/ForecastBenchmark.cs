@@ -21,9 +21,9 @@ internal static class ForecastBenchmark
     {
         Option[] options =
         [
-            Option.Optional("--traces", "DIR|FILE...", takesMany: true), Option.Optional("--predictors", $"of {string.Join(", ", Predictors.Names)}", takesMany: true),
+            Option.Optional("--traces", "DIR|FILE...", takesMany: true), Option.Optional("--predictors", $"of {string.Join(", ", Candidates.Accepted)}", takesMany: true),
             Option.Optional("--plots", "DIR"), Option.Integer("--horizon", 60, 1, WorkloadForecast.MaxHorizon, quick: 20), Option.Number("--step-s", 60, 5, 86_400),
-            Option.Integer("--seed", 1, 1, 1_000_000),
+            Option.Integer("--seed", 1, 1, 1_000_000), Option.Integer("--days", 1, 1, 28), Option.Integer("--retrain-after", 360, 1, 20_160),
         ];
         return Task.FromResult(Arguments.Parse(args, options) is { } arguments ? Run(arguments) : 2);
     }
@@ -33,11 +33,13 @@ internal static class ForecastBenchmark
         try
         {
             var series = Series(arguments).ToList();
-            var names = arguments.Texts("--predictors") is { Length: > 0 } chosen ? [.. chosen.Append(Baseline).Distinct()] : Predictors.Names.ToArray();
+            var names = arguments.Texts("--predictors") is { Length: > 0 } chosen
+                ? [.. Candidates.Named(chosen).Append(Baseline).Distinct()]
+                : Predictors.Names.ToArray();
             var horizon = arguments.Integer("--horizon");
             foreach (var name in names)
             {
-                _ = Predictors.Create(name);
+                _ = Candidates.Create(name, new PredictorOptions(), arguments.Integer("--retrain-after"));
             }
             Console.WriteLine($"{Format.Machine()}\nhorizon {horizon} intervals, from every interval after the first tenth; seed {arguments.Integer("--seed")}");
             return arguments.Finish(Measure(arguments, series, names, horizon));
@@ -62,10 +64,10 @@ internal static class ForecastBenchmark
             foreach (var name in names)
             {
                 var plot = arguments.Text("--plots").Length > 0 ? new ForecastPlot(one, name, horizon) : null;
-                var predictor = Predictors.Create(name, new PredictorOptions { Horizon = horizon, Interval = one.Step });
+                var predictor = Candidates.Create(name, new PredictorOptions { Horizon = horizon, Interval = one.Step }, arguments.Integer("--retrain-after"));
                 var result = results[name] = Backtest.Run(one, predictor, horizon, arguments.Integer("--seed"), plot);
                 Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                    $"{name,-20} {result.Wql,7:0.0000} {result.Mase,7:0.000} {result.Coverage[0],6:0.000} {result.Coverage[1],6:0.000} {result.Coverage[2],6:0.000} {result.TickMs,9:0.000}"));
+                    $"{name,-20} {result.Wql,7:0.0000} {result.Mase,7:0.000} {result.Coverage[0],6:0.000} {result.Coverage[1],6:0.000} {result.Coverage[2],6:0.000} {result.TickMs,9:0.000}{(result.Trainings > 0 ? $"   {result.Trainings} trainings of {result.TrainingSeconds:0.0} s" : "")}"));
                 if (plot is not null)
                 {
                     Directory.CreateDirectory(arguments.Text("--plots"));
@@ -73,7 +75,7 @@ internal static class ForecastBenchmark
                 }
             }
             var subject = results.GetValueOrDefault(Subject) ?? results[names[0]];
-            var others = results.Values.Where(r => r != subject).Select(r => r.Wql).DefaultIfEmpty(subject.Wql).Min();
+            var others = results.Where(r => r.Value != subject && Candidates.IsBuiltIn(r.Key)).Select(r => r.Value.Wql).DefaultIfEmpty(subject.Wql).Min();
             (isShort ? shorter : traces)[one.Name] = new JsonObject
             {
                 ["p90Coverage"] = Figure(subject.Coverage[1]),
@@ -83,6 +85,7 @@ internal static class ForecastBenchmark
                 ["p50Coverage"] = Figure(subject.Coverage[0]),
                 ["p99Coverage"] = Figure(subject.Coverage[2]),
                 ["mase"] = Figure(subject.Mase),
+                ["wqlOf"] = new JsonObject(results.Select(r => KeyValuePair.Create(r.Key, Figure(r.Value.Wql)))),
             };
             if (!isShort)
             {
@@ -94,10 +97,10 @@ internal static class ForecastBenchmark
         var tick = 0.0;
         foreach (var name in names)
         {
-            var (median, highest) = TickCost.Measure(Predictors.Create(name, new PredictorOptions { Horizon = horizon }), horizon, arguments.Quick);
+            var (median, highest) = TickCost.Measure(Candidates.Create(name, new PredictorOptions { Horizon = horizon }, arguments.Integer("--retrain-after")), horizon, arguments.Quick);
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{name,-20} {median,7:0.000} {highest,7:0.000}"));
             costs[name] = Format.Round(median);
-            tick = Math.Max(tick, median);
+            tick = Candidates.IsBuiltIn(name) ? Math.Max(tick, median) : tick;
         }
         return new JsonObject
         {
@@ -118,7 +121,7 @@ internal static class ForecastBenchmark
         var paths = arguments.Texts("--traces");
         if (paths.Length == 0)
         {
-            foreach (var (name, trace) in MadeUpTraces.All(arguments.Integer("--seed"), arguments.Quick))
+            foreach (var (name, trace) in MadeUpTraces.All(arguments.Integer("--seed"), arguments.Integer("--days"), arguments.Quick))
             {
                 yield return new ForecastSeries(name, trace, step);
             }
@@ -156,6 +159,11 @@ internal static class TickCost
             var at = Begin + i * minute;
             var count = Count(at, 60);
             predictor.Observe(new ArrivalSample(at, minute, count) { PeakRate = 1.3 * count / 60 });
+        }
+        while ((predictor as ITrainable)?.TakeTrainingJob() is { } job)
+        {
+            job.Run(CancellationToken.None);
+            job.Apply();
         }
         var forecast = new WorkloadForecast(horizon, minute);
         var times = new List<double>();

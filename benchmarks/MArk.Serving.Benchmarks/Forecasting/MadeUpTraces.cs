@@ -7,11 +7,15 @@ internal static class MadeUpTraces
 {
     private static readonly TimeSpan Slot = TimeSpan.FromSeconds(5);
 
-    public static IEnumerable<(string Name, ArrivalTrace Trace)> All(int seed, bool quick)
+    /// <summary>Five traces.</summary>
+    /// <param name="seed">What they are drawn with.</param>
+    /// <param name="days">How long each lasts, its events in proportion; the diurnal one lasts four times as long.</param>
+    /// <param name="quick">Whether they last nine hours, whatever else is said.</param>
+    public static IEnumerable<(string Name, ArrivalTrace Trace)> All(int seed, int days, bool quick)
     {
-        var day = quick ? TimeSpan.FromHours(9) : TimeSpan.FromDays(1);
+        var length = quick ? TimeSpan.FromHours(9) : TimeSpan.FromDays(days);
         // A day's season with noise that lasts for some minutes.
-        yield return ("diurnal", Make(seed, quick ? day : 4 * day, random =>
+        yield return ("diurnal", Make(seed, quick ? length : 4 * length, random =>
         {
             var noise = 0.0;
             return at =>
@@ -21,7 +25,7 @@ internal static class MadeUpTraces
             };
         }));
         // Two states, left at random.
-        yield return ("mmpp", Make(seed + 1, day, random =>
+        yield return ("mmpp", Make(seed + 1, length, random =>
         {
             var isHigh = false;
             return _ =>
@@ -30,13 +34,13 @@ internal static class MadeUpTraces
                 return isHigh ? 40 : 8;
             };
         }));
-        yield return ("flash-crowd", Make(seed + 2, day, _ => at =>
+        yield return ("flash-crowd", Make(seed + 2, length, _ => at =>
         {
-            var since = (at - day / 2).TotalMinutes;
+            var since = (at - length / 2).TotalMinutes;
             return 5 + (since < 0 ? 0 : 150 * Math.Min(since / 2, 1) * Math.Exp(-Math.Max(0, since - 10) / 30));
         }));
-        yield return ("step", Make(seed + 3, day, _ => at => at < 0.4 * day ? 10 : at < 0.7 * day ? 60 : 25));
-        yield return ("ramp", Make(seed + 4, day, _ => at => 5 + 60 * (at / day)));
+        yield return ("step", Make(seed + 3, length, _ => at => at < 0.4 * length ? 10 : at < 0.7 * length ? 60 : 25));
+        yield return ("ramp", Make(seed + 4, length, _ => at => 5 + 60 * (at / length)));
     }
 
     private static ArrivalTrace Make(int seed, TimeSpan duration, Func<Random, Func<TimeSpan, double>> recipe)

@@ -79,6 +79,9 @@ internal readonly record struct Effect<TIn, TOut>(
     public int Slot { get; init; }
 
     public ServingException? Error { get; init; }
+
+    /// <summary>Whether the caller need not go on at once.</summary>
+    public bool MayWait { get; init; }
 }
 
 /// <summary>A model that a host starts and stops.</summary>

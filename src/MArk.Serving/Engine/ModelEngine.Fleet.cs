@@ -39,17 +39,13 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
     {
         // Two, while a newer version takes the place of an older one there.
         InstanceWorker<TIn, TOut>[] lost = [];
-        Tell(_ => lost = [.. _workers.Values.Where(w => w.InstanceId == instanceId)]);
+        Tell(now =>
+        {
+            lost = [.. _workers.Values.Where(w => w.InstanceId == instanceId)];
+            LoseUnderLock(now, lost);
+        });
         foreach (var worker in lost)
         {
-            // One by one: what the first had may be dispatched to the second.
-            Tell(now =>
-            {
-                if (_workers.Remove(worker.Id))
-                {
-                    LoseUnderLock(now, worker.Id);
-                }
-            });
             _ = ObserveAsync(worker.StopAsync(hard: true));
         }
     }
@@ -96,10 +92,15 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
         return null;
     }
 
-    /// <summary>What ran on the instance and was not answered goes back to the queue; answers that still come from it are not heard.</summary>
-    private void LoseUnderLock(TimeSpan now, int id)
+    /// <summary>What ran on the instances of a machine and was not answered goes back to the queue; answers that still come from them are not heard.</summary>
+    private void LoseUnderLock(TimeSpan now, InstanceWorker<TIn, TOut>[] lost)
     {
-        DispatchedBatch[] running = [.. _scheduler.RunningOn(id)];
+        int[] ids = [.. lost.Select(worker => worker.Id)];
+        DispatchedBatch[] running = [.. ids.SelectMany(_scheduler.RunningOn)];
+        foreach (var id in ids)
+        {
+            _workers.Remove(id);
+        }
         foreach (var batch in running)
         {
             var work = (BatchWork<TIn, TOut>)batch.Tag!;
@@ -108,7 +109,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
             _counters.Count(work, batch);
             ReleaseAnswered(batch, work);
         }
-        _scheduler.OnInstanceLost(now, id, (batch, index) => ((BatchWork<TIn, TOut>)batch.Tag!).IsAnswered(index));
+        _scheduler.OnInstancesLost(now, ids, (batch, index) => ((BatchWork<TIn, TOut>)batch.Tag!).IsAnswered(index));
         foreach (var batch in running)
         {
             batch.Tag = null;

@@ -122,7 +122,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
             deadline, _scheduler.GroupOf(operation.Traits.ShapeKey, options.Key), options.Priority, options.WhenUnreachable ?? DefaultMode(options), options.Timeout is not null,
             operation.Traits.Weight, operation.Traits.Bytes, _scheduler.TenantOf(options.Tenant)), more: true);
         Hold(operation);
-        return Collect(null, effects);
+        return Collect(null, effects, operation);
     }
 
     /// <summary>A caller's token fired, and the call has ended: its request leaves the queue, or runs on unheard.</summary>

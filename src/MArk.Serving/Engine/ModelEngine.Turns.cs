@@ -18,6 +18,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
     private readonly Lock _answeredGate = new();
     private readonly Queue<BatchWork<TIn, TOut>> _answered = new();     // those whose callers are to go on
     private readonly ConcurrentQueue<BatchWork<TIn, TOut>> _endedRuns = new();          // those whose completion was left to the turn
+    private readonly ConcurrentQueue<InferenceOperation<TIn, TOut>> _displaced = new();   // those that made room for others, whose callers are still to go on
     private readonly Turn _turn;
     private readonly Turn _furtherTurn;
     private readonly Timer _stuckTimer;
@@ -32,7 +33,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
     private int _progressSeen;
     private volatile bool _callersAreSlow;
 
-    private bool HasWork => Volatile.Read(ref _firstAnswered) is not null || Volatile.Read(ref _inbox) is not null || !_endedRuns.IsEmpty;
+    private bool HasWork => Volatile.Read(ref _firstAnswered) is not null || Volatile.Read(ref _inbox) is not null || !_endedRuns.IsEmpty || !_displaced.IsEmpty;
 
     /// <summary>Whether a thread takes a turn now, and callers do not keep it.</summary>
     public bool IsTurnUnderWay => !_callersAreSlow && Volatile.Read(ref _holder) is not 0 and var holder && holder == Volatile.Read(ref _begunTicket);
@@ -60,6 +61,15 @@ internal sealed partial class ModelEngine<TIn, TOut>
         {
             EnsureTurn();
         }
+    }
+
+    /// <summary>
+    /// Lets a caller go on in the next turn, or soon after: where each arrival makes another leave a full queue, a thread woken for each would take the time of the batches.
+    /// </summary>
+    private void DeliverLater(InferenceOperation<TIn, TOut> operation)
+    {
+        _displaced.Enqueue(operation);
+        Watch();
     }
 
     /// <summary>Something was left to do, before a full barrier: a turn will find it.</summary>
@@ -207,7 +217,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
 
     private void LetCallersGoOn(ref int left)
     {
-        if (Volatile.Read(ref _firstAnswered) is null)
+        if (Volatile.Read(ref _firstAnswered) is null && _displaced.IsEmpty)
         {
             return;
         }
@@ -232,6 +242,10 @@ internal sealed partial class ModelEngine<TIn, TOut>
 
     private bool TryTakeAnswered([MaybeNullWhen(false)] out InferenceOperation<TIn, TOut> operation)
     {
+        if (_displaced.TryDequeue(out operation))
+        {
+            return true;
+        }
         while (Volatile.Read(ref _firstAnswered) is { } work)
         {
             if (work.TryTakeAnswered(out operation, out var isLast))
@@ -291,7 +305,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
         else if (progress == _progressSeen && holder == 0)
         {
             Interlocked.Exchange(ref _watches, 0);
-            if (Volatile.Read(ref _holder) != 0)
+            if (Volatile.Read(ref _holder) != 0 || HasWork)
             {
                 Watch();
             }

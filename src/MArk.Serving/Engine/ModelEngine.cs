@@ -276,7 +276,10 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
     }
 
     /// <summary>Turns commands, which name slots, into effects, which hold what the slots stand for; under the lock.</summary>
-    private List<Effect<TIn, TOut>>? Collect(Exception? failure, List<Effect<TIn, TOut>>? effects = null)
+    /// <param name="failure">Why what fails does.</param>
+    /// <param name="effects">Those there are already.</param>
+    /// <param name="arriving">The call that arrives, whose caller has not gone to wait yet.</param>
+    private List<Effect<TIn, TOut>>? Collect(Exception? failure, List<Effect<TIn, TOut>>? effects = null, InferenceOperation<TIn, TOut>? arriving = null)
     {
         if (_hasThreads)
         {
@@ -307,7 +310,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
                         && rejected.TryAnswer(InferenceResult<TOut>.Rejection(ModelName, command.Reason, command.RetryAfter)))
                     {
                         _counters.Rejected++;
-                        effects.Add(new(command.Kind, rejected, null, null));
+                        effects.Add(new(command.Kind, rejected, null, null) { MayWait = command.Reason == RejectionReason.QueueFull && rejected != arriving });
                     }
                     break;
                 case SchedulerCommandKind.Fail:
@@ -399,6 +402,9 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
                     break;
                 case SchedulerCommandKind.Spill:
                     _ = SpillAsync(effect.Work!, effect.Operation!, effect.Slot);
+                    break;
+                case SchedulerCommandKind.Reject when effect.MayWait:
+                    DeliverLater(effect.Operation!);
                     break;
                 case SchedulerCommandKind.Reject or SchedulerCommandKind.Fail:
                     effect.Operation!.Signal();

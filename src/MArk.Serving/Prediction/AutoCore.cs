@@ -1,21 +1,16 @@
 namespace MArk.Serving.Prediction;
 
-/// <summary>Several predictors' distributions, mixed by how little each has erred of late at each distance.</summary>
+/// <summary>Several predictors' distributions, mixed by how little each has erred of late at each distance and level.</summary>
 internal sealed class AutoCore : IntervalPredictor
 {
-    private const double LossMemory = 0.01;     // per interval
-    private const double Preference = 8;            // how sharply a member that errs less is preferred
-    private const double Adaptation = 0.002; // slower than the members' own, so that the two do not answer each other
-    private const double AdaptationHalf = 3; // steps until half of it
-
     private static readonly int Quantiles = ForecastTable.Levels.Length;
 
     private readonly IReadOnlyList<IWorkloadPredictor> _members;
-    private readonly double[] _losses;          // [step][member]
-    private readonly double[] _judged;          // [step]: how many intervals
-    private readonly double[] _effective;       // [step][level]
-    private readonly double[] _shares;
+    private readonly MemberShares _shares;
+    private readonly NarrowedLevels _levels;
+    private readonly double[] _sharesOfLevel;
     private readonly double[] _mixed = new double[Quantiles];
+    private readonly double[] _losses = new double[Quantiles];
     private readonly double[] _covered = new double[Quantiles];
     private readonly double[] _medians;
     private readonly QuantileScore _score = new();
@@ -27,10 +22,9 @@ internal sealed class AutoCore : IntervalPredictor
         : base(options, followsPart: true)
     {
         _members = members;
-        _losses = new double[Steps.Count * members.Count];
-        _judged = new double[Steps.Count];
-        _effective = new double[Steps.Count * Quantiles];
-        _shares = new double[members.Count];
+        _shares = new MemberShares(Steps.Count, members.Count);
+        _levels = new NarrowedLevels(Steps);
+        _sharesOfLevel = new double[members.Count];
         _medians = new double[Steps.Count];
         (_pending, _asked) = New();
     }
@@ -109,12 +103,8 @@ internal sealed class AutoCore : IntervalPredictor
 
     private (OriginRing, WorkloadForecast[]) New()
     {
-        Array.Clear(_losses);
-        Array.Clear(_judged);
-        for (var step = 0; step < Steps.Count; step++)
-        {
-            ForecastTable.Levels.CopyTo(_effective, step * Quantiles);
-        }
+        _shares.Clear();
+        _levels.Clear();
         var asked = new WorkloadForecast[_members.Count];
         for (var member = 0; member < asked.Length; member++)
         {
@@ -134,20 +124,13 @@ internal sealed class AutoCore : IntervalPredictor
                 continue;
             }
             var cell = row.Slice(step * Width, Width);
-            _score.Judge(cell[..Quantiles], _covered);
-            for (var level = 0; level < Quantiles; level++)
-            {
-                var target = ForecastTable.Levels[level];
-                ref var effective = ref _effective[step * Quantiles + level];
-                effective = Math.Clamp(effective + Adaptation / (1 + step / AdaptationHalf) * (target - _covered[level]), 0.2 * target, 1 - 0.1 * (1 - target));
-            }
-            _judged[step]++;
-            var gain = Math.Max(LossMemory, 1 / _judged[step]);
+            _score.Judge(cell[..Quantiles], _losses, _covered);
+            _levels.Adapt(step, _covered);
+            _shares.Begin(step);
             for (var member = 0; member < _members.Count; member++)
             {
-                var loss = _score.Judge(cell.Slice((1 + member) * Quantiles, Quantiles), _covered);
-                ref var mean = ref _losses[step * _members.Count + member];
-                mean += gain * (loss - mean);
+                _score.Judge(cell.Slice((1 + member) * Quantiles, Quantiles), _losses, _covered);
+                _shares.Learn(step, member, _losses);
             }
         }
     }
@@ -162,55 +145,47 @@ internal sealed class AutoCore : IntervalPredictor
         for (var step = 0; step < Steps.Count; step++)
         {
             var errors = gap == 0 ? step : Steps.At(Steps[step] + (long)gap).Index;
-            SetShares(errors);
-            var at = Steps[step] - 1;
-            Array.Clear(_mixed);
-            table.Peak[step] = 0;
-            for (var member = 0; member < _members.Count; member++)
-            {
-                var asked = _asked[member];
-                for (var level = 0; level < Quantiles; level++)
-                {
-                    var quantile = asked.Quantile(level)[at];
-                    _mixed[level] += _shares[member] * quantile;
-                    if (!row.IsEmpty)
-                    {
-                        row[step * Width + (1 + member) * Quantiles + level] = (float)quantile;
-                    }
-                }
-                table.Peak[step] += _shares[member] * asked.Peak[at];
-            }
-            var quantiles = table.Of(step);
-            var before = 0.0;
-            for (var level = 0; level < Quantiles; level++)
-            {
-                quantiles[level] = before = Math.Max(before, ForecastTable.Quantile(_mixed, _effective[errors * Quantiles + level]));
-            }
+            MixStep(table, step, errors, row.IsEmpty ? default : row.Slice(step * Width, Width));
         }
     }
 
-    /// <summary>What each member counts at a step: by its loss of late there, or at the last step before where any is known.</summary>
-    private void SetShares(int step)
+    /// <summary>Mixes what the members were asked for, at one step.</summary>
+    /// <param name="table">To be filled.</param>
+    /// <param name="step">At which step.</param>
+    /// <param name="errors">By the errors at which one.</param>
+    /// <param name="cell">Filled with what the members said, unless empty.</param>
+    private void MixStep(ForecastTable table, int step, int errors, Span<float> cell)
     {
-        while (step > 0 && _judged[step] == 0)
+        var at = Steps[step] - 1;
+        var known = _shares.Known(errors);
+        var before = 0.0;
+        for (var level = 0; level < Quantiles; level++)
         {
-            step--;
+            _shares.Read(known, level, _sharesOfLevel);
+            var mixed = 0.0;
+            for (var member = 0; member < _members.Count; member++)
+            {
+                var quantile = _asked[member].Quantile(level)[at];
+                mixed += _sharesOfLevel[member] * quantile;
+                if (!cell.IsEmpty)
+                {
+                    cell[(1 + member) * Quantiles + level] = (float)quantile;
+                }
+            }
+            _mixed[level] = before = Math.Max(before, mixed);
         }
-        var losses = _losses.AsSpan(step * _members.Count, _members.Count);
-        var (best, sum) = (double.PositiveInfinity, 0.0);
-        foreach (var loss in losses)
+        // The highest of an interval's samples is mixed as they are at the highest level.
+        table.Peak[step] = 0;
+        for (var member = 0; member < _members.Count; member++)
         {
-            best = Math.Min(best, loss);
+            table.Peak[step] += _sharesOfLevel[member] * _asked[member].Peak[at];
         }
-        for (var member = 0; member < losses.Length; member++)
+        var quantiles = table.Of(step);
+        var levels = _levels.Of(errors);
+        before = 0;
+        for (var level = 0; level < Quantiles; level++)
         {
-            // A small addition keeps losses of nothing comparable.
-            _shares[member] = Math.Pow((best + 1e-9) / (losses[member] + 1e-9), Preference);
-            sum += _shares[member];
-        }
-        for (var member = 0; member < losses.Length; member++)
-        {
-            _shares[member] /= sum;
+            quantiles[level] = before = Math.Max(before, ForecastTable.Quantile(_mixed, levels[level]));
         }
     }
 }

@@ -1,8 +1,8 @@
 namespace MArk.Serving.Prediction;
 
 /// <summary>
-/// Runs several predictors side by side and mixes their distributions, quantile by quantile, each weighted by its recent quantile loss at that distance. What it
-/// answers is calibrated once more as in <see cref="ConformalPredictor"/>, slowly.
+/// Runs several predictors side by side and mixes their distributions, each weighted by its recent quantile loss at that distance and level. Where the mixture
+/// covers more samples than it says, it is narrowed, slowly; it is never made wider than its members say.
 /// </summary>
 public sealed class AutoPredictor : IWorkloadPredictor, ITrainable, IHistoryLearner
 {

@@ -19,6 +19,7 @@ internal sealed class ConformalCore : IntervalPredictor
     private readonly double[] _shares = new double[Scales.Length];
     private readonly double[] _losses = new double[Scales.Length];
     private readonly double[] _read = new double[Quantiles];
+    private readonly double[] _judged = new double[Quantiles];
     private readonly double[] _peak = new double[1];
     private readonly double[] _scaled;          // [step][scale][level], as read last
     private IRateForecaster _forecaster;
@@ -207,7 +208,7 @@ internal sealed class ConformalCore : IntervalPredictor
             for (var scale = 0; scale < Scales.Length; scale++)
             {
                 var quantiles = cell.Slice(2 + scale * Quantiles, Quantiles);
-                losses[scale] += _score.Judge(quantiles, _read);
+                losses[scale] += _score.Judge(quantiles, _judged, _read);
                 for (var level = 0; level < Quantiles; level++)
                 {
                     _bands[scale].Adapt(step, level, _read[level]);

@@ -16,8 +16,6 @@ public sealed class FileArrivalHistoryStore : IArrivalHistoryStore
 {
     private const int LongestName = 120;
 
-    private static int s_saves;
-
     private readonly string _directory;
 
     /// <summary>A store in a directory.</summary>
@@ -84,7 +82,7 @@ public sealed class FileArrivalHistoryStore : IArrivalHistoryStore
     {
         var path = PathOf(modelName);
         Directory.CreateDirectory(_directory);
-        var (file, temporary) = Create(path);
+        var (file, temporary) = WholeFile.CreateTemporary(path, FileOptions.Asynchronous);
         try
         {
             await using (file.ConfigureAwait(false))
@@ -104,48 +102,5 @@ public sealed class FileArrivalHistoryStore : IArrivalHistoryStore
     /// <inheritdoc/>
     /// <exception cref="IOException">The file cannot be renamed.</exception>
     /// <exception cref="UnauthorizedAccessException">It must not be.</exception>
-    public ValueTask<string?> SetAsideAsync(string modelName, CancellationToken cancellationToken)
-    {
-        var path = PathOf(modelName);
-        for (var number = 1; ; number++)
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            var aside = FormattableString.Invariant($"{path}.aside-{number}");
-            if (File.Exists(aside) || Directory.Exists(aside))
-            {
-                continue;
-            }
-            try
-            {
-                File.Move(path, aside, overwrite: false);
-                return new(aside);
-            }
-            catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
-            {
-                // Another host has set it aside.
-                return new((string?)null);
-            }
-            catch (IOException) when (File.Exists(aside))
-            {
-                // Another host has taken this number meanwhile: the next one.
-            }
-        }
-    }
-
-    /// <summary>A file of its own for each save, also where several hosts, or processes of the same number on several machines, save at the same time.</summary>
-    private static (FileStream File, string Path) Create(string path)
-    {
-        while (true)
-        {
-            var temporary = FormattableString.Invariant($"{path}.{Environment.ProcessId}-{Interlocked.Increment(ref s_saves)}.tmp");
-            try
-            {
-                return (new FileStream(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.None, bufferSize: 0, FileOptions.Asynchronous), temporary);
-            }
-            catch (IOException) when (File.Exists(temporary))
-            {
-                // Left behind by a process that was killed, or another machine's: the next one.
-            }
-        }
-    }
+    public ValueTask<string?> SetAsideAsync(string modelName, CancellationToken cancellationToken) => new(WholeFile.SetAside(PathOf(modelName), cancellationToken));
 }

@@ -26,13 +26,14 @@ internal sealed class QuantileScore
     }
 
     /// <summary>
-    /// The mean quantile (pinball) loss over samples and levels, and for each level the share of samples that it covers. A sample of 0 under several quantiles
+    /// The quantile (pinball) loss of each level, as a mean over samples, and the share of samples that it covers. A sample of 0 under several quantiles
     /// of 0 is covered in part: the lower ones of them would, drawn at random, cover it less often than the highest.
     /// </summary>
     /// <param name="quantiles">At <see cref="ForecastTable.Levels"/>, not falling.</param>
+    /// <param name="losses">Filled: the loss of each level, requests per second.</param>
     /// <param name="covered">Filled: the share of samples covered at each level.</param>
-    /// <returns>The loss, requests per second.</returns>
-    public double Judge(ReadOnlySpan<float> quantiles, Span<double> covered)
+    /// <returns>The mean loss over the levels, requests per second.</returns>
+    public double Judge(ReadOnlySpan<float> quantiles, Span<double> losses, Span<double> covered)
     {
         var levels = ForecastTable.Levels;
         var count = _sorted.Length;
@@ -41,7 +42,7 @@ internal sealed class QuantileScore
         {
             sharpZeros++;
         }
-        var (loss, below) = (0.0, 0);
+        var (sum, below) = (0.0, 0);
         for (var level = 0; level < levels.Length; level++)
         {
             var (quantile, target) = ((double)quantiles[level], levels[level]);
@@ -49,10 +50,12 @@ internal sealed class QuantileScore
             {
                 below++;
             }
-            loss += target * (_sums[count] - _sums[below] - (count - below) * quantile) + (1 - target) * (below * quantile - _sums[below]);
+            var loss = target * (_sums[count] - _sums[below] - (count - below) * quantile) + (1 - target) * (below * quantile - _sums[below]);
+            sum += loss;
+            losses[level] = Math.Max(0, loss / count);  // rounding may leave less than none
             var partly = level < sharpZeros ? _zeros * (1 - target / levels[sharpZeros - 1]) : 0;
             covered[level] = (below - partly) / count;
         }
-        return loss / (count * levels.Length);
+        return sum / (count * levels.Length);
     }
 }

@@ -17,7 +17,6 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
     private TimeSpan _roundTime;
     private TimeSpan _lastBatch;
     private int _roundSize;
-    private TimeSpan _spread;
 
     /// <summary>The most requests a batch is expected to hold.</summary>
     public void LimitBatches(int limit)
@@ -46,19 +45,6 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
         var free = _allFree > now ? _allFree : now;
         // In ticks: multiplying a TimeSpan goes by way of a rounded double, on a path that every request takes.
         return free.Ticks + ahead / _roundSize * _roundTime.Ticks + _lastBatch.Ticks <= instant.Ticks;
-    }
-
-    /// <summary>How much longer than on the mean a full batch takes by the high percentile.</summary>
-    public TimeSpan Spread
-    {
-        get
-        {
-            if (!_boundValid)
-            {
-                WorkOutBound();
-            }
-            return _spread;
-        }
     }
 
     /// <summary>
@@ -99,7 +85,7 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
     private void WorkOutBound()
     {
         _boundValid = true;
-        (_allFree, _roundTime, _lastBatch, _spread, _roundSize) = (default, default, default, default, 0);
+        (_allFree, _roundTime, _lastBatch, _roundSize) = (default, default, default, 0);
         foreach (var instance in instances)
         {
             if (instance.Serves)
@@ -109,7 +95,6 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
                 _allFree = Max(_allFree, instance.BusyUntil);
                 _roundTime = Max(_roundTime, instance.Profile.Mean(size));
                 _lastBatch = Max(_lastBatch, instance.Profile.High(size));
-                _spread = Max(_spread, instance.Profile.High(size) - instance.Profile.Mean(size));
             }
         }
     }

@@ -3,7 +3,7 @@ using System.Diagnostics;
 namespace MArk.Serving.Scheduling;
 
 /// <summary>
-/// Requests by (deadline, sequence) in one contiguous run of an array, so that a policy can be shown the deadlines as a span. With
+/// Requests by (when they are to be done, sequence) in one contiguous run of an array, so that a policy can be shown the deadlines as a span. With
 /// deadlines derived from one SLO every insertion is at the end and every removal at the head: both O(1). Elsewhere the place is
 /// found in O(log n), and the shorter side moves up.
 /// </summary>
@@ -22,7 +22,7 @@ internal sealed class DeadlineQueue(RequestTable requests)
     public void Add(int slot)
     {
         ref var request = ref requests[slot];
-        var deadline = request.Terms.Deadline;
+        var deadline = request.Aim;
         if (Count == 0 || IsBefore(_head + Count - 1, deadline, request.Sequence))
         {
             MakeRoomAtEnd();
@@ -47,7 +47,7 @@ internal sealed class DeadlineQueue(RequestTable requests)
     public void Remove(int slot)
     {
         ref var request = ref requests[slot];
-        var index = Find(request.Terms.Deadline, request.Sequence);
+        var index = Find(request.Aim, request.Sequence);
         Debug.Assert(index < Count && _slots[_head + index] == slot);
         RemoveRange(index, 1);
     }

@@ -24,6 +24,7 @@ internal sealed partial class ModelScheduler
 
     private void Admit(TimeSpan now, int slot, bool bounded = false)
     {
+        SetAim(now, slot);
         if (bounded && _isWeighed)
         {
             Weigh(_requests[slot].Terms.Weight);
@@ -60,6 +61,19 @@ internal sealed partial class ModelScheduler
         }
     }
 
+    /// <summary>What can be spilled is to be done before its deadline by a margin, since a spill costs less than a late answer.</summary>
+    private void SetAim(TimeSpan now, int slot)
+    {
+        ref var request = ref _requests[slot];
+        request.IsKept = false;
+        request.Aim = request.Terms.Deadline;
+        if (request.Terms.WhenUnreachable == WhenUnreachable.Spill && !request.SpillFailed && SpillLatency(now) is { } latency && now + latency <= request.Terms.Deadline)
+        {
+            request.Aim -= _margin.Value;
+            request.CouldSpill = true;
+        }
+    }
+
     /// <summary>
     /// An instance that is thought too slow gets nothing, and so would be thought too slow for ever, though it was only disturbed for a while. What was
     /// seen of one that has had nothing to do for long no longer counts, and one request is tried on it, in time or not.
@@ -75,6 +89,7 @@ internal sealed partial class ModelScheduler
             if (instance.Accepts && instance.Running.Count == 0 && now - instance.LastEnd > _trialAfter)
             {
                 instance.Profile.Forget();
+                _margin.Forget();
                 _forecast.Invalidate();
                 return true;
             }
@@ -92,13 +107,13 @@ internal sealed partial class ModelScheduler
     private bool IsReachable(TimeSpan now, int slot)
     {
         ref var request = ref _requests[slot];
-        var deadline = request.Terms.Deadline;
+        var deadline = request.Aim < request.Terms.Deadline ? request.Aim - LeastOverdue(now) : request.Aim;
         // Most arrivals could wait behind all that wait.
         if (_forecast.IsSurelyDoneBy(deadline, now, _inTimeCount + _retryCount))
         {
             return true;
         }
-        var ahead = CountAhead(request.Terms);
+        var ahead = CountAhead(request);
         if (_forecast.IsSurelyDoneBy(deadline, now, ahead))
         {
             return true;
@@ -107,22 +122,37 @@ internal sealed partial class ModelScheduler
         return (finish == TimeSpan.MaxValue ? ExpectedWithoutInstance(now) : finish) <= deadline;
     }
 
+    /// <summary>How long the batches under way have taken beyond what was expected, on the instance where that is least. So long they may take again.</summary>
+    private TimeSpan LeastOverdue(TimeSpan now)
+    {
+        var least = TimeSpan.MaxValue;
+        foreach (var instance in _instances)
+        {
+            if (instance.Serves)
+            {
+                var overdue = instance.SlotsInUse > 0 && now > instance.BusyUntil ? now - instance.BusyUntil : TimeSpan.Zero;
+                least = overdue < least ? overdue : least;
+            }
+        }
+        return least == TimeSpan.MaxValue ? TimeSpan.Zero : least;
+    }
+
     /// <summary>With no instance, the earliest a request can be served is when the next one is ready.</summary>
     private TimeSpan ExpectedWithoutInstance(TimeSpan now) => NextCapacityAt() is var next && next > now ? next : now;
 
     /// <summary>How many that wait go before a request that does not.</summary>
-    private int CountAhead(in RequestTerms terms) => _tenants.AreSeveral ? CountAheadFairly(terms) : CountAheadByDeadline(terms);
+    private int CountAhead(in RequestState request) => _tenants.AreSeveral ? CountAheadFairly(request) : CountAheadByDeadline(request);
 
-    private int CountAheadByDeadline(in RequestTerms terms)
+    private int CountAheadByDeadline(in RequestState request)
     {
         var ahead = _retryCount;
-        var ownClass = RequestGroup.ClassOf(terms.Priority);
+        var ownClass = RequestGroup.ClassOf(request.Terms.Priority);
         foreach (var group in _groups)
         {
             foreach (var lane in group.Lanes)
             {
                 ahead += lane.Class < ownClass ? lane.Count
-                    : lane.Class == ownClass ? lane.CountBefore(After(terms.Deadline))
+                    : lane.Class == ownClass ? lane.CountBefore(After(request.Aim))
                     : 0;
             }
         }
@@ -132,8 +162,9 @@ internal sealed partial class ModelScheduler
     /// <summary>
     /// Among tenants: all of higher classes, those of its own tenant with earlier deadlines, and of each other tenant as much as it is served while these are.
     /// </summary>
-    private int CountAheadFairly(in RequestTerms terms)
+    private int CountAheadFairly(in RequestState request)
     {
+        ref readonly var terms = ref request.Terms;
         var ahead = _retryCount;
         var c = RequestGroup.ClassOf(terms.Priority);
         var own = _tenants[terms.Tenant];
@@ -144,7 +175,7 @@ internal sealed partial class ModelScheduler
             foreach (var lane in group.Lanes)
             {
                 ahead += lane.Class < c ? lane.Count : 0;
-                before += lane.Class == c && lane.Tenant == own ? lane.CountBefore(After(terms.Deadline)) : 0;
+                before += lane.Class == c && lane.Tenant == own ? lane.CountBefore(After(request.Aim)) : 0;
             }
         }
         var turn = _tenants.StartOf(own, c) + before * own.MeanWeight / own.Share;
@@ -174,6 +205,25 @@ internal sealed partial class ModelScheduler
         {
             return;
         }
+        if (request.Aim < request.Terms.Deadline)
+        {
+            // It could be spilled when it was admitted, and cannot now: what is left is to try.
+            request.Aim = request.Terms.Deadline;
+            if (IsReachable(now, slot))
+            {
+                Enqueue(slot);
+                return;
+            }
+        }
+        if (request.CouldSpill)
+        {
+            request.CouldSpill = false;
+            _margin.OnGivenUp();
+        }
+        if (TrySpillLate(now, slot))
+        {
+            return;
+        }
         if (mode == WhenUnreachable.Reject || (mode == WhenUnreachable.Spill && request.Terms.OwnDeadline))
         {
             var none = _forecast.Finish(now, 0, 0, out _) == TimeSpan.MaxValue && NextCapacityAt() == TimeSpan.MaxValue;
@@ -193,6 +243,7 @@ internal sealed partial class ModelScheduler
     {
         ref var request = ref _requests[slot];
         request.Place = RequestPlace.Late;
+        request.Aim = request.Terms.Deadline;
         _groups.Open(request.Terms.Group).Late.Add(slot);
         _lateCount++;
         _lateBytes += request.Terms.Bytes;
@@ -206,16 +257,37 @@ internal sealed partial class ModelScheduler
         {
             return false;
         }
-        _quoteUsed++;
-        _spilledCount++;
-        request.Place = RequestPlace.Spilled;
-        Emit(new SchedulerCommand(SchedulerCommandKind.Spill) { Slot = slot });
+        Spill(slot);
         return true;
     }
 
+    /// <summary>What is late wherever it goes is spilled if it is answered sooner so.</summary>
+    private bool TrySpillLate(TimeSpan now, int slot)
+    {
+        ref var request = ref _requests[slot];
+        if (request.Terms.WhenUnreachable != WhenUnreachable.Spill || request.Terms.OwnDeadline || request.SpillFailed || SpillLatency(now) is not { } latency)
+        {
+            return false;
+        }
+        var finish = _forecast.Finish(now, _inTimeCount + _retryCount + _lateCount, _arrivalRate.Rate(now), out _);
+        if ((finish == TimeSpan.MaxValue ? ExpectedWithoutInstance(now) : finish) <= now + latency)
+        {
+            return false;
+        }
+        Spill(slot);
+        return true;
+    }
+
+    private void Spill(int slot)
+    {
+        _quoteUsed++;
+        _spilledCount++;
+        _requests[slot].Place = RequestPlace.Spilled;
+        Emit(new SchedulerCommand(SchedulerCommandKind.Spill) { Slot = slot });
+    }
+
     /// <summary>
-    /// Spills those for which it is the last moment to, unless they are done in time though the batches before them take somewhat longer than expected: later, nothing could be
-    /// done for one that is not.
+    /// Spills those for which it is the last moment to, unless they are still expected to be done in time, with the margin: later, nothing could be done for one that is not.
     /// </summary>
     private void SpillAtLastMoment(TimeSpan now)
     {
@@ -223,7 +295,8 @@ internal sealed partial class ModelScheduler
         {
             return;
         }
-        var lastMoment = now + latency;
+        // By when they are to be done, as the queues have it: before the deadlines by the margin.
+        var lastMoment = now + latency - _margin.Value;
         for (var g = _groups.Count - 1; g >= 0; g--)
         {
             var group = _groups[g];
@@ -232,15 +305,16 @@ internal sealed partial class ModelScheduler
                 for (var i = lane.CountBefore(lastMoment); i < lane.Count && lane.Deadlines[i] <= lastMoment + LastMoment;)
                 {
                     var slot = lane.Slots[i];
-                    if (_requests[slot].Terms.WhenUnreachable != WhenUnreachable.Spill)
+                    if (_requests[slot].Terms.WhenUnreachable != WhenUnreachable.Spill || _requests[slot].IsKept)
                     {
                         i++;
                         continue;
                     }
                     // Out of the queue first, so that a request does not count itself as being ahead.
                     Leave(slot);
-                    if (IsSafe(now, _requests[slot].Terms) || !TrySpill(now, slot))
+                    if (IsReachable(now, slot) || !TrySpill(now, slot))
                     {
+                        _requests[slot].IsKept = true;
                         Enqueue(slot);
                         i++;
                     }
@@ -248,13 +322,6 @@ internal sealed partial class ModelScheduler
             }
             _groups.DropIfEmpty(group);
         }
-    }
-
-    private bool IsSafe(TimeSpan now, in RequestTerms terms)
-    {
-        var ahead = CountAhead(terms);
-        return _forecast.IsSurelyDoneBy(terms.Deadline, now, ahead)
-            || (_forecast.Finish(now, ahead, _arrivalRate.Rate(now), out _) is var finish && finish <= terms.Deadline - _forecast.Spread);
     }
 
     /// <summary>How long a spilled request would take, by the quote; nothing if none may be spilled now.</summary>
@@ -276,7 +343,7 @@ internal sealed partial class ModelScheduler
         return _quoteUsed < quote.WarmConcurrency ? quote.Warm.P95 : quote.Cold.P95;
     }
 
-    /// <summary>After capacity went away: every request that waits in time is judged again, in order.</summary>
+    /// <summary>After capacity went away, or more was late than expected: every request that waits in time is judged again, in order.</summary>
     private void JudgeAll(TimeSpan now)
     {
         for (var g = _groups.Count - 1; g >= 0; g--)
@@ -289,10 +356,13 @@ internal sealed partial class ModelScheduler
                     var slot = lane.Slots[i];
                     // Out of the queue first, so that a request does not count itself as being ahead.
                     Leave(slot);
+                    var aim = _requests[slot].Aim;
+                    SetAim(now, slot);
                     if (IsReachable(now, slot))
                     {
                         Enqueue(slot);
-                        i++;
+                        // One that is given more time is met again further on.
+                        i += _requests[slot].Aim > aim ? 0 : 1;
                     }
                     else
                     {

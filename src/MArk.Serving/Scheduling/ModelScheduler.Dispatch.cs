@@ -220,6 +220,10 @@ internal sealed partial class ModelScheduler
         if (GiveUpCrowdedHeads(now, instance, group, ref soonest))
         {
             _candidates.Gather(group, soonest, limit);
+            if (onlyFull && _candidates.Count < limit)
+            {
+                return Offered.Held;
+            }
         }
         var context = new BatchContext
         {
@@ -281,7 +285,7 @@ internal sealed partial class ModelScheduler
     /// <summary>
     /// Under overload the heads' deadlines are near, allow only small batches, and so keep the instance too slow for the requests behind
     /// them, which become tight in turn. Heads that force a batch too small to keep up with this instance's share of the arrivals
-    /// are given up, if without them a batch of a higher throughput leaves (Nexus, SOSP 2019, calls it early drop). Not while what is like them is spilled: then the excess does not last.
+    /// are given up, if without them a batch of a higher throughput leaves (Nexus, SOSP 2019, calls it early drop): spilled, if they can be.
     /// </summary>
     /// <returns>Whether any were given up: the candidates must be gathered anew.</returns>
     private bool GiveUpCrowdedHeads(TimeSpan now, SchedulerInstance instance, RequestGroup group, ref TimeSpan soonest)
@@ -289,7 +293,7 @@ internal sealed partial class ModelScheduler
         var profile = instance.Profile;
         var most = _candidates.Count;
         var fitting = Math.Max(1, profile.LargestWithin(_candidates.Earliest - instance.FreeAt(now), most));
-        if (_stopping || fitting >= most || !profile.IsMeasured || IsExcessSpilled(now, _candidates.Slots[0]))
+        if (_stopping || fitting >= most || !profile.IsMeasured)
         {
             return false;
         }
@@ -327,8 +331,6 @@ internal sealed partial class ModelScheduler
         soonest = bar;
         return true;
     }
-
-    private bool IsExcessSpilled(TimeSpan now, int slot) => _requests[slot].Terms.WhenUnreachable == WhenUnreachable.Spill && SpillLatency(now) is not null;
 
     private BatchDecision Decide(IBatchPolicy policy, in BatchContext context)
     {
@@ -405,7 +407,7 @@ internal sealed partial class ModelScheduler
     {
         ref var request = ref _requests[slot];
         LeaveInTime(in request.Terms);
-        if (request.Terms.Deadline < finish)
+        if (request.Aim < finish)
         {
             var mode = request.Terms.WhenUnreachable;
             if (TrySpill(now, slot))
@@ -606,7 +608,7 @@ internal sealed partial class ModelScheduler
                 {
                     if (lane.Count > 0)
                     {
-                        var judge = JudgeHeadAt(now, lane.Deadlines[0], alone, spill);
+                        var judge = JudgeHeadAt(now, lane.Deadlines[0], alone, spill - _margin.Value);
                         at = judge < at ? judge : at;
                     }
                 }

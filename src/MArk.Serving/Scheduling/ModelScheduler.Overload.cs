@@ -29,7 +29,12 @@ internal sealed partial class ModelScheduler
     {
         if (!Fits(terms, _lateCount, _lateBytes))
         {
-            return false;
+            // While every instance is busy nobody looks at what has become late.
+            JudgeHeads(now);
+            if (!Fits(terms, _lateCount, _lateBytes))
+            {
+                return false;
+            }
         }
         while (!Fits(terms))
         {

@@ -20,6 +20,7 @@ internal sealed partial class ModelScheduler
     private readonly CandidateList _candidates;
     private readonly ArrivalRateWindow _arrivalRate;
     private readonly TimeSpan _trialAfter;
+    private readonly SpillMargin _margin;
     private SchedulerCommand[] _commands = new SchedulerCommand[32];
     private int _commandCount;
     private TimeSpan _capacityExpectedAt = TimeSpan.MaxValue;
@@ -50,6 +51,7 @@ internal sealed partial class ModelScheduler
         _isWeighed = settings.MaxBatchWeight != SchedulerSettings.NoWeightLimit;
         var window = TimeSpan.FromTicks(Math.Clamp(settings.Slo.Ticks * 5, TimeSpan.TicksPerSecond / 10, TimeSpan.TicksPerSecond * 5));
         _arrivalRate = new ArrivalRateWindow(window);
+        _margin = new SpillMargin(settings.Slo);
         _trialAfter = TimeSpan.FromTicks(Math.Max(10 * settings.Slo.Ticks, TimeSpan.TicksPerSecond));
     }
 
@@ -267,21 +269,35 @@ internal sealed partial class ModelScheduler
         }
     }
 
-    /// <summary>An instance is gone. What ran on it and was not answered waits again, with its old deadline and place, or fails if that happened too often.</summary>
+    /// <summary>
+    /// The instances of a machine are gone, all at once: there are two while one takes the place of another, and what ran on one is not given to the other. What was not
+    /// answered waits again, with its old deadline and place, or fails if that happened too often.
+    /// </summary>
     /// <param name="now">Now.</param>
-    /// <param name="id">The instance.</param>
+    /// <param name="ids">The instances; any that is not known is left out.</param>
     /// <param name="isAnswered">Whether a request of a batch, by batch and index, was answered before the instance went.</param>
-    public void OnInstanceLost(TimeSpan now, int id, Func<DispatchedBatch, int, bool> isAnswered)
+    public void OnInstancesLost(TimeSpan now, ReadOnlySpan<int> ids, Func<DispatchedBatch, int, bool> isAnswered)
     {
-        if (Find(id) is not { } instance)
+        var lost = new List<SchedulerInstance>(ids.Length);
+        foreach (var id in ids)
+        {
+            if (Find(id) is { } instance)
+            {
+                Remove(instance);
+                lost.Add(instance);
+            }
+        }
+        if (lost.Count == 0)
         {
             return;
         }
-        Remove(instance);
-        foreach (var batch in instance.Running)
+        foreach (var instance in lost)
         {
-            HandBack(now, batch, isAnswered);
-            _spareBatches.Push(batch);
+            foreach (var batch in instance.Running)
+            {
+                HandBack(now, batch, isAnswered);
+                _spareBatches.Push(batch);
+            }
         }
         JudgeAll(now);
         Dispatch(now);
@@ -303,18 +319,24 @@ internal sealed partial class ModelScheduler
     {
         var duration = ran ?? now - batch.RunsSince;
         var missed = 0;
+        var (kept, keptInVain) = (0, 0);
         foreach (var slot in batch.Slots)
         {
-            if (_requests[slot].Terms.Deadline < now)
+            ref var request = ref _requests[slot];
+            var isLate = request.Terms.Deadline < now;
+            missed += isLate ? 1 : 0;
+            if (request.CouldSpill)
             {
-                missed++;
+                kept++;
+                keptInVain += isLate ? 1 : 0;
             }
             Release(slot);
         }
+        _margin.OnBatch(kept, keptInVain);
         batch.Instance.Profile.Observe(batch.Count, duration);
         batch.Instance.Failures = 0;
         batch.Instance.IsOnTrial = false;
-        EndBatch(now, batch, new BatchFeedback(batch.Count, duration, Succeeded: true, missed));
+        EndBatch(now, batch, new BatchFeedback(batch.Count, duration, Succeeded: true, missed), judgeAll: keptInVain > 0);
     }
 
     /// <summary>A batch failed as a whole. A lone request fails; more are run again in halves, until the one that fails is alone or the extra runs are used up.</summary>
@@ -430,11 +452,15 @@ internal sealed partial class ModelScheduler
         SayWhenDrained();
     }
 
-    private void EndBatch(TimeSpan now, DispatchedBatch batch, in BatchFeedback feedback)
+    private void EndBatch(TimeSpan now, DispatchedBatch batch, in BatchFeedback feedback, bool judgeAll = false)
     {
         var instance = batch.Instance;
         instance.End(batch, now);
         _forecast.Invalidate();
+        if (judgeAll)
+        {
+            JudgeAll(now);
+        }
         try
         {
             instance.Policy.Completed(feedback);

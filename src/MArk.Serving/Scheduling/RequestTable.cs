@@ -33,11 +33,14 @@ internal enum RequestPlace : byte
 internal struct RequestState
 {
     public RequestTerms Terms;
+    public TimeSpan Aim;        // when it is to be done: its deadline, or somewhat before it if it can be spilled
     public TimeSpan Arrival;
     public long Sequence;
     public uint Version;
     public RequestPlace Place;
     public bool Cancelled;      // while running or spilled: the caller is gone, the work goes on
+    public bool CouldSpill;     // kept where it could have been spilled
+    public bool IsKept;         // at the last moment to spill it, it was left where it waits
     public bool SpillFailed;    // the target gave it back: it is not offered again
     public byte Losses;         // how many instances died under it
 }
@@ -80,6 +83,7 @@ internal sealed class RequestTable
         state = default;
         state.Version = version;
         state.Terms = terms;
+        state.Aim = terms.Deadline;
         state.Arrival = now;
         state.Sequence = _sequence++;
         return slot;

@@ -45,18 +45,18 @@ public sealed class AnswerRaceTests
     {
         var isHeld = new TaskCompletionSource();
         var go = new TaskCompletionSource();
-        Task<Exception?>? answer = null;
+        var answering = new TaskCompletionSource<Task<Exception?>>();
         await using var host = await ServingHost.StartAsync(m =>
         {
             m.Services.AddSingleton<TimeProvider>(new InterruptingClock());
             m.WithSlo(Minute).UseBatchFunction(async (batch, sink, token) =>
             {
-                if (answer is not null)
+                if (answering.Task.IsCompleted)
                 {
                     await Double(batch, sink, token);
                     return;
                 }
-                answer = AnswerHeld(sink, 0, 2 * batch[0], isHeld, go.Task);
+                answering.SetResult(AnswerHeld(sink, 0, 2 * batch[0], isHeld, go.Task));
                 await isHeld.Task;
             });
         });
@@ -65,7 +65,7 @@ public sealed class AnswerRaceTests
         // The next batch is run when the first is over and done with.
         Assert.Equal(2, await Soon(host.Client.InferAsync(1).AsTask()));
         go.SetResult();
-        var thrown = await Soon(answer!);
+        var thrown = await Soon(await answering.Task);
         Assert.True(thrown is null or ArgumentOutOfRangeException, $"{thrown}");
         // The runner should have waited for it: the call may be failed for that, but not lost.
         var result = await Soon(call);
@@ -78,7 +78,7 @@ public sealed class AnswerRaceTests
         var provider = new ScriptedProvider();
         var isHeld = new TaskCompletionSource();
         var go = new TaskCompletionSource();
-        Task<Exception?>? answer = null;
+        var answering = new TaskCompletionSource<Task<Exception?>>();
         var runs = 0;
         await using var host = await ServingHost.StartAsync(m =>
         {
@@ -91,8 +91,8 @@ public sealed class AnswerRaceTests
                     await Double(batch, sink, token);
                     return;
                 }
-                answer = AnswerHeld(sink, 0, 2 * batch[0], isHeld, go.Task);
-                await answer;
+                answering.SetResult(AnswerHeld(sink, 0, 2 * batch[0], isHeld, go.Task));
+                await await answering.Task;
             });
         });
         var call = host.Client.TryInferAsync(21).AsTask();
@@ -101,7 +101,7 @@ public sealed class AnswerRaceTests
         // Only another instance can serve this.
         Assert.Equal(2, await Soon(host.Client.InferAsync(1).AsTask()));
         go.SetResult();
-        Assert.Null(await Soon(answer!));
+        Assert.Null(await Soon(await answering.Task));
         Assert.Equal(42, (await Soon(call)).Value);
         await host.StopAsync();
         var report = host.Monitor.GetReport();

@@ -91,6 +91,20 @@ public sealed class DeadlineAndCancellationTests
     }
 
     [Fact]
+    public async Task WhatMakesRoomForAnotherIsToldThoughNoBatchEnds()
+    {
+        await using var host = await StartAsync(m => m.WithOptions(o => o.MaxQueueLength = 1));
+        var running = host.Client.InferAsync(1, Patient).AsTask();
+        await _doubler.Entered.WaitAsync();
+        var low = host.Client.TryInferAsync(2, Patient with { Priority = RequestPriority.Low }).AsTask();
+        await UntilWaitingAsync(host, 1);
+        var next = host.Client.InferAsync(3, Patient).AsTask();
+        Assert.Equal(RejectionReason.QueueFull, (await Soon(low)).RejectionReason);
+        _doubler.Open();
+        Assert.Equal((2, 6), (await Soon(running), await Soon(next)));
+    }
+
+    [Fact]
     public async Task ACancelledRequestLeavesTheQueueAtOnceAndMakesRoomForAnother()
     {
         await using var host = await StartAsync(m => m.WithOptions(o => o.MaxQueueLength = 1));

@@ -83,13 +83,16 @@ public sealed class LossRaceTests
         Assert.Empty(host.Log.Errors);
     }
 
-    private sealed class Version(BatchFunction<int, int> run) : IBatchRunnerFactory<int, int>, IBatchRunner<int, int>
+    private sealed class Version(Func<string, BatchFunction<int, int>> run) : IBatchRunnerFactory<int, int>
     {
-        public ValueTask<IBatchRunner<int, int>> ConnectAsync(InstanceDescriptor instance, CancellationToken cancellationToken) => new(this);
+        public ValueTask<IBatchRunner<int, int>> ConnectAsync(InstanceDescriptor instance, CancellationToken cancellationToken) => new(new Runner(run(instance.Id)));
 
-        public ValueTask RunAsync(RequestBatch<int> batch, IBatchSink<int> sink, CancellationToken cancellationToken) => run(batch, sink, cancellationToken);
+        private sealed class Runner(BatchFunction<int, int> run) : IBatchRunner<int, int>
+        {
+            public ValueTask RunAsync(RequestBatch<int> batch, IBatchSink<int> sink, CancellationToken cancellationToken) => run(batch, sink, cancellationToken);
 
-        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+            public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+        }
     }
 
     [Fact]
@@ -97,30 +100,38 @@ public sealed class LossRaceTests
     {
         var provider = new ScriptedProvider();
         var entered = new TaskCompletionSource();
+        BatchFunction<int, int> never = async (_, _, token) =>
+        {
+            entered.TrySetResult();
+            await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, token);
+        };
         await using var host = await ServingHost.StartAsync(m => m
-            .UseRunner(_ => new Version(async (_, _, token) =>
-            {
-                entered.TrySetResult();
-                await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, token);
-            }))
+            .UseRunner(_ => new Version(_ => never))
             .WithProfile("o", LatencyProfile.Linear(TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(1), 1)).WithSlo(Minute)
             .UseInstanceProvider(_ => provider).UsePlanner(_ => new StaticPlanner(1))
             .WithOptions(o =>
             {
+                // The one that is lost, and no other.
+                o.MaxRedeliveries = 1;
                 o.Fleet.SampleInterval = TimeSpan.FromMilliseconds(10);
                 o.Fleet.PlanInterval = TimeSpan.FromMilliseconds(20);
                 o.Fleet.Horizon = 3;
             }));
         var call = host.Client.InferAsync(21).AsTask();
         await entered.Task;
-        var reload = host.Reloader.ReloadAsync(new Version((batch, sink, _) =>
+        var lost = provider.Machines.Single().Id;
+        var reload = host.Reloader.ReloadAsync(new Version(machine => (batch, sink, token) =>
         {
+            if (machine == lost && batch[0] == 21)
+            {
+                return never(batch, sink, token);
+            }
             sink.SetResult(0, 2 * batch[0]);
             return ValueTask.CompletedTask;
         }));
         // Served by the new version: it is there, beside the old one, which runs still.
         Assert.Equal(2, await host.Client.InferAsync(1).AsTask().WaitAsync(Minute));
-        provider.Change(provider.Machines.Single().Id, InstanceState.Terminated);
+        provider.Change(lost, InstanceState.Terminated);
         Assert.Equal(42, await call.WaitAsync(Minute));
         await reload.WaitAsync(Minute);
         Assert.Empty(host.Log.Errors);

@@ -388,15 +388,18 @@ public sealed class PredictorTests
     public void ALevelsCoverageOfCertainZerosIsItsShareOfThem()
     {
         var score = new QuantileScore();
-        var covered = new double[10];
+        var (losses, covered) = (new double[10], new double[10]);
         // 0 up to the level 0.8; one sample in four lies above.
         score.Set([0, 2, 0, 0]);
-        var loss = score.Judge([0, 0, 0, 0, 0, 0, 0, 1, 1, 3], covered);
+        var loss = score.Judge([0, 0, 0, 0, 0, 0, 0, 1, 1, 3], losses, covered);
         Assert.Equal([0.75 * 0.02 / 0.8, 0.75 * 0.1 / 0.8, 0.75 * 0.2 / 0.8, 0.75 * 0.35 / 0.8, 0.75 * 0.5 / 0.8, 0.75 * 0.65 / 0.8, 0.75, 0.75, 0.75, 1],
             covered, new Close());
         // 2 above zeros at (0.02 + ... + 0.8), 1 above ones at 0.9 and 0.95, and what lies below the others.
         var expected = 2 * (0.02 + 0.1 + 0.2 + 0.35 + 0.5 + 0.65 + 0.8) + (0.9 + 0.95) + 3 * (0.1 + 0.05) + (3 * 3 + 1) * 0.01;
         Assert.Equal(expected / 40, loss, 9);
+        Assert.Equal(loss, losses.Average(), 9);
+        // At 0.5: half of 2, once in four; at 0.99: 0.01 of 3, three times in four, and of 1.
+        Assert.Equal([0.25, 0.025], [losses[4], losses[9]], new Close());
     }
 
     private sealed class Close : IEqualityComparer<double>

@@ -44,6 +44,19 @@ public sealed class BackPressureTests
     }
 
     [Fact]
+    public void WhatBecameLateWhileEveryInstanceWasBusyMakesRoom()
+    {
+        // The batch that runs takes far longer than expected, and so nothing happens until the next request arrives.
+        var driver = new SchedulerDriver(new EagerPolicy(), maxQueue: 1);
+        driver.Ready();
+        driver.Arrive();
+        var late = driver.Arrive(20, WhenUnreachable.ServeLate);
+        driver.Advance(100);
+        Assert.Equal(Ending.None, driver.Arrive(1000, WhenUnreachable.ServeLate).Ending);
+        Assert.Equal((Ending.Rejected, RejectionReason.QueueFull), (late.Ending, late.Reason));
+    }
+
+    [Fact]
     public void NoLateRequestLeavesForANewcomerThatFindsNoRoomEvenSo()
     {
         var driver = Full();

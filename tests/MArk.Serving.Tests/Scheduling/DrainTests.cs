@@ -45,7 +45,7 @@ public sealed class DrainTests
         Arrive(WhenUnreachable.Reject);
         _scheduler.OnStopping(TimeSpan.Zero);
         Assert.Equal(0, Drained);
-        _scheduler.OnInstanceLost(TimeSpan.Zero, 1, (_, _) => true);
+        _scheduler.OnInstancesLost(TimeSpan.Zero, [1], (_, _) => true);
         Assert.Equal((0, 1), (_scheduler.RequestCount, Drained));
     }
 }

@@ -53,6 +53,21 @@ public sealed class InstanceFailureTests
     }
 
     [Fact]
+    public void WhatRanOnOneOfTwoInstancesThatAreLostTogetherIsNotGivenToTheOther()
+    {
+        var driver = OneInstance();
+        var first = driver.Ready();
+        var caller = driver.Arrive();
+        var second = driver.Ready();
+        driver.Expect(10);
+        driver.Lose([first, second]);
+        Assert.Equal((Ending.None, 1), (caller.Ending, caller.Deliveries));
+        driver.Ready();
+        driver.Finish();
+        Assert.Equal((Ending.Result, 2), (caller.Ending, caller.Deliveries));
+    }
+
+    [Fact]
     public void AFailedInstanceGetsNothingUntilItsProbeSucceeds()
     {
         var driver = OneInstance();

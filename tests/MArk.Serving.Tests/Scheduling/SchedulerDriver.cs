@@ -158,18 +158,22 @@ internal sealed class SchedulerDriver
         Take();
     }
 
-    public void Lose(int instance, int answeredFirst = 0)
+    /// <summary>A machine is lost, and the instances on it.</summary>
+    public void Lose(int[] instances, int answeredFirst = 0)
     {
-        var batches = _running.Where(b => b.Key.Instance.Id == instance).ToDictionary();
+        var batches = _running.Where(b => instances.Contains(b.Key.Instance.Id)).ToDictionary();
         foreach (var (batch, callers) in batches)
         {
             Answer(callers, answeredFirst);
             _running.Remove(batch);
         }
-        Instances.Remove(instance);
-        Out.Remove(instance);
-        Probing.Remove(instance);
-        Scheduler.OnInstanceLost(Now, instance, (batch, index) => batches[batch][index].Ending != Ending.None);
+        foreach (var instance in instances)
+        {
+            Instances.Remove(instance);
+            Out.Remove(instance);
+            Probing.Remove(instance);
+        }
+        Scheduler.OnInstancesLost(Now, instances, (batch, index) => batches[batch][index].Ending != Ending.None);
         Take();
     }
 

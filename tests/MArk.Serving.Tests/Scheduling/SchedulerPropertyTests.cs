@@ -76,7 +76,7 @@ public sealed class SchedulerPropertyTests
                         offering: step.A % 3, slots: 1 + step.B % 2, maxBatch: 1 + step.B % 7);
                     break;
                 case < 82 when driver.Instances.Count > 0:
-                    driver.Lose(driver.Instances[step.A % driver.Instances.Count], step.B % 3);
+                    driver.Lose([.. driver.Instances.Skip(step.A % driver.Instances.Count).Take(1 + step.A % 2)], step.B % 3);
                     break;
                 case < 86 when driver.Instances.Count > 0:
                     driver.Drain(driver.Instances[step.A % driver.Instances.Count]);

@@ -4,12 +4,13 @@ namespace MArk.Serving.Tests.Scheduling;
 public sealed class SpillMomentTests
 {
     [Theory]
-    [InlineData(27, 0)]
-    [InlineData(32, 5)]
-    public void WhatIsNotSafeIsSpilledAtTheLastMoment(double afterMs, int spilled)
+    [InlineData(null, 27, 0)]
+    [InlineData(null, 32, 9)]
+    [InlineData(26, 32, 5)]
+    public void WhatIsNotSafeIsSpilledAtTheLastMoment(int? endsAfterMs, double afterMs, int spilled)
     {
-        // T_b = 5 + b ms, to 4 at once; a spilled request takes 10 ms. The batch that runs is expected to take 6 ms, and takes for ever: of nine that then wait, with 40 ms, the first
-        // batch can be in time even if it begins at the last moment to spill, and no other.
+        // T_b = 5 + b ms, to 4 at once; a spilled request takes 10 ms, of 40. The batch that runs is expected to take 6 ms. It takes for ever, and may take as long again: no other can
+        // be in time. Or it ends after 26 ms: four go at once, and for the five that follow it is too late.
         var driver = new SchedulerDriver(new EagerPolicy(), sloMs: 40, maxQueue: 100);
         driver.Quote(10, 100);
         driver.Ready();
@@ -18,8 +19,54 @@ public sealed class SpillMomentTests
         {
             driver.Arrive(mode: WhenUnreachable.Spill);
         }
-        driver.Advance(afterMs);
+        if (endsAfterMs is { } ends)
+        {
+            driver.Advance(ends);
+            driver.Complete(driver.Running.Single());
+        }
+        driver.Advance(afterMs - (endsAfterMs ?? 0));
         Assert.Equal((spilled, 0), (driver.Spilled.Count, driver.Scheduler.LateCount));
+    }
+
+    [Theory]
+    [InlineData(30, true)]
+    [InlineData(200, false)]
+    public void WhatIsLateEverywhereIsSpilledIfItIsAnsweredSoonerSo(double spillMs, bool spilled)
+    {
+        // Both take longer than the 20 ms there are; the instance is expected to be done with what it has, and with this one, after 105 ms.
+        var driver = new SchedulerDriver(new EagerPolicy(), maxBatch: 1, sloMs: 20);
+        driver.Quote(spillMs, 100);
+        driver.Ready(LatencyProfile.Linear(SchedulerDriver.Ms(50), SchedulerDriver.Ms(2.5), 1));
+        driver.Arrive(mode: WhenUnreachable.ServeLate);
+        Assert.Equal(spilled, driver.Arrive(mode: WhenUnreachable.Spill).IsSpilled);
+        Assert.Equal(Ending.Rejected, driver.Arrive(timeoutMs: 20, mode: WhenUnreachable.Spill).Ending);
+    }
+
+    [Fact]
+    public void AMarginThatKeepsEverythingAwayIsForgotten()
+    {
+        // T_1 = 25 ms of 40 ms. Batches that take 100 ms bring the margin to 20 ms, and then all is spilled, though batches take as long as before by now.
+        var driver = new SchedulerDriver(new EagerPolicy(), maxBatch: 1, sloMs: 40);
+        driver.Quote(5, int.MaxValue);
+        driver.Ready(LatencyProfile.Linear(SchedulerDriver.Ms(24), SchedulerDriver.Ms(1), 1));
+        for (var i = 0; i < 7; i++)
+        {
+            driver.Arrive(mode: WhenUnreachable.Spill);
+            driver.Advance(100);
+            if (driver.Running.SingleOrDefault() is { } batch)
+            {
+                driver.Complete(batch);
+            }
+        }
+        Assert.True(driver.Arrive(mode: WhenUnreachable.Spill).IsSpilled);
+        driver.Advance(1100);
+        for (var i = 0; i < 2; i++)
+        {
+            var kept = driver.Arrive(mode: WhenUnreachable.Spill);
+            driver.Advance(25);
+            driver.Complete(driver.Running.Single());
+            Assert.Equal(Ending.Result, kept.Ending);
+        }
     }
 
     [Fact]

@@ -1,0 +1,36 @@
+namespace MArk.Serving.Scheduling;
+
+/// <summary>
+/// How long before its deadline a request that could be spilled is to be done, if it is kept: so long that hardly any that is kept comes late. It follows a quantile of what batches
+/// take beyond what was expected of them, by stochastic approximation (Robbins and Monro 1951): a batch that comes late moves it up by a step, one that does not a little down,
+/// so that it rests where the share that comes late is <see cref="MayBeLate"/>.
+/// </summary>
+internal sealed class SpillMargin(TimeSpan slo)
+{
+    public const double MayBeLate = 0.0005;
+
+    private readonly double _step = slo.Ticks / 10.0;
+    private readonly double _most = slo.Ticks / 2.0;
+    private double _ticks = slo.Ticks / 20.0;
+    private int _givenUp;
+
+    public TimeSpan Value => new((long)_ticks);
+
+    /// <summary>A request that was kept cannot be in time any more, before it has run.</summary>
+    public void OnGivenUp() => _givenUp++;
+
+    /// <summary>Learns from a batch, and what was given up since the last.</summary>
+    /// <param name="kept">How many of its requests could have been spilled.</param>
+    /// <param name="late">How many of these came late.</param>
+    public void OnBatch(int kept, int late)
+    {
+        if (kept + _givenUp > 0)
+        {
+            _ticks = Math.Clamp(_ticks + _step * ((double)(late + _givenUp) / (kept + _givenUp) - MayBeLate), 0, _most);
+            _givenUp = 0;
+        }
+    }
+
+    /// <summary>Starts anew from no margin: where it keeps everything from an instance, nothing would ever be learnt.</summary>
+    public void Forget() => _ticks = 0;
+}
