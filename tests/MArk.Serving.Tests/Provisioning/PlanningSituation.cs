@@ -31,6 +31,15 @@ public sealed record PlanningSituation
 
     public static double[] Constant(double load, int steps = 60) => [.. Enumerable.Repeat(load, steps)];
 
+    /// <summary>All of it, for a test that failed.</summary>
+    public override string ToString()
+    {
+        var offerings = Offerings.Select(o => FormattableString.Invariant(
+            $"{o.Offering.PricePerHour} dollars {o.Capacity}/s {o.Ready}+{o.Launching} of {o.Offering.MaxInstances}, launch {o.LaunchDelay}, minimum {o.Offering.MinimumBilling}"));
+        return FormattableString.Invariant(
+            $"[{string.Join(' ', Load)}] x [{string.Join(' ', Spread)}], {Min} to {Max}, spillover {SpilloverPrice}, budget {MaxHourlySpend}: {string.Join("; ", offerings)}");
+    }
+
     public FleetPlan Plan(IProvisioningPlanner? planner = null)
     {
         var plan = new FleetPlan(Load.Length, Math.Max(1, Offerings.Length));

@@ -2,8 +2,8 @@ namespace MArk.Serving.Provisioning.Planning;
 
 /// <summary>
 /// Searches a <see cref="FleetProblem"/> for a schedule of low cost: from the running fleet down, by changes of one type's count over an
-/// interval and by exchanges of one type for another, in strides that halve; then, as long as its budget lasts, from shaken copies of the
-/// best (iterated local search). The budget counts evaluated steps, so that the same problem gives the same schedule on any machine.
+/// interval and by exchanges of one type for another, in strides that halve, these first or those; then, as long as its budget lasts, from
+/// shaken copies of the best (iterated local search). The budget counts evaluated steps, so that the same problem gives the same schedule on any machine.
 /// </summary>
 internal sealed class ScheduleSearch
 {
@@ -16,6 +16,8 @@ internal sealed class ScheduleSearch
     private readonly long _budget;
     private readonly int[] _candidates;     // types worth launching, the cheapest a request first
     private readonly double _least;         // a saving below this is none
+    private int[] _best = [];
+    private double _bestCost;
 
     public ScheduleSearch(FleetProblem problem, long budget, int seed)
     {
@@ -31,26 +33,36 @@ internal sealed class ScheduleSearch
     public FleetSchedule Run()
     {
         MeetBounds();
+        var running = _schedule.All.ToArray();
         ExchangeWhole();
-        Descend(Math.Min(8, LargestStride()));
-        var best = _schedule.All.ToArray();
-        var bestCost = _problem.Cost(best).Total;
+        Descend(Math.Min(8, LargestStride()), Order.SinglesFirst);
+        _best = _schedule.All.ToArray();
+        _bestCost = _problem.Cost(_best).Total;
+        // What is surplus and goes first may have been what an exchange needs.
+        _schedule.Restore(running);
+        Descend(Math.Min(8, LargestStride()), Order.ExchangesFirst);
+        KeepBest();
         while (_finder.Evaluations < _budget)
         {
             Shake();
-            Descend(2);
-            var cost = _problem.Cost(_schedule.All).Total;
-            if (cost < bestCost - _least)
-            {
-                bestCost = cost;
-                _schedule.All.CopyTo(best);
-            }
-            else
-            {
-                _schedule.Restore(best);
-            }
+            Descend(2, (Order)_random.Next(4));
+            KeepBest();
         }
         return _schedule;
+    }
+
+    private void KeepBest()
+    {
+        var cost = _problem.Cost(_schedule.All).Total;
+        if (cost < _bestCost - _least)
+        {
+            _bestCost = cost;
+            _schedule.All.CopyTo(_best);
+        }
+        else
+        {
+            _schedule.Restore(_best);
+        }
     }
 
     private int LargestStride()
@@ -105,7 +117,10 @@ internal sealed class ScheduleSearch
         }
     }
 
-    private void Descend(int stride)
+    /// <summary>Down to where no move saves anything.</summary>
+    /// <param name="stride">The largest change of a count to begin with.</param>
+    /// <param name="order">Which moves come first: what one of them leaves undone depends on it.</param>
+    private void Descend(int stride, Order order)
     {
         for (; stride >= 1; stride /= 2)
         {
@@ -113,25 +128,40 @@ internal sealed class ScheduleSearch
             var sweeps = 0;
             while (improved && (stride == 1 || sweeps < 1))
             {
-                improved = false;
                 sweeps++;
-                for (var k = 0; k < _problem.Types.Length; k++)
+                improved = order.HasFlag(Order.ExchangesFirst)
+                    ? TryExchanges(stride) | TrySingles(stride, order.HasFlag(Order.Reversed))
+                    : TrySingles(stride, order.HasFlag(Order.Reversed)) | TryExchanges(stride);
+            }
+        }
+    }
+
+    private bool TrySingles(int stride, bool isReversed)
+    {
+        var improved = false;
+        for (var i = 0; i < _problem.Types.Length; i++)
+        {
+            var k = isReversed ? _problem.Types.Length - 1 - i : i;
+            improved |= Try(new FleetMove(k, stride, -1, 0, 0, 0));
+            improved |= Try(new FleetMove(k, -stride, -1, 0, 0, 0));
+        }
+        return improved;
+    }
+
+    private bool TryExchanges(int stride)
+    {
+        var improved = false;
+        for (var j = 0; j < _problem.Types.Length; j++)
+        {
+            foreach (var k in _candidates)
+            {
+                if (j != k)
                 {
-                    improved |= Try(new FleetMove(k, stride, -1, 0, 0, 0));
-                    improved |= Try(new FleetMove(k, -stride, -1, 0, 0, 0));
-                }
-                for (var j = 0; j < _problem.Types.Length; j++)
-                {
-                    foreach (var k in _candidates)
-                    {
-                        if (j != k)
-                        {
-                            improved |= TryExchange(j, k, stride) | TryExchangeWithinBounds(j, k, stride);
-                        }
-                    }
+                    improved |= TryExchange(j, k, stride) | TryExchangeWithinBounds(j, k, stride);
                 }
             }
         }
+        return improved;
     }
 
     /// <summary>Everything of a type for another, the type that is dearest to keep first.</summary>
@@ -192,10 +222,18 @@ internal sealed class ScheduleSearch
     {
         for (var tries = 0; tries < 4; tries++)
         {
-            var from = _random.Next(_problem.Steps);
-            var to = _random.Next(from, _problem.Steps) + 1;
+            var from = _random.Next(2) == 0 ? 0 : _random.Next(_problem.Steps);
+            var to = _random.Next(2) == 0 ? _problem.Steps : _random.Next(from, _problem.Steps) + 1;
             var by = _random.Next(2) == 0 ? 1 : -1;
             _schedule.TryApply(new FleetMove(_random.Next(_problem.Types.Length), by * (1 + _random.Next(2)), -1, 0, from, to));
         }
+    }
+
+    [Flags]
+    private enum Order
+    {
+        SinglesFirst = 0,
+        ExchangesFirst = 1,
+        Reversed = 2,
     }
 }
