@@ -45,7 +45,7 @@ internal sealed class ScheduleSearch
         while (_finder.Evaluations < _budget)
         {
             Shake();
-            Descend(2, (Order)_random.Next(4));
+            Descend(2, (Order)_random.Next(8));
             KeepBest();
         }
         return _schedule;
@@ -130,8 +130,8 @@ internal sealed class ScheduleSearch
             {
                 sweeps++;
                 improved = order.HasFlag(Order.ExchangesFirst)
-                    ? TryExchanges(stride) | TrySingles(stride, order.HasFlag(Order.Reversed))
-                    : TrySingles(stride, order.HasFlag(Order.Reversed)) | TryExchanges(stride);
+                    ? TryExchanges(stride, order) | TrySingles(stride, order.HasFlag(Order.Reversed))
+                    : TrySingles(stride, order.HasFlag(Order.Reversed)) | TryExchanges(stride, order);
             }
         }
     }
@@ -148,7 +148,7 @@ internal sealed class ScheduleSearch
         return improved;
     }
 
-    private bool TryExchanges(int stride)
+    private bool TryExchanges(int stride, Order order)
     {
         var improved = false;
         for (var j = 0; j < _problem.Types.Length; j++)
@@ -157,7 +157,7 @@ internal sealed class ScheduleSearch
             {
                 if (j != k)
                 {
-                    improved |= TryExchange(j, k, stride) | TryExchangeWithinBounds(j, k, stride);
+                    improved |= TryExchange(j, k, stride) | TryExchangeWithinBounds(j, k, stride, order);
                 }
             }
         }
@@ -190,9 +190,9 @@ internal sealed class ScheduleSearch
     }
 
     /// <summary>Where no more instances may be had, one may be had for one of less capacity; where no more may be spent, as many as cost no more.</summary>
-    private bool TryExchangeWithinBounds(int from, int to, int stride)
+    private bool TryExchangeWithinBounds(int from, int to, int stride, Order order)
     {
-        var improved = _problem.MaxInstances < int.MaxValue && Try(Exchange(from, stride, to, stride));
+        var improved = (_problem.MaxInstances < int.MaxValue || order.HasFlag(Order.OneForOne)) && Try(Exchange(from, stride, to, stride));
         if (double.IsFinite(_problem.MaxSpend))
         {
             var ratio = _problem.Types[from].Price / _problem.Types[to].Price;
@@ -218,14 +218,17 @@ internal sealed class ScheduleSearch
     private bool TryOnce(in FleetMove move) =>
         move.By + _schedule.Most(move.Type) >= 0 && _finder.Evaluations < _budget && _finder.Find(move, out var best) < -_least && _schedule.TryApply(best);
 
+    /// <summary>A few changes at random, half of them from the first step that is possible, half of them to the end.</summary>
     private void Shake()
     {
-        for (var tries = 0; tries < 4; tries++)
+        for (var tries = 0; tries < 3; tries++)
         {
-            var from = _random.Next(2) == 0 ? 0 : _random.Next(_problem.Steps);
+            var type = _random.Next(_problem.Types.Length);
+            var by = (_random.Next(2) == 0 ? 1 : -1) * (1 + _random.Next(2));
+            var first = by > 0 ? Math.Min(_problem.Types[type].Lead, _problem.Steps - 1) : 0;
+            var from = _random.Next(2) == 0 ? first : _random.Next(first, _problem.Steps);
             var to = _random.Next(2) == 0 ? _problem.Steps : _random.Next(from, _problem.Steps) + 1;
-            var by = _random.Next(2) == 0 ? 1 : -1;
-            _schedule.TryApply(new FleetMove(_random.Next(_problem.Types.Length), by * (1 + _random.Next(2)), -1, 0, from, to));
+            _schedule.TryApply(new FleetMove(type, by, -1, 0, from, to));
         }
     }
 
@@ -235,5 +238,8 @@ internal sealed class ScheduleSearch
         SinglesFirst = 0,
         ExchangesFirst = 1,
         Reversed = 2,
+
+        /// <summary>One instance for one besides as many as have the same capacity, since it need not all be needed.</summary>
+        OneForOne = 4,
     }
 }

@@ -17,17 +17,19 @@ public sealed class ScheduleSearchTests
     [Fact]
     public void TinyProblemsAreSolvedToTheOptimum()
     {
-        var (sum, count) = (0.0, 0);
-        GenTiny.Sample(tiny =>
+        const int Count = 300;
+        var sum = 0.0;
+        for (var i = 0; i < Count; i++)
         {
+            // The same problems in every run: a local search cannot promise to find the optimum of all there are.
+            var tiny = GenTiny.Generate(new PCG(1, (ulong)i), null, out _);
             var problem = new FleetProblem(tiny.Types, tiny.Demand, [0.5, 0.5], tiny.MissPrice);
-            var found = Reckon(tiny, new ScheduleSearch(problem, 5_000, 1).Run().All);
+            var found = Reckon(tiny, new ScheduleSearch(problem, 90_000, 1).Run().All);
             var best = Schedules().Min(s => Reckon(tiny, s));
-            Assert.InRange(found, best * (1 - 1e-9), best * 1.1);
+            Assert.InRange(found, best * (1 - 1e-9), best * 1.02);
             sum += found / best;
-            count++;
-        }, iter: 200, threads: 1);
-        Assert.InRange(sum / count, 1, 1.002);
+        }
+        Assert.InRange(sum / Count, 1 - 1e-9, 1.0005);
     }
 
     [Fact]
