@@ -1,7 +1,3 @@
-using System.Globalization;
-using System.Text;
-using System.Security.Cryptography;
-
 namespace MArk.Serving.Prediction;
 
 /// <summary>
@@ -14,8 +10,6 @@ namespace MArk.Serving.Prediction;
 /// </remarks>
 public sealed class FileArrivalHistoryStore : IArrivalHistoryStore
 {
-    private const int LongestName = 120;
-
     private readonly string _directory;
 
     /// <summary>A store in a directory.</summary>
@@ -36,27 +30,8 @@ public sealed class FileArrivalHistoryStore : IArrivalHistoryStore
     public string PathOf(string modelName)
     {
         ArgumentException.ThrowIfNullOrEmpty(modelName);
-        var name = new StringBuilder();
-        foreach (var c in modelName)
-        {
-            if (char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c is '-' or '_')
-            {
-                name.Append(c);
-            }
-            else
-            {
-                name.Append(CultureInfo.InvariantCulture, $"%{(int)c:x4}");
-            }
-        }
-        if (name.Length > LongestName)
-        {
-            // Of the escaped name, which is ASCII and of no other model; '~' is in no name that is not cut.
-            var hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.ASCII.GetBytes(name.ToString())));
-            name.Length = LongestName - hash.Length;
-            name.Append('~').Append(hash);
-        }
         // With a prefix, since some names are devices on Windows, whatever they end in.
-        return Path.Combine(_directory, $"arrivals-{name}.history");
+        return Path.Combine(_directory, $"arrivals-{FileNames.Of(modelName)}.history");
     }
 
     /// <inheritdoc/>
