@@ -53,6 +53,13 @@ internal sealed class ModelOptionsValidator(string modelName, bool hasProvider) 
         CheckFleet(
             hasProvider || fleet.HistoryDirectory is null, nameof(fleet.HistoryDirectory), $"'{fleet.HistoryDirectory}'",
             "nothing, as no instance provider is used, whose fleet would be planned by what is kept");
+        CheckFleet(
+            fleet.LeaseDuration >= TimeSpan.FromSeconds(1) && fleet.LeaseDuration <= TimeSpan.FromHours(1), nameof(fleet.LeaseDuration), fleet.LeaseDuration, "00:00:01 to 01:00:00");
+        CheckFleet(
+            fleet.LeaseDirectory is not { } leases || (!string.IsNullOrWhiteSpace(leases) && !leases.Contains('\0')), nameof(fleet.LeaseDirectory), $"'{fleet.LeaseDirectory}'",
+            "the path of a directory, or no such key for none");
+        CheckFleet(
+            hasProvider || fleet.LeaseDirectory is null, nameof(fleet.LeaseDirectory), $"'{fleet.LeaseDirectory}'", "nothing, as no instance provider is used, whose fleet would be kept");
         return failures.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);
 
         void CheckFleet<T>(bool holds, string key, T value, string accepted) => Check(holds, $"Fleet:{key}", value, accepted);

@@ -75,6 +75,10 @@ public sealed class MArkServingBuilder
             throw new ArgumentException(
                 $"Model '{name}' has a store for its arrivals, and no fleet that would be planned by them: call UseLocalInstances or UseInstanceProvider, or leave UseArrivalHistoryStore out.", nameof(configure));
         }
+        if (model is { HasLease: true, HasProvider: false })
+        {
+            throw new ArgumentException($"Model '{name}' has a lease, and no fleet that would be kept: call UseInstanceProvider, or leave UseFleetLease out.", nameof(configure));
+        }
         options.ValidateOnStart();
         Services.AddSingleton<IValidateOptions<ModelOptions>>(new ModelOptionsValidator(name, model.HasProvider));
         Services.AddSingleton(model.Claim);
@@ -101,6 +105,7 @@ public sealed class ModelBuilder<TIn, TOut>
     private Func<IServiceProvider, IInstanceProvider>? _provider;
     private Func<IServiceProvider, IWorkloadPredictor>? _predictor;
     private Func<IServiceProvider, IArrivalHistoryStore?>? _historyStore;
+    private Func<IServiceProvider, IFleetLease?>? _lease;
     private Func<IServiceProvider, IProvisioningPlanner> _planner = static _ => new CostOptimalPlanner();
     private readonly Dictionary<string, LatencyProfile> _profiles = [];
     private (bool Given, TIn? Input) _sample;
@@ -127,6 +132,8 @@ public sealed class ModelBuilder<TIn, TOut>
     internal bool HasProvider => _provider is not null;
 
     internal bool HasHistoryStore => _historyStore is not null;
+
+    internal bool HasLease => _lease is not null;
 
     /// <summary>
     /// Runs batches by a function of the host's: batching alone. It is taken to compute, and holds a core for each batch at a time, as far as they go
@@ -273,6 +280,19 @@ public sealed class ModelBuilder<TIn, TOut>
         return this;
     }
 
+    /// <summary>
+    /// Where several hosts are set up for the same fleet, has the one that holds its lease keep it, whatever <see cref="FleetOptions.LeaseDirectory"/> says; the others wait, and
+    /// serve by spillover only.
+    /// </summary>
+    /// <param name="create">Makes the lease, or <see langword="null"/> where this host is the only one. One that can be disposed is the host's to dispose.</param>
+    /// <returns>This builder.</returns>
+    public ModelBuilder<TIn, TOut> UseFleetLease(Func<IServiceProvider, IFleetLease?> create)
+    {
+        ArgumentNullException.ThrowIfNull(create);
+        _lease = create;
+        return this;
+    }
+
     /// <summary>Plans the fleet by a planner of the host's own, instead of by a <see cref="CostOptimalPlanner"/>.</summary>
     /// <param name="create">Makes the planner; one a model.</param>
     /// <returns>This builder.</returns>
@@ -390,6 +410,9 @@ public sealed class ModelBuilder<TIn, TOut>
             CreatePlanner = () => _planner(provider),
             HistoryStore = _historyStore is { } create ? create(provider)
                 : options.Fleet.HistoryDirectory is { } directory && HasProvider ? new FileArrivalHistoryStore(directory)
+                : null,
+            Lease = _lease is { } createLease ? createLease(provider)
+                : options.Fleet.LeaseDirectory is { } leases && HasProvider ? new FileFleetLease(leases, provider.GetRequiredService<TimeProvider>())
                 : null,
             Profiles = _profiles,
             Sample = _sample,

@@ -40,6 +40,9 @@ internal sealed record EngineParts<TIn, TOut>
     /// <summary>Where the counted arrivals are kept across restarts; nowhere if there is none.</summary>
     public IArrivalHistoryStore? HistoryStore { get; init; }
 
+    /// <summary>Says which of several hosts keeps the fleet; nothing where this is the only one.</summary>
+    public IFleetLease? Lease { get; init; }
+
     /// <summary>What is known of instances beforehand, by offering: they are not measured.</summary>
     public IReadOnlyDictionary<string, LatencyProfile> Profiles { get; init; } = new Dictionary<string, LatencyProfile>();
 

@@ -38,4 +38,16 @@ public sealed class FleetOptions
 
     /// <summary>How often that is saved, besides at the host's stop: 1 s to 1 day. Default 5 min; a host that is killed loses as much.</summary>
     public TimeSpan HistorySaveInterval { get; set; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>
+    /// A directory that all hosts of the fleet see, in which the one that keeps it holds a lease (<see cref="FileFleetLease"/>): only that one launches and ends machines, and the
+    /// others wait to follow it. A relative path is taken from the process's current directory. Default <see langword="null"/>: this host is the only one.
+    /// </summary>
+    public string? LeaseDirectory { get; set; }
+
+    /// <summary>
+    /// For how long the lease is held without being asked for again, which is done three times as often: 1 s to 1 h, the same for all hosts of the fleet. Default 30 s; so
+    /// long the fleet may be without a keeper after a host was killed.
+    /// </summary>
+    public TimeSpan LeaseDuration { get; set; } = TimeSpan.FromSeconds(30);
 }
