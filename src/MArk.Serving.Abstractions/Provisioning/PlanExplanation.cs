@@ -98,4 +98,7 @@ public enum PlanBoundKind
 
     /// <summary>How long fewer instances must have been wanted before one is let go.</summary>
     Cooldown,
+
+    /// <summary>An offering that is not launched for a while, since a launch of it failed: the planner is told that no more than there are can be had.</summary>
+    LaunchHold,
 }

@@ -31,7 +31,7 @@ internal sealed class FleetOperator : IAsyncDisposable
     private readonly HistoryKeeper? _history;
     private volatile FleetStatus _status = new();
     private volatile bool _isAwaited;
-    private int _isListing;
+    private int _listsWanted;
     private Task _loop = Task.CompletedTask;
     private Task _watch = Task.CompletedTask;
     private Task _training = Task.CompletedTask;        // set by the loop, and waited for after it
@@ -233,7 +233,7 @@ internal sealed class FleetOperator : IAsyncDisposable
         switch (command.Kind)
         {
             case FleetCommandKind.Launch:
-                _ = LaunchAsync(command.Launch!);
+                _ = LaunchAsync(command.Launch!, command.At);
                 break;
             case FleetCommandKind.Connect:
                 _ = ConnectAsync(command.Instance!, command.Offering);
@@ -247,9 +247,11 @@ internal sealed class FleetOperator : IAsyncDisposable
             case FleetCommandKind.Lose:
                 _pool.Lose(command.InstanceId!);
                 break;
+            case FleetCommandKind.List:
+                _ = ListAgainAsync();
+                break;
             case FleetCommandKind.WakeAt:
-                var due = command.At - _time.GetUtcNow();
-                _wakeTimer.Change(due > TimeSpan.Zero ? due + TimeSpan.FromMilliseconds(1) : TimeSpan.Zero, Timeout.InfiniteTimeSpan);
+                _wakeTimer.Change(Until(command.At), Timeout.InfiniteTimeSpan);
                 break;
             case FleetCommandKind.Train:
                 _training = TrainAsync(command.Training!);
@@ -262,11 +264,16 @@ internal sealed class FleetOperator : IAsyncDisposable
         }
     }
 
-    private async Task LaunchAsync(LaunchRequest request)
+    /// <summary>A timer rounds to milliseconds: it is to fire when the instant has surely come.</summary>
+    private TimeSpan Until(DateTimeOffset at) => at - _time.GetUtcNow() is var due && due > TimeSpan.Zero ? due + TimeSpan.FromMilliseconds(1) : TimeSpan.Zero;
+
+    private async Task LaunchAsync(LaunchRequest request, DateTimeOffset giveUpAt)
     {
         try
         {
-            var machine = await _provider.LaunchAsync(request, _calls.Token).ConfigureAwait(false);
+            using var late = new CancellationTokenSource(Until(giveUpAt), _time);
+            using var either = CancellationTokenSource.CreateLinkedTokenSource(late.Token, _calls.Token);
+            var machine = await _provider.LaunchAsync(request, either.Token).ConfigureAwait(false);
             Post(now => _controller.OnLaunchAccepted(now, request.LaunchId, machine));
         }
         catch (Exception e)
@@ -340,24 +347,27 @@ internal sealed class FleetOperator : IAsyncDisposable
         Post(now => _controller.OnListed(now, asked, listed));
     }
 
+    /// <summary>Lists once more, after what is being listed now: one list at a time.</summary>
     private async Task ListAgainAsync()
     {
-        if (Interlocked.Exchange(ref _isListing, 1) == 1)
+        if (Interlocked.Increment(ref _listsWanted) > 1)
         {
             return;
         }
-        try
+        int wanted;
+        do
         {
-            await ListAsync(_calls.Token).ConfigureAwait(false);
+            wanted = Volatile.Read(ref _listsWanted);
+            try
+            {
+                await ListAsync(_calls.Token).ConfigureAwait(false);
+            }
+            catch (Exception e)
+            {
+                Report(new ServingException($"The machines of fleet '{_fleet}' could not be listed; it is tried again: {e.Message}", e));
+            }
         }
-        catch (Exception e)
-        {
-            Report(new ServingException($"The machines of fleet '{_fleet}' could not be listed; it is tried again: {e.Message}", e));
-        }
-        finally
-        {
-            Volatile.Write(ref _isListing, 0);
-        }
+        while (Interlocked.CompareExchange(ref _listsWanted, 0, wanted) != wanted);
     }
 
     /// <summary>Passes the provider's news on. A watch that breaks is begun again; what it misses, the next list tells.</summary>

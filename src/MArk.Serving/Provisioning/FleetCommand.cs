@@ -3,7 +3,7 @@ namespace MArk.Serving.Provisioning;
 /// <summary>What the driver is to do.</summary>
 internal enum FleetCommandKind : byte
 {
-    /// <summary>Ask the provider for <see cref="FleetCommand.Launch"/>.</summary>
+    /// <summary>Ask the provider for <see cref="FleetCommand.Launch"/>, and cancel the call at <see cref="FleetCommand.At"/>.</summary>
     Launch = 0,
 
     /// <summary>Load the model on <see cref="FleetCommand.Instance"/>, warm it up, and give it to the scheduler.</summary>
@@ -17,6 +17,9 @@ internal enum FleetCommandKind : byte
 
     /// <summary>Take the instance from the scheduler: it is gone.</summary>
     Lose,
+
+    /// <summary>Ask the provider what there is, from now on; then <c>OnListed</c>.</summary>
+    List,
 
     /// <summary>Call <c>OnWakeUp</c> at <see cref="FleetCommand.At"/>, instead of any instant named before.</summary>
     WakeAt,

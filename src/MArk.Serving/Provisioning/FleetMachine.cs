@@ -6,6 +6,9 @@ internal enum FleetMachineState : byte
     /// <summary>The provider was asked for it.</summary>
     Requested = 0,
 
+    /// <summary>The provider was asked for it, and whether it comes is not known: the call ended without an answer, or took too long.</summary>
+    InDoubt,
+
     /// <summary>The provider has it, and it does not run yet.</summary>
     Pending,
 
@@ -35,6 +38,12 @@ internal sealed class FleetMachine(string launchId, int offering, DateTimeOffset
 
     public string? InstanceId { get; set; }
 
+    /// <summary>Since when it has been waited for, as long as it may take.</summary>
+    public DateTimeOffset AwaitedFrom { get; set; } = requestedAt;
+
+    /// <summary>When the call ended that left it in doubt; the end of time while it has not.</summary>
+    public DateTimeOffset CallEndedAt { get; set; }
+
     /// <summary>When the provider named it.</summary>
     public DateTimeOffset AcceptedAt { get; set; }
 
@@ -55,5 +64,5 @@ internal sealed class FleetMachine(string launchId, int offering, DateTimeOffset
     public bool IsComing => !IsUnwanted && State is (FleetMachineState.Requested or FleetMachineState.Pending or FleetMachineState.Connecting);
 
     /// <summary>Serving or on its way, and wanted.</summary>
-    public bool IsActive => !IsUnwanted && State is not (FleetMachineState.Draining or FleetMachineState.Terminating);
+    public bool IsActive => !IsUnwanted && State is not (FleetMachineState.InDoubt or FleetMachineState.Draining or FleetMachineState.Terminating);
 }

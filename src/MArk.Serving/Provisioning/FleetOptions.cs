@@ -27,6 +27,12 @@ public sealed class FleetOptions
     /// <summary>How long fewer instances must have been wanted before one is let go (the paper's destroy cool-down): 0 to 7 days. Default 5 min.</summary>
     public TimeSpan ScaleInCooldown { get; set; } = TimeSpan.FromMinutes(5);
 
+    /// <summary>
+    /// How long a machine may take from its launch to serving before it is ended, counted as a failed launch and replaced: 1 s to 1 day. Default <see langword="null"/>: three
+    /// times the offering's launch delay, declared or measured, whichever is longer, and at least 5 min.
+    /// </summary>
+    public TimeSpan? ReadyTimeout { get; set; }
+
     /// <summary>How long the host's start waits for the first instance, where <see cref="MinInstances"/> is more than 0: 0 to 1 day. Default 1 min; the host starts without it afterwards.</summary>
     public TimeSpan StartTimeout { get; set; } = TimeSpan.FromMinutes(1);
 

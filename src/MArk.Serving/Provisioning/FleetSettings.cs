@@ -18,6 +18,9 @@ internal sealed record FleetSettings
     /// <summary>How long fewer instances must have been wanted before one is let go (the paper's destroy cool-down).</summary>
     public TimeSpan ScaleInCooldown { get; init; } = TimeSpan.FromMinutes(5);
 
+    /// <summary>How long a machine may take to serve; nothing for what follows from its launch delay.</summary>
+    public TimeSpan? ReadyTimeout { get; init; }
+
     public TimeSpan BackoffBase { get; init; } = TimeSpan.FromSeconds(5);
 
     public TimeSpan BackoffMax { get; init; } = TimeSpan.FromMinutes(5);
@@ -45,6 +48,7 @@ internal sealed record FleetSettings
         MinInstances = options.MinInstances,
         MaxInstances = options.MaxInstances,
         ScaleInCooldown = options.ScaleInCooldown,
+        ReadyTimeout = options.ReadyTimeout,
         Seed = seed,
         LaunchIdPrefix = launchIdPrefix,
         SpilloverPricePerRequest = spilloverPricePerRequest,

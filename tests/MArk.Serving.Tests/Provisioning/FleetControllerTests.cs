@@ -123,7 +123,7 @@ public sealed class FleetControllerTests
     [Fact]
     public void ARequestedMachineThatIsWantedAgainIsKept()
     {
-        var world = World();
+        var world = new FleetWorld(new FleetSettings { Fleet = "m", MinInstances = 0, ReadyTimeout = TimeSpan.FromHours(1) }, [A]);
         world.Tick(1);
         world.Advance(1);
         world.Tick(0);
@@ -326,6 +326,8 @@ public sealed class FleetControllerTests
         controller.OnTick(FleetWorld.Start);
         Assert.True(controller.TryTakeCommand(out var command));
         Assert.Equal((FleetCommandKind.Launch, "a"), (command.Kind, command.Launch!.OfferingName));
+        Assert.True(controller.TryTakeCommand(out command));
+        Assert.Equal(FleetCommandKind.WakeAt, command.Kind);
         Assert.False(controller.TryTakeCommand(out _));
     }
 

@@ -120,6 +120,10 @@ public sealed class FleetPropertyTests
             {
                 world.Terminated(world.Terminating[0]);
             }
+            else if (world.IsListWanted)
+            {
+                world.List();
+            }
             else
             {
                 world.Advance(300);

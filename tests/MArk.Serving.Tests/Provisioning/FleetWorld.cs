@@ -50,6 +50,8 @@ internal sealed class FleetWorld
 
     public DateTimeOffset? WakeAt { get; private set; }
 
+    public bool IsListWanted { get; private set; }
+
     public ITrainingJob? Training { get; private set; }
 
     public List<ServingException> Faults { get; } = [];
@@ -159,6 +161,7 @@ internal sealed class FleetWorld
 
     public void List(DateTimeOffset? asOf = null)
     {
+        IsListWanted = false;
         Controller.OnListed(Now, asOf ?? Now, [.. Machines.Values]);
         Carry();
     }
@@ -249,6 +252,9 @@ internal sealed class FleetWorld
                     Serving.Remove(command.InstanceId!);
                     Draining.Remove(command.InstanceId!);
                     Connecting.Remove(command.InstanceId!);
+                    break;
+                case FleetCommandKind.List:
+                    IsListWanted = true;
                     break;
                 case FleetCommandKind.WakeAt:
                     Assert.True(command.At >= Now, "a wake-up in the past");

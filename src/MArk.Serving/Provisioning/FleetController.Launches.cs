@@ -1,0 +1,140 @@
+namespace MArk.Serving.Provisioning;
+
+// How machines are asked for, and what is done where they do not come.
+internal sealed partial class FleetController
+{
+    // A bound for what is slower than it ever was; a model may be large, and an image cold.
+    private static readonly TimeSpan ReadyFloor = TimeSpan.FromMinutes(5);
+    private const int ReadyFactor = 3;
+
+    private int _nextLaunch;
+
+    /// <summary>The provider has a machine for a launch, even one that was given up meanwhile.</summary>
+    public void OnLaunchAccepted(DateTimeOffset now, string launchId, InstanceDescriptor descriptor)
+    {
+        _holds.OnAccepted();
+        OnInstanceChanged(now, descriptor with { LaunchId = launchId });
+    }
+
+    public void OnLaunchFailed(DateTimeOffset now, string launchId, LaunchFailure failure)
+    {
+        // A call may fail and its machine come all the same: one that was named meanwhile stays.
+        if (_machines.Find(m => m.LaunchId == launchId) is not { InstanceId: null } machine)
+        {
+            return;
+        }
+        if (failure == LaunchFailure.Unknown)
+        {
+            Doubt(machine, callEndedAt: now);
+        }
+        else
+        {
+            _machines.Remove(machine);
+        }
+        if (failure == LaunchFailure.Misconfigured)
+        {
+            Fault(new InstanceLaunchException(_offerings[machine.Offering].Name, failure, "it is not launched any more."));
+        }
+        CountFailure(now, machine.Offering, failure);
+        Replan(now);
+    }
+
+    /// <summary>Asks for one more, unless that must wait. What drains, is being ended or is in doubt may exist, and counts against the maxima.</summary>
+    private bool TryLaunch(DateTimeOffset now, int offering)
+    {
+        if (!CanLaunch(now, offering) || IsPastBudget(offering))
+        {
+            return false;
+        }
+        var machine = new FleetMachine($"{_settings.LaunchIdPrefix}{_settings.Fleet}-{++_nextLaunch}", offering, now);
+        _machines.Add(machine);
+        _commands.Enqueue(new FleetCommand(FleetCommandKind.Launch)
+        {
+            Launch = new LaunchRequest(machine.LaunchId, _settings.Fleet, _offerings[offering].Name),
+            Offering = offering,
+            At = ReadyBy(machine),
+        });
+        return true;
+    }
+
+    private bool CanLaunch(DateTimeOffset now, int offering) =>
+        !_holds.IsHeld(now, offering)
+        && !_holds.IsThrottled(now)
+        && _machines.Count(m => m.Offering == offering) < _offerings[offering].MaxInstances
+        && _machines.Count < _settings.MaxInstances;
+
+    /// <summary>Whether one more would cost more than may be spent, whatever the planner says; what drains or is being ended still costs.</summary>
+    private bool IsPastBudget(int offering)
+    {
+        var spend = HourlySpend + _offerings[offering].PricePerHour;
+        if (!(spend > _settings.MaxHourlySpend))
+        {
+            return false;
+        }
+        Refuse(PlanBoundKind.HourlySpend, FormattableString.Invariant($"MaxHourlySpend {_settings.MaxHourlySpend} dollars: refused to launch {_offerings[offering].Name}, {spend} dollars an hour with it"));
+        return true;
+    }
+
+    /// <summary>Nobody knows whether the machine comes: it counts against the maxima, and not as capacity, until the call has ended and a list tells that was asked for afterwards.</summary>
+    private void Doubt(FleetMachine machine, DateTimeOffset callEndedAt)
+    {
+        machine.State = FleetMachineState.InDoubt;
+        machine.CallEndedAt = callEndedAt;
+        if (_stopping)
+        {
+            _commands.Enqueue(new FleetCommand(FleetCommandKind.List));
+        }
+    }
+
+    /// <summary>Gives up what has not become ready in time: it is not waited for any more, and counts as a launch that failed.</summary>
+    private void GiveUpOverdue(DateTimeOffset now)
+    {
+        var any = false;
+        foreach (var machine in _machines.ToArray())
+        {
+            if (ReadyBy(machine) > now)
+            {
+                continue;
+            }
+            any = true;
+            _tally.NeverReady++;
+            if (machine.State == FleetMachineState.Requested)
+            {
+                Doubt(machine, callEndedAt: DateTimeOffset.MaxValue);
+            }
+            else
+            {
+                LoseIfConnected(machine);
+                Terminate(machine);
+            }
+            CountFailure(now, machine.Offering, LaunchFailure.Unknown);
+        }
+        if (any)
+        {
+            Replan(now);
+        }
+    }
+
+    /// <summary>By when a machine on its way must serve; never where it is not on its way.</summary>
+    private DateTimeOffset ReadyBy(FleetMachine machine)
+    {
+        if (machine.State is not (FleetMachineState.Requested or FleetMachineState.Pending or FleetMachineState.Connecting))
+        {
+            return DateTimeOffset.MaxValue;
+        }
+        if (_settings.ReadyTimeout is { } set)
+        {
+            return machine.AwaitedFrom + set;
+        }
+        var (declared, measured) = (_offerings[machine.Offering].LaunchDelay, _launchDelay[machine.Offering]);
+        var bound = ReadyFactor * (declared > measured ? declared : measured);
+        return machine.AwaitedFrom + (bound > ReadyFloor ? bound : ReadyFloor);
+    }
+
+    private void CountFailure(DateTimeOffset now, int offering, LaunchFailure failure)
+    {
+        _tally.LaunchFailures[(int)failure]++;
+        _holds.OnFailed(now, offering, failure);
+        SayWhenToWake(now);
+    }
+}

@@ -1,0 +1,198 @@
+namespace MArk.Serving.Provisioning;
+
+// The life of each machine.
+internal sealed partial class FleetController
+{
+    /// <summary>What the provider lists of the fleet: unknown machines are adopted, and known ones it does not list are lost.</summary>
+    /// <param name="now">Now.</param>
+    /// <param name="asOf">When the list was asked for: a machine that was named later is not missed.</param>
+    /// <param name="listed">The machines.</param>
+    public void OnListed(DateTimeOffset now, DateTimeOffset asOf, IReadOnlyList<InstanceDescriptor> listed)
+    {
+        foreach (var descriptor in listed)
+        {
+            OnInstanceChanged(now, descriptor);
+        }
+        foreach (var machine in _machines.Where(m => m.InstanceId is not null && m.AcceptedAt < asOf && !listed.Any(d => d.Id == m.InstanceId)).ToArray())
+        {
+            // A list may miss a machine that lives, so it is ended, which does no harm to one that is gone.
+            if (machine.State != FleetMachineState.Terminating)
+            {
+                LoseIfConnected(machine);
+                Terminate(machine);
+            }
+        }
+        if (_machines.RemoveAll(m => m.State == FleetMachineState.InDoubt && m.CallEndedAt <= asOf) > 0)
+        {
+            // They did not come.
+            Reconcile(now);
+        }
+    }
+
+    /// <summary>A machine is as described: known ones change, unknown ones are adopted.</summary>
+    public void OnInstanceChanged(DateTimeOffset now, InstanceDescriptor descriptor)
+    {
+        var machine = _machines.Find(m => m.InstanceId == descriptor.Id || (m.InstanceId is null && m.LaunchId == descriptor.LaunchId));
+        if (machine is null)
+        {
+            if (descriptor.State == InstanceState.Terminated || _ended.Contains(descriptor.Id))
+            {
+                return;
+            }
+            if (IndexOf(descriptor.OfferingName) is not { } offering)
+            {
+                var names = string.Join(", ", _offerings.Select(o => o.Name));
+                Fault(new ServingException($"Machine '{descriptor.Id}' of fleet '{_settings.Fleet}' is of offering '{descriptor.OfferingName}', which is not configured; it is left alone. There are: {names}."));
+                return;
+            }
+            _machines.Add(machine = new FleetMachine(descriptor.LaunchId, offering, now) { IsAdopted = true });
+        }
+        if (machine.InstanceId is null)
+        {
+            machine.InstanceId = descriptor.Id;
+            machine.AcceptedAt = now;
+            machine.State = FleetMachineState.Pending;
+            machine.AwaitedFrom = now;
+            Launched++;
+            _ledger.OnLaunched(descriptor.Id, _offerings[machine.Offering], descriptor.BilledFrom == default ? now : descriptor.BilledFrom);
+        }
+        if (descriptor.State == InstanceState.Terminated)
+        {
+            Lose(now, machine);
+        }
+        else if (machine.IsUnwanted || _stopping || descriptor.State == InstanceState.Interrupting)
+        {
+            machine.IsInterrupted |= descriptor.State == InstanceState.Interrupting;
+            LetGo(machine);
+        }
+        else if (descriptor.State == InstanceState.Running && machine.State == FleetMachineState.Pending)
+        {
+            machine.State = FleetMachineState.Connecting;
+            _commands.Enqueue(new FleetCommand(FleetCommandKind.Connect) { Instance = descriptor, InstanceId = descriptor.Id, Offering = machine.Offering });
+        }
+        SayWhenToWake(now);
+    }
+
+    /// <summary>The model is loaded and warm on a machine: it serves.</summary>
+    public void OnConnected(DateTimeOffset now, string instanceId)
+    {
+        if (Find(instanceId) is not { State: FleetMachineState.Connecting } machine)
+        {
+            // It went while the model was loaded on it.
+            _commands.Enqueue(new FleetCommand(FleetCommandKind.Lose) { InstanceId = instanceId });
+            return;
+        }
+        machine.State = FleetMachineState.Ready;
+        _holds.OnServing(machine.Offering);
+        // What was declared gives way to what is measured; half the weight to each new launch.
+        if (!machine.IsAdopted)
+        {
+            _launchDelay[machine.Offering] = (_launchDelay[machine.Offering] + (now - machine.RequestedAt)) / 2;
+        }
+        if (machine.IsUnwanted || _stopping)
+        {
+            LetGo(machine);
+        }
+    }
+
+    public void OnConnectFailed(DateTimeOffset now, string instanceId)
+    {
+        if (Find(instanceId) is { State: FleetMachineState.Connecting } machine)
+        {
+            Terminate(machine);
+            CountFailure(now, machine.Offering, LaunchFailure.Unknown);
+            Replan(now);
+        }
+    }
+
+    /// <summary>A draining machine runs nothing any more.</summary>
+    public void OnDrained(DateTimeOffset now, string instanceId)
+    {
+        if (Find(instanceId) is { State: FleetMachineState.Draining } machine)
+        {
+            Terminate(machine);
+        }
+    }
+
+    public void OnTerminated(DateTimeOffset now, string instanceId)
+    {
+        if (Find(instanceId) is { } machine)
+        {
+            Forget(now, machine);
+        }
+    }
+
+    public void OnTerminateFailed(DateTimeOffset now, string instanceId)
+    {
+        if (Find(instanceId) is { State: FleetMachineState.Terminating } machine)
+        {
+            machine.RetryAt = now + _delays.After(machine.TerminateFailures++);
+            SayWhenToWake(now);
+        }
+    }
+
+    private int? IndexOf(string offeringName)
+    {
+        for (var i = 0; i < _offerings.Count; i++)
+        {
+            if (_offerings[i].Name == offeringName)
+            {
+                return i;
+            }
+        }
+        return null;
+    }
+
+    private FleetMachine? Find(string instanceId) => _machines.Find(m => m.InstanceId == instanceId);
+
+    private void Lose(DateTimeOffset now, FleetMachine machine)
+    {
+        LoseIfConnected(machine);
+        Forget(now, machine);
+    }
+
+    private void LoseIfConnected(FleetMachine machine)
+    {
+        if (machine.State is FleetMachineState.Ready or FleetMachineState.Draining or FleetMachineState.Connecting)
+        {
+            _commands.Enqueue(new FleetCommand(FleetCommandKind.Lose) { InstanceId = machine.InstanceId });
+        }
+    }
+
+    private void Forget(DateTimeOffset now, FleetMachine machine)
+    {
+        _machines.Remove(machine);
+        _ledger.OnTerminated(machine.InstanceId!, now);
+        Terminated++;
+        _ended.Enqueue(machine.InstanceId!);
+        if (_ended.Count > MaxEnded)
+        {
+            _ended.Dequeue();
+        }
+    }
+
+    /// <summary>A machine that serves is drained first; one on its way is ended as soon as that is possible.</summary>
+    private void LetGo(FleetMachine machine)
+    {
+        machine.IsUnwanted = true;
+        switch (machine.State)
+        {
+            case FleetMachineState.Ready:
+                machine.State = FleetMachineState.Draining;
+                _commands.Enqueue(new FleetCommand(FleetCommandKind.Drain) { InstanceId = machine.InstanceId });
+                break;
+            case FleetMachineState.Pending:
+                Terminate(machine);
+                break;
+            default:
+                // Requested, in doubt: ended once it is named. Connecting: drained once it is connected. Draining, terminating: on its way already.
+                break;
+        }
+    }
+
+    private void Terminate(FleetMachine machine)
+    {
+        machine.State = FleetMachineState.Terminating;
+        _commands.Enqueue(new FleetCommand(FleetCommandKind.Terminate) { InstanceId = machine.InstanceId });
+    }
+}

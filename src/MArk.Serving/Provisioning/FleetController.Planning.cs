@@ -1,0 +1,180 @@
+namespace MArk.Serving.Provisioning;
+
+// What is wanted.
+internal sealed partial class FleetController
+{
+    private bool _hasForecast;
+    private DateTimeOffset _plannedAt;
+
+    private void MakeForecast(DateTimeOffset now)
+    {
+        Forecast.Start = now;
+        _hasForecast = false;
+        try
+        {
+            _predictor.Forecast(Forecast);
+        }
+        catch (Exception e)
+        {
+            Fault(_predictor, "threw from Forecast.", e);
+            return;
+        }
+        if (BadForecast() is { } bad)
+        {
+            Fault(_predictor, bad);
+            return;
+        }
+        _hasForecast = true;
+    }
+
+    /// <summary>Plans on the last forecast, since something else has changed, and reconciles.</summary>
+    private void Replan(DateTimeOffset now)
+    {
+        if (!_stopping)
+        {
+            WantPlanned(now);
+            Reconcile(now);
+        }
+    }
+
+    private void WantPlanned(DateTimeOffset now)
+    {
+        if (_hasForecast || Unmeasured(now) is not null)
+        {
+            Want(now, TryPlan(now));
+        }
+    }
+
+    private void Want(DateTimeOffset now, int[]? wanted)
+    {
+        if (wanted is not null)
+        {
+            _wantedBefore.Enqueue((now, wanted));
+        }
+    }
+
+    private int[]? TryPlan(DateTimeOffset now)
+    {
+        _plannedAt = now;
+        _plan.Clear();
+        if (Unmeasured(now) is { } unmeasured)
+        {
+            // Nothing is known of what an instance can do: one is had, so that it is measured.
+            var wanted = new int[_offerings.Count];
+            wanted[unmeasured] = Math.Min(Math.Max(1, _settings.MinInstances), Math.Min(_settings.MaxInstances, _offerings[unmeasured].MaxInstances));
+            _plan.Explanation = new PlanExplanation { Summary = $"no offering is measured that can keep the objective: {_offerings[unmeasured].Name} is had first, the cheapest that is not" };
+            return wanted;
+        }
+        var states = OfferingStates(now);
+        try
+        {
+            _planner.Plan(
+                new ProvisioningContext
+                {
+                    Now = now,
+                    Forecast = Forecast,
+                    Offerings = states,
+                    MinInstances = _settings.MinInstances,
+                    MaxInstances = _settings.MaxInstances,
+                    SpilloverPricePerRequest = _spilloverPrice,
+                    ServiceLevel = _settings.ServiceLevel,
+                    MaxHourlySpend = _settings.MaxHourlySpend,
+                },
+                _plan);
+        }
+        catch (ServingException e)
+        {
+            Fault(e);
+            return null;
+        }
+        catch (Exception e)
+        {
+            Fault(_planner, "threw from Plan.", e);
+            return null;
+        }
+        foreach (var count in _plan.Step(0))
+        {
+            if (count < 0)
+            {
+                Fault(_planner, $"planned {count} instances; accepted is 0 or more. The fleet is left as it is.");
+                return null;
+            }
+        }
+        return _plan.Step(0).ToArray();
+    }
+
+    private OfferingState[] OfferingStates(DateTimeOffset now)
+    {
+        var states = new OfferingState[_offerings.Count];
+        for (var i = 0; i < states.Length; i++)
+        {
+            var ready = _machines.Count(m => m.Offering == i && m.State == FleetMachineState.Ready);
+            var launching = _machines.Count(m => m.Offering == i && m.IsComing);
+            // One that is held back keeps what it has.
+            var offering = _holds.IsHeld(now, i) ? _offerings[i] with { MaxInstances = Math.Min(_offerings[i].MaxInstances, ready + launching) } : _offerings[i];
+            states[i] = new OfferingState(offering, double.IsNaN(_capacity[i]) ? 0 : _capacity[i], ready, launching, _launchDelay[i])
+            {
+                Service = _service[i],
+                LaunchingReadyIn = ReadyIn(now, i),
+            };
+        }
+        return states;
+    }
+
+    private int[] Active() => [.. Enumerable.Range(0, _offerings.Count).Select(i => _machines.Count(m => m.Offering == i && m.IsActive))];
+
+    /// <summary>When the last of an offering's machines on their way is expected to serve; one that is late, any moment.</summary>
+    private TimeSpan? ReadyIn(DateTimeOffset now, int offering)
+    {
+        TimeSpan? last = null;
+        foreach (var machine in _machines.Where(m => m.Offering == offering && m.IsComing))
+        {
+            var left = machine.RequestedAt + _launchDelay[offering] - now;
+            left = left > TimeSpan.Zero ? left : TimeSpan.FromTicks(1);
+            last = left > last ? left : last ?? left;
+        }
+        return last;
+    }
+
+    /// <summary>The cheapest offering that is not measured, while none that is can keep the objective; one that is held back only if there is no other.</summary>
+    private int? Unmeasured(DateTimeOffset now)
+    {
+        int? cheapest = null;
+        for (var i = 0; i < _offerings.Count; i++)
+        {
+            if (_capacity[i] > 0 && !_holds.IsForGood(i))
+            {
+                return null;
+            }
+            if (double.IsNaN(_capacity[i]) && !_holds.IsForGood(i) && (cheapest is not { } best || Order(i).CompareTo(Order(best)) < 0))
+            {
+                cheapest = i;
+            }
+        }
+        return cheapest;
+
+        (bool IsHeld, decimal Price) Order(int i) => (_holds.IsHeld(now, i) && !_machines.Exists(m => m.Offering == i && m.IsActive), _offerings[i].PricePerHour);
+    }
+
+    private string? BadForecast()
+    {
+        for (var t = 0; t < Forecast.Horizon; t++)
+        {
+            var previous = 0.0;
+            for (var level = 0; level < Forecast.Levels.Length; level++)
+            {
+                var value = Forecast.Quantile(level)[t];
+                if (!double.IsFinite(value) || value < previous)
+                {
+                    return FormattableString.Invariant($"forecast {value} requests/s for quantile {Forecast.Levels[level]} of step {t}; accepted is a finite number not below {previous}. The fleet is left as it is.");
+                }
+                previous = value;
+            }
+            if (!(double.IsFinite(Forecast.Mean[t]) && Forecast.Mean[t] >= 0 && double.IsFinite(Forecast.Peak[t]) && Forecast.Peak[t] >= 0))
+            {
+                return FormattableString.Invariant($"forecast mean {Forecast.Mean[t]} and peak {Forecast.Peak[t]} requests/s for step {t}; accepted are finite numbers of at least 0. The fleet is left as it is.");
+            }
+        }
+        return null;
+    }
+}

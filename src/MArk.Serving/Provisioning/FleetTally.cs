@@ -1,0 +1,13 @@
+namespace MArk.Serving.Provisioning;
+
+/// <summary>What has happened to a fleet since its start, counted.</summary>
+internal sealed record FleetTally
+{
+    /// <summary>Launches that failed, by <see cref="LaunchFailure"/>; a connection that failed counts as unknown.</summary>
+    public long[] LaunchFailures { get; private init; } = new long[Enum.GetValues<LaunchFailure>().Length];
+
+    /// <summary>Machines that were given up because they did not become ready in time.</summary>
+    public long NeverReady { get; set; }
+
+    public FleetTally Copy() => this with { LaunchFailures = [.. LaunchFailures] };
+}
