@@ -29,6 +29,7 @@ internal sealed class FleetOperator : IAsyncDisposable
     private readonly ITimer _wakeTimer;
     private readonly ITimer _saveTimer;
     private readonly HistoryKeeper? _history;
+    private readonly LeaseKeeper? _lease;
     private volatile FleetStatus _status = new();
     private volatile bool _isAwaited;
     private int _listsWanted;
@@ -38,7 +39,7 @@ internal sealed class FleetOperator : IAsyncDisposable
 
     public FleetOperator(
         FleetController controller, IInstanceProvider provider, IInstancePool pool, FleetOptions options, string fleet, TimeProvider time, Action<ServingException> report,
-        HistoryKeeper? history = null)
+        HistoryKeeper? history = null, IFleetLease? lease = null, string holder = "")
     {
         _controller = controller;
         _provider = provider;
@@ -48,6 +49,8 @@ internal sealed class FleetOperator : IAsyncDisposable
         _time = time;
         _report = report;
         _history = history;
+        _lease = lease is null ? null
+            : new LeaseKeeper(lease, fleet, holder, options.LeaseDuration, time, until => Post(now => _controller.OnLease(now, until)), report);
         _sampleTimer = time.CreateTimer(_ => Post(Sense), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         _planTimer = time.CreateTimer(_ => OnPlanTimer(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         _wakeTimer = time.CreateTimer(_ => Post(_controller.OnWakeUp), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
@@ -66,13 +69,18 @@ internal sealed class FleetOperator : IAsyncDisposable
             Post(now => _controller.OnHistory(now, past));
             _saveTimer.Change(_options.HistorySaveInterval, _options.HistorySaveInterval);
         }
+        if (_lease is not null)
+        {
+            await _lease.StartAsync(cancellationToken).ConfigureAwait(false);
+        }
         await ListAsync(cancellationToken).ConfigureAwait(false);
         _watch = Task.Run(WatchAsync, CancellationToken.None);
         var slot = _options.SampleInterval.Ticks;
         var untilSlotEnds = new TimeSpan(slot - (_time.GetUtcNow() - DateTimeOffset.UnixEpoch).Ticks % slot);
         // A timer rounds to milliseconds: a slot is taken when it has surely ended.
         _sampleTimer.Change(untilSlotEnds + TimeSpan.FromMilliseconds(2), _options.SampleInterval);
-        _isAwaited = _options.MinInstances > 0 && _options.StartTimeout > TimeSpan.Zero;
+        // Where another host keeps the fleet, there may be no instance here for days.
+        _isAwaited = _options.MinInstances > 0 && _options.StartTimeout > TimeSpan.Zero && (_lease is null or { IsHeld: true });
         _planTimer.Change(TimeSpan.Zero, _options.PlanInterval);
         if (!_isAwaited)
         {
@@ -124,6 +132,11 @@ internal sealed class FleetOperator : IAsyncDisposable
             _report(new ServingException($"The training of the predictor of fleet '{_fleet}' does not heed its token; it is left behind."));
         }
         await _wakeTimer.DisposeAsync().ConfigureAwait(false);
+        if (_lease is not null)
+        {
+            // Not before the machines are ended: the next keeper would adopt them.
+            await _lease.StopAsync().ConfigureAwait(false);
+        }
         if (_history is not null)
         {
             await _history.StopAsync().ConfigureAwait(false);
@@ -136,6 +149,10 @@ internal sealed class FleetOperator : IAsyncDisposable
         await _sampleTimer.DisposeAsync().ConfigureAwait(false);
         await _planTimer.DisposeAsync().ConfigureAwait(false);
         await _wakeTimer.DisposeAsync().ConfigureAwait(false);
+        if (_lease is not null)
+        {
+            await _lease.DisposeAsync().ConfigureAwait(false);
+        }
         _calls.Dispose();
     }
 
@@ -165,6 +182,7 @@ internal sealed class FleetOperator : IAsyncDisposable
                 ForecastPeak = _controller.Forecast.Peak[0],
                 Explanation = _controller.Explanation,
                 Machines = [.. _controller.Machines],
+                IsKeeper = _controller.IsKeeper,
             };
             if (_controller.Ready > 0)
             {
@@ -415,4 +433,6 @@ internal sealed record FleetStatus
     public PlanExplanation Explanation { get; init; } = PlanExplanation.None;
 
     public IReadOnlyList<string> Machines { get; init; } = [];
+
+    public bool IsKeeper { get; init; }
 }

@@ -16,6 +16,7 @@ internal sealed class LeaseKeeper : IAsyncDisposable
     private readonly ITimer _timer;
     private Task _asking = Task.CompletedTask;
     private int _isAsking;
+    private int _saysWhoWaits = 1;
 
     /// <summary>A keeper that has not asked yet.</summary>
     /// <param name="lease">The lease.</param>
@@ -36,6 +37,9 @@ internal sealed class LeaseKeeper : IAsyncDisposable
         _report = report;
         _timer = time.CreateTimer(_ => Ask(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
+
+    /// <summary>Whether the last answer was that the lease is held.</summary>
+    public bool IsHeld { get; private set; }
 
     /// <summary>Asks for the first time, and waits for the answer for a third of a duration at most; and then asks on.</summary>
     public async Task StartAsync(CancellationToken cancellationToken)
@@ -86,6 +90,11 @@ internal sealed class LeaseKeeper : IAsyncDisposable
             using var giveUp = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
             var asked = _time.GetUtcNow();
             var isHeld = await _lease.TryHoldAsync(_fleet, _holder, _duration, giveUp.Token).ConfigureAwait(false);
+            IsHeld = isHeld;
+            if (!isHeld && Interlocked.Exchange(ref _saysWhoWaits, 0) == 1)
+            {
+                _report(new FleetLeaseException(_fleet, "is held by another host: this one launches nothing, and serves by spillover only, until it follows."));
+            }
             // A third earlier than others take it: what was begun last must have ended, and clocks differ.
             _answer(isHeld ? asked + _duration * (2.0 / 3) : null);
         }

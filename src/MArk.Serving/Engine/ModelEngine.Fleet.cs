@@ -135,7 +135,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
         var controller = new FleetController(
             FleetSettings.Of(
                 ModelName, options, _parts.Options.ServiceLevel, _parts.Seed, launchIdPrefix: FormattableString.Invariant($"{now.Ticks:x}-"),
-                ((IInstancePool)this).SpilloverPrice()),
+                ((IInstancePool)this).SpilloverPrice()) with { IsLeased = _parts.Lease is not null },
             provider.Offerings, _parts.CreatePredictor(), _parts.CreatePlanner(), _ledger);
         for (var i = 0; i < provider.Offerings.Count; i++)
         {
@@ -147,7 +147,8 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
             }
         }
         var history = _parts.HistoryStore is { } store ? new HistoryKeeper(store, ModelName, countedFrom, _time, Report) : null;
-        _fleet = new FleetOperator(controller, provider, this, options, ModelName, _time, _parts.Report, history);
+        var holder = FormattableString.Invariant($"{Environment.MachineName}/{Environment.ProcessId}/{now.Ticks:x}");
+        _fleet = new FleetOperator(controller, provider, this, options, ModelName, _time, _parts.Report, history, _parts.Lease, holder);
         await _fleet.StartAsync(cancellationToken).ConfigureAwait(false);
     }
 

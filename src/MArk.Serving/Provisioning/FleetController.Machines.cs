@@ -9,14 +9,19 @@ internal sealed partial class FleetController
     /// <param name="listed">The machines.</param>
     public void OnListed(DateTimeOffset now, DateTimeOffset asOf, IReadOnlyList<InstanceDescriptor> listed)
     {
+        var keeps = Keeps(now);
         foreach (var descriptor in listed)
         {
             OnInstanceChanged(now, descriptor);
         }
         foreach (var machine in _machines.Where(m => m.InstanceId is not null && m.AcceptedAt < asOf && !listed.Any(d => d.Id == m.InstanceId)).ToArray())
         {
+            if (machine.IsHandedOver)
+            {
+                PartWith(machine);
+            }
             // A list may miss a machine that lives, so it is ended, which does no harm to one that is gone.
-            if (machine.State != FleetMachineState.Terminating)
+            else if (machine.State != FleetMachineState.Terminating)
             {
                 LoseIfConnected(machine);
                 Terminate(machine);
@@ -27,6 +32,11 @@ internal sealed partial class FleetController
             // They did not come.
             Reconcile(now);
         }
+        if (keeps && _takesOver && asOf >= _keptFrom)
+        {
+            _takesOver = false;
+            OnTick(now);
+        }
     }
 
     /// <summary>A machine is as described: known ones change, unknown ones are adopted.</summary>
@@ -35,7 +45,7 @@ internal sealed partial class FleetController
         var machine = _machines.Find(m => m.InstanceId == descriptor.Id || (m.InstanceId is null && m.LaunchId == descriptor.LaunchId));
         if (machine is null)
         {
-            if (descriptor.State == InstanceState.Terminated || _ended.Contains(descriptor.Id))
+            if (descriptor.State == InstanceState.Terminated || _ended.Contains(descriptor.Id) || !Keeps(now))
             {
                 return;
             }
@@ -46,6 +56,14 @@ internal sealed partial class FleetController
                 return;
             }
             _machines.Add(machine = new FleetMachine(descriptor.LaunchId, offering, now) { IsAdopted = true });
+        }
+        if (machine.IsHandedOver)
+        {
+            if (descriptor.State == InstanceState.Terminated)
+            {
+                PartWith(machine);
+            }
+            return;
         }
         if (machine.InstanceId is null)
         {
@@ -108,9 +126,17 @@ internal sealed partial class FleetController
     /// <summary>A draining machine runs nothing any more.</summary>
     public void OnDrained(DateTimeOffset now, string instanceId)
     {
-        if (Find(instanceId) is { State: FleetMachineState.Draining } machine)
+        if (Find(instanceId) is not { State: FleetMachineState.Draining } machine)
+        {
+            return;
+        }
+        if (Keeps(now) && !machine.IsHandedOver)
         {
             Terminate(machine);
+        }
+        else
+        {
+            _machines.Remove(machine);
         }
     }
 

@@ -30,7 +30,7 @@ internal sealed partial class FleetController
     /// <summary>Plans on the last forecast, since something else has changed, and reconciles.</summary>
     private void Replan(DateTimeOffset now)
     {
-        if (!_stopping)
+        if (!_stopping && IsInCharge(now))
         {
             WantPlanned(now);
             Reconcile(now);

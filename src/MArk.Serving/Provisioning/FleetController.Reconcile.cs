@@ -5,7 +5,7 @@ internal sealed partial class FleetController
 {
     private void Reconcile(DateTimeOffset now)
     {
-        if (_wantedBefore.Count == 0)
+        if (_wantedBefore.Count == 0 || !IsInCharge(now))
         {
             return;
         }

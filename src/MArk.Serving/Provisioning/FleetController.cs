@@ -49,6 +49,8 @@ internal sealed partial class FleetController
         _launchDelay = [.. offerings.Select(o => o.LaunchDelay)];
         _plan = new FleetPlan(settings.Horizon, offerings.Count);
         Forecast = new WorkloadForecast(settings.Horizon, settings.Step);
+        _isKeeper = !settings.IsLeased;
+        _leasedUntil = settings.IsLeased ? DateTimeOffset.MinValue : DateTimeOffset.MaxValue;
     }
 
     /// <summary>The last forecast.</summary>
@@ -125,6 +127,13 @@ internal sealed partial class FleetController
         {
             return;
         }
+        if (!IsInCharge(now))
+        {
+            // So that it can follow at once.
+            MakeForecast(now);
+            Train();
+            return;
+        }
         if (_wantedBefore.Count == 0)
         {
             // What an earlier run has left was wanted until now: it is let go by the cool-down, not because this run has seen no load yet.
@@ -146,6 +155,11 @@ internal sealed partial class FleetController
     public void OnWakeUp(DateTimeOffset now)
     {
         _wakeAt = DateTimeOffset.MaxValue;
+        if (!Keeps(now))
+        {
+            SayWhenToWake(now);
+            return;
+        }
         foreach (var machine in _machines.ToArray())
         {
             if (machine.RetryAt <= now)
@@ -171,6 +185,10 @@ internal sealed partial class FleetController
     public void OnStopping(DateTimeOffset now)
     {
         _stopping = true;
+        if (!Keeps(now))
+        {
+            return;
+        }
         foreach (var machine in _machines.ToArray())
         {
             LetGo(machine);
@@ -181,13 +199,18 @@ internal sealed partial class FleetController
         }
     }
 
-    /// <summary>The time to finish is over: what has a name is ended, whatever it still does.</summary>
+    /// <summary>The time to finish is over: what has a name is ended, whatever it still does; what another host keeps is left to it.</summary>
     public void OnStopDeadline(DateTimeOffset now)
     {
         _stopping = true;
-        foreach (var machine in _machines)
+        Keeps(now);
+        foreach (var machine in _machines.ToArray())
         {
-            if (machine.InstanceId is not null && machine.State != FleetMachineState.Terminating)
+            if (machine.IsHandedOver)
+            {
+                PartWith(machine);
+            }
+            else if (machine.InstanceId is not null && machine.State != FleetMachineState.Terminating)
             {
                 LoseIfConnected(machine);
                 Terminate(machine);
@@ -198,7 +221,8 @@ internal sealed partial class FleetController
     /// <summary>The earliest instant at which something is to be tried again or given up, if it is earlier than what was said last.</summary>
     private void SayWhenToWake(DateTimeOffset now)
     {
-        var earliest = _stopping ? DateTimeOffset.MaxValue : _holds.NextEnd(now);
+        var earliest = _stopping || !_isKeeper ? DateTimeOffset.MaxValue : _holds.NextEnd(now);
+        earliest = _isKeeper && _leasedUntil < earliest ? _leasedUntil : earliest;
         foreach (var machine in _machines)
         {
             earliest = machine.RetryAt < earliest ? machine.RetryAt.Value : earliest;

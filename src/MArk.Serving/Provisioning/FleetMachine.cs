@@ -52,6 +52,9 @@ internal sealed class FleetMachine(string launchId, int offering, DateTimeOffset
     /// <summary>It is not wanted any more. One that is still requested or connecting is ended as soon as that is possible, unless it is wanted again.</summary>
     public bool IsUnwanted { get; set; }
 
+    /// <summary>Another host keeps the fleet: the machine is left as it is, and given up once it has finished what it has from here.</summary>
+    public bool IsHandedOver { get; set; }
+
     /// <summary>Its provider will take it away.</summary>
     public bool IsInterrupted { get; set; }
 

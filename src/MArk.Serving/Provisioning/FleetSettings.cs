@@ -39,6 +39,9 @@ internal sealed record FleetSettings
     /// <summary>The most that the fleet may cost an hour, US dollars; nothing for no limit.</summary>
     public decimal? MaxHourlySpend { get; init; }
 
+    /// <summary>Whether several hosts could keep the fleet, and this one does only while it is told so.</summary>
+    public bool IsLeased { get; init; }
+
     /// <summary>What the host's options say of a fleet.</summary>
     public static FleetSettings Of(string fleet, FleetOptions options, double serviceLevel, int seed, string launchIdPrefix, double? spilloverPricePerRequest) => new()
     {

@@ -38,9 +38,10 @@ public sealed class LeaseKeeperTests
         await using var keeper = Keeper(lease);
         await keeper.StartAsync(default);
         Assert.Equal([null], _answers);
+        Assert.Contains("held by another host", Assert.Single(_reports).Message, StringComparison.Ordinal);
         await lease.ReleaseAsync("m", "b", default);
         _time.Advance(TimeSpan.FromSeconds(10));
-        await AnswersAsync(2);
+        await AnswersAsync(3);
         Assert.NotNull(_answers.Last());
         await keeper.StopAsync();
         Assert.True(await lease.TryHoldAsync("m", "b", Duration, default));

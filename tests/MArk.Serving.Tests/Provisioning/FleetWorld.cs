@@ -79,6 +79,18 @@ internal sealed class FleetWorld
         Carry();
     }
 
+    /// <summary>The lease is held for so many seconds; for none, another host holds it.</summary>
+    public void Lease(double seconds)
+    {
+        if (!Controller.IsKeeper)
+        {
+            // What was handed over may be had again.
+            _connected.Clear();
+        }
+        Controller.OnLease(Now, seconds > 0 ? Now.AddSeconds(seconds) : null);
+        Carry();
+    }
+
     public InstanceDescriptor Accept(LaunchRequest launch, bool answer = true)
     {
         Launching.Remove(launch);
