@@ -24,6 +24,7 @@ internal sealed class FleetOperator : IAsyncDisposable
     private readonly TaskCompletionSource _firstReady = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly List<ArrivalSample> _samples = [];
+    private readonly List<OutcomeSample> _outcomes = [];
     private readonly ITimer _sampleTimer;
     private readonly ITimer _planTimer;
     private readonly ITimer _wakeTimer;
@@ -206,6 +207,12 @@ internal sealed class FleetOperator : IAsyncDisposable
             _history?.Add(sample);
         }
         _samples.Clear();
+        _pool.TakeOutcomes(_outcomes);
+        foreach (var outcome in _outcomes)
+        {
+            _controller.OnOutcomes(now, outcome);
+        }
+        _outcomes.Clear();
     }
 
     private void Save(DateTimeOffset now)
@@ -224,7 +231,7 @@ internal sealed class FleetOperator : IAsyncDisposable
                 _controller.OnCapacity(now, i, capacity, service);
             }
         }
-        _controller.OnSpilloverPrice(now, _pool.SpilloverPrice());
+        _controller.OnSpillover(now, _pool.Spillover());
         _controller.OnTick(now);
     }
 
@@ -246,6 +253,9 @@ internal sealed class FleetOperator : IAsyncDisposable
                 break;
             case FleetCommandKind.Lose:
                 _pool.Lose(command.InstanceId!);
+                break;
+            case FleetCommandKind.Prewarm:
+                _ = PrewarmAsync(command.Concurrency);
                 break;
             case FleetCommandKind.List:
                 _ = ListAgainAsync();
@@ -309,6 +319,18 @@ internal sealed class FleetOperator : IAsyncDisposable
                 Report(error);
             }
             Post(now => _controller.OnConnectFailed(now, machine.Id));
+        }
+    }
+
+    private async Task PrewarmAsync(int concurrency)
+    {
+        try
+        {
+            await _pool.PrewarmAsync(concurrency, _calls.Token).ConfigureAwait(false);
+        }
+        catch (Exception e)
+        {
+            Report(new ServingException($"The spillover of model '{_fleet}' could not be warmed up for {concurrency} requests at a time; those that spill start cold: {e.Message}", e));
         }
     }
 
