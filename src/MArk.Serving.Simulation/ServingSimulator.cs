@@ -151,8 +151,8 @@ public sealed class ServingSimulator
     private void Arrive()
     {
         _requests++;
-        _fleet.OnArrival(_now);
         var deadline = _now + _settings.Slo;
+        _fleet.OnArrival(_now, deadline);
         var mode = _settings.Spillover is null ? WhenUnreachable.ServeLate : WhenUnreachable.Spill;
         var id = _scheduler.OnArrival(_now, new RequestTerms(deadline, 0, RequestPriority.Normal, mode, OwnDeadline: false));
         if (id.Slot >= _flights.Length)
@@ -222,6 +222,7 @@ public sealed class ServingSimulator
         if (_now <= flight.Deadline)
         {
             _inTime++;
+            _fleet.OnAnsweredInTime(flight.Arrival, flight.Deadline);
         }
     }
 

@@ -14,6 +14,7 @@ internal sealed class SimulatedFleet
     private readonly Dictionary<string, Machine> _byId = [];
     private readonly FleetController? _controller;
     private readonly ArrivalCounter? _arrivals;
+    private readonly OutcomeCounter? _outcomes;
     private readonly Action<TimeSpan, FleetWorldEvent> _schedule;
     private int _next;
     private int _serving;
@@ -30,8 +31,9 @@ internal sealed class SimulatedFleet
             return;
         }
         _arrivals = new ArrivalCounter(scaling.Options.SampleInterval, settings.Start);
+        _outcomes = new OutcomeCounter(scaling.Options.SampleInterval, settings.Slo, settings.Start, TimeSpan.Zero);
         _controller = new FleetController(
-            FleetSettings.Of("simulated", scaling.Options, settings.ServiceLevel, settings.Seed, launchIdPrefix: "", settings.Spillover is { } spillover && spillover.Latency <= settings.Slo ? (double)spillover.PricePerRequest : null),
+            FleetSettings.Of("simulated", scaling.Options, settings.ServiceLevel, settings.Seed, launchIdPrefix: "", settings.Spillover is { } spillover && spillover.Latency <= settings.Slo ? new SpilloverTerms((double)spillover.PricePerRequest, spillover.Latency) : null),
             [.. offerings.Select(o => o.Offering)], scaling.CreatePredictor(), scaling.CreatePlanner(), ledger);
     }
 
@@ -69,7 +71,13 @@ internal sealed class SimulatedFleet
         Plan(now);
     }
 
-    public void OnArrival(TimeSpan now) => _arrivals?.Add(Utc(now), 1);
+    public void OnArrival(TimeSpan now, TimeSpan deadline)
+    {
+        _arrivals?.Add(Utc(now), 1);
+        _outcomes?.Offer(now, deadline);
+    }
+
+    public void OnAnsweredInTime(TimeSpan arrival, TimeSpan deadline) => _outcomes?.Keep(arrival, deadline);
 
     public void OnEvent(TimeSpan now, in FleetWorldEvent what, bool again)
     {
@@ -166,6 +174,10 @@ internal sealed class SimulatedFleet
         {
             _controller!.OnSample(Utc(now), sample);
         }
+        while (_outcomes!.TryTakeFinished(now, out var outcome))
+        {
+            _controller!.OnOutcomes(Utc(now), outcome);
+        }
     }
 
     private void Plan(TimeSpan now)
@@ -207,6 +219,9 @@ internal sealed class SimulatedFleet
                     break;
                 case FleetCommandKind.WakeAt:
                     _schedule(command.At - _settings.Start, new FleetWorldEvent(FleetWorldEventKind.WakeUp, null));
+                    break;
+                case FleetCommandKind.Prewarm:
+                    // In this world spillover is always warm.
                     break;
                 case FleetCommandKind.Train:
                     // It takes no time in this world, and what goes wrong is for whoever simulates to know.

@@ -117,6 +117,35 @@ public sealed class FleetSimulationTests
     }
 
     [Fact]
+    public void ASurgeBetweenTwoPlansIsMetAtOnceByTheMonitorOfTheEnginesOwnController()
+    {
+        // A plan a minute, and from second 61 on three times what one instance does.
+        var settings = Settings() with { ServiceLevel = 0.99 };
+        var options = new FleetOptions { SampleInterval = Seconds(1), PlanInterval = Seconds(60), Horizon = 3, ScaleInCooldown = Seconds(60), SloWindow = Seconds(10) };
+        var arrivals = Ramp(500, 500, 61).Concat(Ramp(4000, 4000, 50, seed: 2).Select(t => t + Seconds(61))).ToList();
+        var with = Run(options);
+        options = new FleetOptions { SampleInterval = Seconds(1), PlanInterval = Seconds(60), Horizon = 3, ScaleInCooldown = Seconds(60), SloWindow = TimeSpan.Zero };
+        var without = Run(options);
+        Assert.InRange(with.PeakInstances, 3, 4);
+        Assert.True(with.SloAttainment > 0.9, $"{with.SloAttainment}");
+        Assert.True(without.SloAttainment < 0.6, $"{without.SloAttainment}");
+
+        SimulationResult Run(FleetOptions options) => ServingSimulator.Run(settings with { Scaling = settings.Scaling! with { Options = options } }, arrivals);
+    }
+
+    [Fact]
+    public void AFleetOfNoneIsWokenBetweenTwoPlansByAFewRequestsAndGoesBackToNone()
+    {
+        // Idle until second 65: the next plan would be made at 120. One sample, one launch of two seconds.
+        var settings = Settings(start: 0, min: 0) with { Duration = Seconds(400) };
+        var options = new FleetOptions { SampleInterval = Seconds(1), PlanInterval = Seconds(60), Horizon = 3, MinInstances = 0, ScaleInCooldown = Seconds(60) };
+        var result = ServingSimulator.Run(settings with { Scaling = settings.Scaling! with { Options = options } }, [Seconds(65), Seconds(65.5), Seconds(80)]);
+        Assert.Equal((3L, 0L, 1L, 1), (result.Requests, result.Rejected, result.InTime, result.Launched));
+        Assert.InRange(result.P50.TotalSeconds, 2, 3.5);
+        Assert.InRange(result.InstanceCost, 0.001m * 60, 0.001m * 250);
+    }
+
+    [Fact]
     public void RequestsThatNobodyWillServeAreRefusedAtTheEnd()
     {
         var result = ServingSimulator.Run(Settings(start: 0, min: 0, planner: new StaticPlanner(0)) with { Duration = Seconds(5) }, [Ms(1)]);

@@ -8,6 +8,12 @@ public interface IProvisioningPlanner
     /// <param name="context">Forecast, offerings, the running fleet, and what spillover costs.</param>
     /// <param name="plan">The buffer to fill; all counts are zero on entry and must be at least zero on return.</param>
     void Plan(in ProvisioningContext context, FleetPlan plan);
+
+    /// <summary>
+    /// Whether the controller may launch more than is planned where the objective is broken, within the guard rails and for a while. <see langword="false"/> for a fleet that is
+    /// meant to be just so.
+    /// </summary>
+    bool MayBeExceeded => true;
 }
 
 /// <summary>What a planner may decide from.</summary>

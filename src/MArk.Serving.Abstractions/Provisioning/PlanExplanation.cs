@@ -101,4 +101,7 @@ public enum PlanBoundKind
 
     /// <summary>An offering that is not launched for a while, since a launch of it failed: the planner is told that no more than there are can be had.</summary>
     LaunchHold,
+
+    /// <summary>The objective was broken: what was launched beyond the plan is kept until it has been kept for a while.</summary>
+    SloBreach,
 }

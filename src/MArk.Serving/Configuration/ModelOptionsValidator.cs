@@ -44,6 +44,9 @@ internal sealed class ModelOptionsValidator(string modelName, bool hasProvider) 
         CheckFleet(fleet.Horizon is >= 1 and <= WorkloadForecast.MaxHorizon, nameof(fleet.Horizon), fleet.Horizon, $"1 to {WorkloadForecast.MaxHorizon}");
         CheckFleet(fleet.ScaleInCooldown >= TimeSpan.Zero && fleet.ScaleInCooldown <= TimeSpan.FromDays(7), nameof(fleet.ScaleInCooldown), fleet.ScaleInCooldown, "00:00:00 to 7.00:00:00");
         CheckFleet(
+            fleet.SloWindow == TimeSpan.Zero || (fleet.SloWindow >= fleet.SampleInterval && fleet.SloWindow <= TimeSpan.FromHours(1)), nameof(fleet.SloWindow), fleet.SloWindow,
+            $"SampleInterval, {fleet.SampleInterval}, to 01:00:00, or 00:00:00 for none");
+        CheckFleet(
             fleet.ReadyTimeout is not { } ready || (ready >= TimeSpan.FromSeconds(1) && ready <= TimeSpan.FromDays(1)), nameof(fleet.ReadyTimeout), fleet.ReadyTimeout,
             "00:00:01 to 1.00:00:00, or nothing for what follows from the launch delay");
         CheckFleet(fleet.StartTimeout >= TimeSpan.Zero && fleet.StartTimeout <= TimeSpan.FromDays(1), nameof(fleet.StartTimeout), fleet.StartTimeout, "00:00:00 to 1.00:00:00");

@@ -1,4 +1,5 @@
 using MArk.Serving.Engine;
+using MArk.Serving.Provisioning;
 using MArk.Serving.Scheduling;
 
 namespace MArk.Serving.Diagnostics;
@@ -16,6 +17,9 @@ internal sealed class ServingCounters
     public long Batches;
     public long BatchedRequests;
     public long FailedBatches;
+
+    /// <summary>What the fleet's monitor judges by; nothing where there is no fleet.</summary>
+    public OutcomeCounter? Outcomes { get; set; }
 
     public LatencyHistogram Latency { get; } = new();
 
@@ -48,6 +52,7 @@ internal sealed class ServingCounters
         if (work.IsAnsweredBadly(index))
         {
             Failed++;
+            Outcomes?.TakeBack(work.Arrival(index), work.Deadline(index));
         }
         if (!work.IsAnsweredWell(index))
         {
@@ -58,6 +63,7 @@ internal sealed class ServingCounters
         if (work.InTime(index))
         {
             InTime++;
+            Outcomes?.Keep(work.Arrival(index), work.Deadline(index));
         }
     }
 }

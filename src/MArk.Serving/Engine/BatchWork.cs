@@ -17,6 +17,7 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
     private InferenceOperation<TIn, TOut>?[] _operations = [];
     private Answer[] _answers = [];
     private TimeSpan[] _latencies = [];
+    private (TimeSpan Arrival, TimeSpan Deadline)[] _terms = [];
     private int[] _heard = [];      // the indices whose callers are to go on, in the order of their answers
     private TOut[] _kept = [];      // the results of the whole batch, which nobody was told yet
     private TimeSpan _keptAt;
@@ -81,6 +82,7 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
             _operations = new InferenceOperation<TIn, TOut>?[count];
             _answers = new Answer[count];
             _latencies = new TimeSpan[count];
+            _terms = new (TimeSpan, TimeSpan)[count];
             _heard = new int[count];
         }
         Volatile.Write(ref _heardCount, 0);
@@ -93,6 +95,7 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
         _operations[_count] = operation;
         _hasDestinations |= operation.HasDestination;
         _answers[_count] = Answer.None;
+        _terms[_count] = (operation.Arrival, operation.Deadline);
         _count++;
     }
 
@@ -114,6 +117,10 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
     public bool IsAnsweredWell(int index) => _answers[index] is Answer.InTime or Answer.Late;
 
     public bool IsAnsweredBadly(int index) => _answers[index] == Answer.Failed;
+
+    public TimeSpan Arrival(int index) => _terms[index].Arrival;
+
+    public TimeSpan Deadline(int index) => _terms[index].Deadline;
 
     public TimeSpan Latency(int index) => _latencies[index];
 

@@ -24,6 +24,7 @@ internal sealed class FleetOperator : IAsyncDisposable
     private readonly TaskCompletionSource _firstReady = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly List<ArrivalSample> _samples = [];
+    private readonly List<OutcomeSample> _outcomes = [];
     private readonly ITimer _sampleTimer;
     private readonly ITimer _planTimer;
     private readonly ITimer _wakeTimer;
@@ -39,7 +40,7 @@ internal sealed class FleetOperator : IAsyncDisposable
 
     public FleetOperator(
         FleetController controller, IInstanceProvider provider, IInstancePool pool, FleetOptions options, string fleet, TimeProvider time, Action<ServingException> report,
-        HistoryKeeper? history = null, IFleetLease? lease = null, string holder = "")
+        HistoryKeeper? history = null, IFleetLease? lease = null)
     {
         _controller = controller;
         _provider = provider;
@@ -50,7 +51,7 @@ internal sealed class FleetOperator : IAsyncDisposable
         _report = report;
         _history = history;
         _lease = lease is null ? null
-            : new LeaseKeeper(lease, fleet, holder, options.LeaseDuration, time, until => Post(now => _controller.OnLease(now, until)), report);
+            : new LeaseKeeper(lease, fleet, options.LeaseDuration, time, until => Post(now => _controller.OnLease(now, until)), report);
         _sampleTimer = time.CreateTimer(_ => Post(Sense), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         _planTimer = time.CreateTimer(_ => OnPlanTimer(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         _wakeTimer = time.CreateTimer(_ => Post(_controller.OnWakeUp), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
@@ -224,6 +225,12 @@ internal sealed class FleetOperator : IAsyncDisposable
             _history?.Add(sample);
         }
         _samples.Clear();
+        _pool.TakeOutcomes(_outcomes);
+        foreach (var outcome in _outcomes)
+        {
+            _controller.OnOutcomes(now, outcome);
+        }
+        _outcomes.Clear();
     }
 
     private void Save(DateTimeOffset now)
@@ -242,7 +249,7 @@ internal sealed class FleetOperator : IAsyncDisposable
                 _controller.OnCapacity(now, i, capacity, service);
             }
         }
-        _controller.OnSpilloverPrice(now, _pool.SpilloverPrice());
+        _controller.OnSpillover(now, _pool.Spillover());
         _controller.OnTick(now);
     }
 
@@ -264,6 +271,9 @@ internal sealed class FleetOperator : IAsyncDisposable
                 break;
             case FleetCommandKind.Lose:
                 _pool.Lose(command.InstanceId!);
+                break;
+            case FleetCommandKind.Prewarm:
+                _ = PrewarmAsync(command.Concurrency);
                 break;
             case FleetCommandKind.List:
                 _ = ListAgainAsync();
@@ -327,6 +337,18 @@ internal sealed class FleetOperator : IAsyncDisposable
                 Report(error);
             }
             Post(now => _controller.OnConnectFailed(now, machine.Id));
+        }
+    }
+
+    private async Task PrewarmAsync(int concurrency)
+    {
+        try
+        {
+            await _pool.PrewarmAsync(concurrency, _calls.Token).ConfigureAwait(false);
+        }
+        catch (Exception e)
+        {
+            Report(new ServingException($"The spillover of model '{_fleet}' could not be warmed up for {concurrency} requests at a time; those that spill start cold: {e.Message}", e));
         }
     }
 

@@ -20,8 +20,14 @@ internal interface IInstancePool
     /// <summary>The slots of counted arrivals that have ended since the last call.</summary>
     void TakeSamples(DateTimeOffset now, List<ArrivalSample> samples);
 
-    /// <summary>What a spilled request costs now, US dollars; nothing where there is no spillover, or where it takes longer than the objective.</summary>
-    double? SpilloverPrice();
+    /// <summary>The slots of requests that have been decided since the last call.</summary>
+    void TakeOutcomes(List<OutcomeSample> outcomes);
+
+    /// <summary>What spilling costs now; nothing where there is no spillover, or where it takes longer than the objective.</summary>
+    SpilloverTerms? Spillover();
+
+    /// <summary>Warms environments of the spillover target up, if it has such.</summary>
+    Task PrewarmAsync(int concurrency, CancellationToken cancellationToken);
 
     /// <summary>The rate an instance of an offering sustains, as measured so far, requests per second, NaN while that is not known; and how it serves then.</summary>
     (double RequestsPerSecond, ServicePoint? Service) CapacityOf(int offering);

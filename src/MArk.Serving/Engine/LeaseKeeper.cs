@@ -4,6 +4,7 @@ namespace MArk.Serving.Engine;
 internal sealed class LeaseKeeper : IAsyncDisposable
 {
     private static readonly TimeSpan ReleaseTimeout = TimeSpan.FromSeconds(5);
+    private static int s_keepers;
 
     private readonly IFleetLease _lease;
     private readonly string _fleet;
@@ -21,16 +22,16 @@ internal sealed class LeaseKeeper : IAsyncDisposable
     /// <summary>A keeper that has not asked yet.</summary>
     /// <param name="lease">The lease.</param>
     /// <param name="fleet">The fleet's name.</param>
-    /// <param name="holder">Who this is.</param>
     /// <param name="duration">For how long the lease is held without asking again.</param>
     /// <param name="time">The time.</param>
     /// <param name="answer">Told until when the lease is held, UTC; nothing if another holds it. Not called where the answer is not known: then it is held for as long as was said.</param>
     /// <param name="report">Takes what goes wrong.</param>
-    public LeaseKeeper(IFleetLease lease, string fleet, string holder, TimeSpan duration, TimeProvider time, Action<DateTimeOffset?> answer, Action<ServingException> report)
+    public LeaseKeeper(IFleetLease lease, string fleet, TimeSpan duration, TimeProvider time, Action<DateTimeOffset?> answer, Action<ServingException> report)
     {
         _lease = lease;
         _fleet = fleet;
-        _holder = holder;
+        // Another for each start of each host, also where two start at once.
+        _holder = FormattableString.Invariant($"{Environment.MachineName}/{Environment.ProcessId}/{time.GetUtcNow().Ticks:x}/{Interlocked.Increment(ref s_keepers)}");
         _duration = duration;
         _time = time;
         _answer = answer;

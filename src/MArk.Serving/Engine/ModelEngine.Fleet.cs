@@ -66,8 +66,29 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
         TakeInArrivals();
     }
 
-    double? IInstancePool.SpilloverPrice() =>
-        _parts.Spillover is { } target && Quote(target) is var quote && quote.Warm.P95 <= _parts.Options.Slo ? PriceOf(target, quote) : null;
+    void IInstancePool.TakeOutcomes(List<OutcomeSample> outcomes)
+    {
+        lock (_gate)
+        {
+            while (_counters.Outcomes!.TryTakeFinished(Now, out var sample))
+            {
+                outcomes.Add(sample);
+            }
+        }
+        TakeInArrivals();
+    }
+
+    SpilloverTerms? IInstancePool.Spillover() =>
+        _parts.Spillover is { } target && Quote(target) is var quote && quote.Warm.P95 <= _parts.Options.Slo ? new SpilloverTerms(PriceOf(target, quote), quote.Warm.P95) : null;
+
+    async Task IInstancePool.PrewarmAsync(int concurrency, CancellationToken cancellationToken)
+    {
+        if (_parts.Spillover is IPrewarmable target)
+        {
+            await target.PrewarmAsync(concurrency, cancellationToken).ConfigureAwait(false);
+            RefreshQuote();
+        }
+    }
 
     (double RequestsPerSecond, ServicePoint? Service) IInstancePool.CapacityOf(int offering)
     {
@@ -130,12 +151,13 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
         {
             countedFrom = Utc(Now);
             _arrivals = new ArrivalCounter(options.SampleInterval, countedFrom);
+            _counters.Outcomes = new OutcomeCounter(options.SampleInterval, _parts.Options.Slo, _utcOrigin, Now);
         }
         TakeInArrivals();
         var controller = new FleetController(
             FleetSettings.Of(
                 ModelName, options, _parts.Options.ServiceLevel, _parts.Seed, launchIdPrefix: FormattableString.Invariant($"{now.Ticks:x}-"),
-                ((IInstancePool)this).SpilloverPrice()) with { IsLeased = _parts.Lease is not null },
+                ((IInstancePool)this).Spillover()) with { IsLeased = _parts.Lease is not null },
             provider.Offerings, _parts.CreatePredictor(), _parts.CreatePlanner(), _ledger);
         for (var i = 0; i < provider.Offerings.Count; i++)
         {
@@ -147,8 +169,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
             }
         }
         var history = _parts.HistoryStore is { } store ? new HistoryKeeper(store, ModelName, countedFrom, _time, Report) : null;
-        var holder = FormattableString.Invariant($"{Environment.MachineName}/{Environment.ProcessId}/{now.Ticks:x}");
-        _fleet = new FleetOperator(controller, provider, this, options, ModelName, _time, _parts.Report, history, _parts.Lease, holder);
+        _fleet = new FleetOperator(controller, provider, this, options, ModelName, _time, _parts.Report, history, _parts.Lease);
         await _fleet.StartAsync(cancellationToken).ConfigureAwait(false);
     }
 

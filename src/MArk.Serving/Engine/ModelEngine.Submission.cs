@@ -118,6 +118,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
             _counters.Cancelled++;
             return effects;
         }
+        _counters.Outcomes?.Offer(operation.Arrival, deadline);
         operation.Id = _scheduler.OnArrival(now, new RequestTerms(
             deadline, _scheduler.GroupOf(operation.Traits.ShapeKey, options.Key), options.Priority, options.WhenUnreachable ?? DefaultMode(options), options.Timeout is not null,
             operation.Traits.Weight, operation.Traits.Bytes, _scheduler.TenantOf(options.Tenant)), more: true);
@@ -135,6 +136,10 @@ internal sealed partial class ModelEngine<TIn, TOut>
             if (operation.IsTakenIn)
             {
                 _counters.Cancelled++;
+                if (Now <= operation.Deadline)
+                {
+                    _counters.Outcomes?.TakeBack(operation.Arrival, operation.Deadline);
+                }
                 if (_scheduler.OnCancelled(Now, operation.Id) && _bySlot[operation.Id.Slot] == operation)
                 {
                     _bySlot[operation.Id.Slot] = null;

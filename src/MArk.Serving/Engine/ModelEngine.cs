@@ -317,6 +317,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
                     if (TakeSlot(command.Slot) is { } failed && failed.TryAnswer(InferenceResult<TOut>.Failure(Failure(failure))))
                     {
                         _counters.Failed++;
+                        _counters.Outcomes?.TakeBack(failed.Arrival, failed.Deadline);
                         effects.Add(new(command.Kind, failed, null, null));
                     }
                     break;

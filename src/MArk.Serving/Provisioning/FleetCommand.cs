@@ -18,6 +18,9 @@ internal enum FleetCommandKind : byte
     /// <summary>Take the instance from the scheduler: it is gone.</summary>
     Lose,
 
+    /// <summary>Have <see cref="FleetCommand.Concurrency"/> environments of the spillover target warm, if it has such.</summary>
+    Prewarm,
+
     /// <summary>Ask the provider what there is, from now on; then <c>OnListed</c>.</summary>
     List,
 
@@ -42,6 +45,8 @@ internal readonly record struct FleetCommand(FleetCommandKind Kind)
 
     /// <summary>The offering's index, with <see cref="FleetCommandKind.Connect"/>.</summary>
     public int Offering { get; init; }
+
+    public int Concurrency { get; init; }
 
     public DateTimeOffset At { get; init; }
 

@@ -58,7 +58,8 @@ internal sealed partial class FleetController
     }
 
     private bool CanLaunch(DateTimeOffset now, int offering) =>
-        !_holds.IsHeld(now, offering)
+        IsInCharge(now)
+        && !_holds.IsHeld(now, offering)
         && !_holds.IsThrottled(now)
         && _machines.Count(m => m.Offering == offering) < _offerings[offering].MaxInstances
         && _machines.Count < _settings.MaxInstances;
@@ -66,14 +67,16 @@ internal sealed partial class FleetController
     /// <summary>Whether one more would cost more than may be spent, whatever the planner says; what drains or is being ended still costs.</summary>
     private bool IsPastBudget(int offering)
     {
-        var spend = HourlySpend + _offerings[offering].PricePerHour;
-        if (!(spend > _settings.MaxHourlySpend))
+        if (IsWithinBudget(offering))
         {
             return false;
         }
+        var spend = HourlySpend + _offerings[offering].PricePerHour;
         Refuse(PlanBoundKind.HourlySpend, FormattableString.Invariant($"MaxHourlySpend {_settings.MaxHourlySpend} dollars: refused to launch {_offerings[offering].Name}, {spend} dollars an hour with it"));
         return true;
     }
+
+    private bool IsWithinBudget(int offering) => !(HourlySpend + _offerings[offering].PricePerHour > _settings.MaxHourlySpend);
 
     /// <summary>Nobody knows whether the machine comes: it counts against the maxima, and not as capacity, until the call has ended and a list tells that was asked for afterwards.</summary>
     private void Doubt(FleetMachine machine, DateTimeOffset callEndedAt)

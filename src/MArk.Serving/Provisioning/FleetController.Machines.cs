@@ -102,6 +102,11 @@ internal sealed partial class FleetController
         }
         machine.State = FleetMachineState.Ready;
         _holds.OnServing(machine.Offering);
+        if (IsHeld(now))
+        {
+            _monitor!.Restart(now);
+            _monitor.Hold(now);
+        }
         // What was declared gives way to what is measured; half the weight to each new launch.
         if (!machine.IsAdopted)
         {

@@ -76,7 +76,7 @@ internal sealed partial class FleetController
                     Offerings = states,
                     MinInstances = _settings.MinInstances,
                     MaxInstances = _settings.MaxInstances,
-                    SpilloverPricePerRequest = _spilloverPrice,
+                    SpilloverPricePerRequest = _spillover?.PricePerRequest,
                     ServiceLevel = _settings.ServiceLevel,
                     MaxHourlySpend = _settings.MaxHourlySpend,
                 },

@@ -11,15 +11,22 @@ internal sealed partial class FleetController
         }
         var wanted = _wantedBefore.Last().Wanted;
         _refused.Clear();
+        if (!IsHeld(now))
+        {
+            Array.Clear(_held);
+            _prewarmed = 0;
+        }
         for (var i = 0; i < _offerings.Count; i++)
         {
             // One is let go only if fewer were wanted all through the cool-down.
-            var kept = Math.Max(wanted[i], _wantedBefore.Max(w => w.Wanted[i]));
+            var planned = Math.Max(wanted[i], _wantedBefore.Max(w => w.Wanted[i]));
+            var kept = Math.Max(planned, _held[i]);
             while (_machines.Count(m => m.Offering == i && m.IsActive) > kept && Last(now, i) is { } surplus)
             {
                 LetGo(surplus);
             }
-            if (_machines.Count(m => m.Offering == i && m.IsActive) - wanted[i] is > 0 and var more)
+            var active = _machines.Count(m => m.Offering == i && m.IsActive);
+            if (Math.Min(active, planned) - wanted[i] is > 0 and var more)
             {
                 Refuse(PlanBoundKind.Cooldown, FormattableString.Invariant($"ScaleInCooldown {_settings.ScaleInCooldown}: {more} x {_offerings[i].Name} kept"));
             }
@@ -31,18 +38,37 @@ internal sealed partial class FleetController
                 // One more is on its way.
             }
         }
-        for (var i = 0; i < _offerings.Count; i++)
-        {
-            if (_holds.IsHeld(now, i))
-            {
-                Refuse(PlanBoundKind.LaunchHold, _holds.Describe(i, _offerings[i].Name));
-            }
-        }
-        Explanation = _plan.Explanation with { Bounds = [.. _plan.Explanation.Bounds, .. _refused] };
+        Explain(now);
         SayWhenToWake(now);
     }
 
-    private void Refuse(PlanBoundKind kind, string text) => _refused.Add(new PlanBound(kind, text));
+    /// <summary>The plan's explanation, with what the controller did not do of it, or keeps beyond it.</summary>
+    private void Explain(DateTimeOffset now)
+    {
+        var bounds = _plan.Explanation.Bounds.AddRange(_refused);
+        for (var i = 0; i < _offerings.Count; i++)
+        {
+            var name = _offerings[i].Name;
+            if (_holds.IsHeld(now, i))
+            {
+                bounds = bounds.Add(new PlanBound(PlanBoundKind.LaunchHold, _holds.Describe(i, name)));
+            }
+            if (Math.Min(_held[i], _machines.Count(m => m.Offering == i && m.IsActive)) - _wantedBefore.Max(w => w.Wanted[i]) is > 0 and var beyond)
+            {
+                bounds = bounds.Add(new PlanBound(PlanBoundKind.SloBreach, FormattableString.Invariant($"the objective, which was broken: {beyond} x {name} beyond the plan, until it has been kept for a while")));
+            }
+        }
+        Explanation = _plan.Explanation with { Bounds = bounds };
+    }
+
+    private void Refuse(PlanBoundKind kind, string text)
+    {
+        var bound = new PlanBound(kind, text);
+        if (!_refused.Contains(bound))
+        {
+            _refused.Add(bound);
+        }
+    }
 
     private bool IsShort(int offering, int wanted) =>
         _machines.Count(m => m.Offering == offering && m.IsActive) < Math.Min(wanted, _offerings[offering].MaxInstances)

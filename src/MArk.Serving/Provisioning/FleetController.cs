@@ -28,7 +28,7 @@ internal sealed partial class FleetController
     private readonly List<PlanBound> _refused = [];         // what reconciling did not do of the plan
     private readonly Queue<string> _ended = new();          // so that late news of a machine that is gone does not bring it back
     private DateTimeOffset _wakeAt = DateTimeOffset.MaxValue;
-    private double? _spilloverPrice;
+    private SpilloverTerms? _spillover;
     private bool _stopping;
 
     public FleetController(
@@ -42,7 +42,11 @@ internal sealed partial class FleetController
         _ledger = ledger;
         _delays = new RetryDelays(settings.BackoffBase, settings.BackoffMax, settings.Seed);
         _holds = new LaunchHolds(offerings.Count, _delays);
-        _spilloverPrice = settings.SpilloverPricePerRequest;
+        _spillover = settings.Spillover;
+        _held = new int[offerings.Count];
+        _monitor = settings.SloWindow > TimeSpan.Zero && planner.MayBeExceeded
+            ? new SloMonitor(settings.ServiceLevel, settings.SloWindow, settings.SloWindow > settings.ScaleInCooldown ? settings.SloWindow : settings.ScaleInCooldown)
+            : null;
         _capacity = new double[offerings.Count];
         Array.Fill(_capacity, double.NaN);
         _service = new ServicePoint?[offerings.Count];
@@ -60,7 +64,10 @@ internal sealed partial class FleetController
     public PlanExplanation Explanation { get; private set; } = PlanExplanation.None;
 
     /// <summary>What has happened so far.</summary>
-    public FleetTally Tally => _tally.Copy();
+    public FleetTally Tally => _tally.Copy() with { SloBreaks = _monitor?.Breaks ?? 0 };
+
+    /// <summary>The share of the monitor's recent requests that were answered in time; 1 if there were none, or where it is turned off.</summary>
+    public double RecentAttainment => _monitor?.Attainment ?? 1;
 
     /// <summary>What all machines together cost an hour, those included that drain, are being ended or may come, US dollars.</summary>
     public decimal HourlySpend => _machines.Sum(m => _offerings[m.Offering].PricePerHour);
@@ -111,14 +118,18 @@ internal sealed partial class FleetController
         {
             Fault(_predictor, "threw from Observe.", e);
         }
+        if (sample.Count > 0)
+        {
+            WakeFromZero(now);
+        }
     }
 
     /// <summary>The rate an instance of an offering sustains with the objective kept was measured, or measured again.</summary>
     public void OnCapacity(DateTimeOffset now, int offering, double requestsPerSecond, ServicePoint? service = null) =>
         (_capacity[offering], _service[offering]) = (requestsPerSecond, service);
 
-    /// <summary>What a spilled request costs from now on, US dollars; nothing where none can be spilled in time.</summary>
-    public void OnSpilloverPrice(DateTimeOffset now, double? dollars) => _spilloverPrice = dollars;
+    /// <summary>What spilling costs from now on; nothing where none can be spilled in time.</summary>
+    public void OnSpillover(DateTimeOffset now, SpilloverTerms? terms) => _spillover = terms;
 
     /// <summary>A control interval has passed: forecast, plan, reconcile.</summary>
     public void OnTick(DateTimeOffset now)

@@ -28,6 +28,13 @@ public sealed class FleetOptions
     public TimeSpan ScaleInCooldown { get; set; } = TimeSpan.FromMinutes(5);
 
     /// <summary>
+    /// How long back requests are judged: where fewer than the service level of them were answered in time, and that is no accident, instances are launched at once and spillover
+    /// is warmed up, without waiting for the plan; they are kept until the objective has been kept for <see cref="ScaleInCooldown"/>. 0, which turns that off, or
+    /// <see cref="SampleInterval"/> to 1 h. Default 30 s.
+    /// </summary>
+    public TimeSpan SloWindow { get; set; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>
     /// How long a machine may take from its launch to serving before it is ended, counted as a failed launch and replaced: 1 s to 1 day. Default <see langword="null"/>: three
     /// times the offering's launch delay, declared or measured, whichever is longer, and at least 5 min.
     /// </summary>

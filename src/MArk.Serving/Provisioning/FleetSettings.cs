@@ -31,7 +31,11 @@ internal sealed record FleetSettings
     /// <summary>Makes launch identifiers differ from those of an earlier run.</summary>
     public string LaunchIdPrefix { get; init; } = "";
 
-    public double? SpilloverPricePerRequest { get; init; }
+    /// <summary>What spilling costs, until it is said anew.</summary>
+    public SpilloverTerms? Spillover { get; init; }
+
+    /// <summary>How long back the monitor looks; zero for no monitor.</summary>
+    public TimeSpan SloWindow { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>The share of requests that should be answered within the objective.</summary>
     public double ServiceLevel { get; init; } = 0.99;
@@ -43,7 +47,7 @@ internal sealed record FleetSettings
     public bool IsLeased { get; init; }
 
     /// <summary>What the host's options say of a fleet.</summary>
-    public static FleetSettings Of(string fleet, FleetOptions options, double serviceLevel, int seed, string launchIdPrefix, double? spilloverPricePerRequest) => new()
+    public static FleetSettings Of(string fleet, FleetOptions options, double serviceLevel, int seed, string launchIdPrefix, SpilloverTerms? spillover) => new()
     {
         Fleet = fleet,
         Step = options.PlanInterval,
@@ -54,7 +58,8 @@ internal sealed record FleetSettings
         ReadyTimeout = options.ReadyTimeout,
         Seed = seed,
         LaunchIdPrefix = launchIdPrefix,
-        SpilloverPricePerRequest = spilloverPricePerRequest,
+        Spillover = spillover,
+        SloWindow = options.SloWindow,
         ServiceLevel = serviceLevel,
         MaxHourlySpend = options.MaxHourlySpend,
     };

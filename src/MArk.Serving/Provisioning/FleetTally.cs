@@ -9,5 +9,8 @@ internal sealed record FleetTally
     /// <summary>Machines that were given up because they did not become ready in time.</summary>
     public long NeverReady { get; set; }
 
+    /// <summary>Times that the objective was broken, after it had been kept for a while.</summary>
+    public long SloBreaks { get; init; }
+
     public FleetTally Copy() => this with { LaunchFailures = [.. LaunchFailures] };
 }

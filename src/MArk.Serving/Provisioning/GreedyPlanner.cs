@@ -204,6 +204,9 @@ public sealed class StaticPlanner : IProvisioningPlanner
     }
 
     /// <inheritdoc/>
+    public bool MayBeExceeded => false;
+
+    /// <inheritdoc/>
     public void Plan(in ProvisioningContext context, FleetPlan plan)
     {
         ArgumentNullException.ThrowIfNull(plan);

@@ -10,7 +10,7 @@ namespace MArk.Serving.Spillover;
 /// </summary>
 internal sealed class LocalSpilloverTarget<TIn, TOut>(
     IBatchRunnerFactory<TIn, TOut> factory, (bool Given, TIn? Input) warmUp, LocalSpilloverOptions options, string modelName, TimeProvider time)
-    : ISpilloverTarget<TIn, TOut>, IVersionFollower<TIn, TOut>, IAsyncDisposable
+    : ISpilloverTarget<TIn, TOut>, IVersionFollower<TIn, TOut>, IPrewarmable, IAsyncDisposable
 {
     private readonly ConcurrentStack<Copy> _idle = new();
     private readonly SemaphoreSlim _free = new(options.MaxConcurrency);
@@ -93,6 +93,26 @@ internal sealed class LocalSpilloverTarget<TIn, TOut>(
         }
     }
 
+    public async ValueTask PrewarmAsync(int concurrency, CancellationToken cancellationToken)
+    {
+        // Off the control loop: loading computes on the calling thread.
+        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+        while (!_isDisposed && _idle.Count < Math.Min(concurrency, _free.CurrentCount))
+        {
+            // A copy that is being made is one at a time, as one that runs is.
+            await _free.WaitAsync(cancellationToken).ConfigureAwait(false);
+            try
+            {
+                var version = _factory;
+                await GiveBackAsync(new Copy(version, Scaled(await ConnectAsync(version, cancellationToken).ConfigureAwait(false)))).ConfigureAwait(false);
+            }
+            finally
+            {
+                _free.Release();
+            }
+        }
+    }
+
     public async ValueTask DisposeAsync()
     {
         _isDisposed = true;
@@ -111,18 +131,7 @@ internal sealed class LocalSpilloverTarget<TIn, TOut>(
         }
         finally
         {
-            if (copy.Version == _factory)
-            {
-                _idle.Push(copy);
-            }
-            else
-            {
-                await copy.Runner.DisposeAsync().ConfigureAwait(false);
-            }
-            if (_isDisposed)
-            {
-                await DisposeAsync().ConfigureAwait(false);
-            }
+            await GiveBackAsync(copy).ConfigureAwait(false);
         }
         if (batch.Count == 1)
         {
@@ -130,6 +139,22 @@ internal sealed class LocalSpilloverTarget<TIn, TOut>(
             {
                 _learned.Observe(1, time.GetElapsedTime(start));
             }
+        }
+    }
+
+    private async Task GiveBackAsync(Copy copy)
+    {
+        if (copy.Version == _factory)
+        {
+            _idle.Push(copy);
+        }
+        else
+        {
+            await copy.Runner.DisposeAsync().ConfigureAwait(false);
+        }
+        if (_isDisposed)
+        {
+            await DisposeAsync().ConfigureAwait(false);
         }
     }
 

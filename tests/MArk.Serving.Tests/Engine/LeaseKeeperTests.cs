@@ -13,7 +13,7 @@ public sealed class LeaseKeeperTests
     private readonly ConcurrentQueue<DateTimeOffset?> _answers = new();
     private readonly ConcurrentQueue<ServingException> _reports = new();
 
-    private LeaseKeeper Keeper(IFleetLease lease, string holder = "a") => new(lease, "m", holder, Duration, _time, _answers.Enqueue, _reports.Enqueue);
+    private LeaseKeeper Keeper(IFleetLease lease) => new(lease, "m", Duration, _time, _answers.Enqueue, _reports.Enqueue);
 
     private async Task AnswersAsync(int count) => await HistoryEngineTests.UntilAsync(() => _answers.Count + _reports.Count >= count);
 

@@ -50,6 +50,8 @@ internal sealed class FleetWorld
 
     public DateTimeOffset? WakeAt { get; private set; }
 
+    public List<int> Prewarmed { get; } = [];
+
     public bool IsListWanted { get; private set; }
 
     public ITrainingJob? Training { get; private set; }
@@ -178,6 +180,20 @@ internal sealed class FleetWorld
         Carry();
     }
 
+    /// <summary>A slot of five seconds has passed, and is decided.</summary>
+    public void Slot(long offered, long inTime)
+    {
+        Advance(5);
+        Controller.OnOutcomes(Now, new OutcomeSample(Now.AddSeconds(-5), TimeSpan.FromSeconds(5), offered, inTime));
+        Carry();
+    }
+
+    public void Arrive(long count)
+    {
+        Controller.OnSample(Now, new ArrivalSample(Now.AddSeconds(-5), TimeSpan.FromSeconds(5), count));
+        Carry();
+    }
+
     /// <summary>The training that is under way has ended.</summary>
     public void Trained(Exception? error = null, bool well = true)
     {
@@ -264,6 +280,9 @@ internal sealed class FleetWorld
                     Serving.Remove(command.InstanceId!);
                     Draining.Remove(command.InstanceId!);
                     Connecting.Remove(command.InstanceId!);
+                    break;
+                case FleetCommandKind.Prewarm:
+                    Prewarmed.Add(command.Concurrency);
                     break;
                 case FleetCommandKind.List:
                     IsListWanted = true;

@@ -1,0 +1,110 @@
+namespace MArk.Serving.Provisioning;
+
+// What is done between plans, where the objective is broken.
+internal sealed partial class FleetController
+{
+    // With so little of the capacity used, requests are late for another reason than too few instances.
+    private const double UseThatShowsWant = 0.5;
+
+    private const int MostPrewarmed = 1000;
+
+    // Launch delays are measured, and never quite equal: one so much longer than the shortest counts as quick too.
+    private const double AlmostAsQuick = 1.25;
+
+    private readonly SloMonitor? _monitor;      // nothing if it is turned off, or the planner's fleet is not to be exceeded
+    private readonly int[] _held;               // what is kept, whatever is planned, until the objective has been kept for a while
+    private int _prewarmed;
+
+    /// <summary>A slot of requests is decided.</summary>
+    public void OnOutcomes(DateTimeOffset now, in OutcomeSample sample)
+    {
+        if (_monitor is null || _stopping)
+        {
+            return;
+        }
+        _monitor.Observe(now, sample);
+        if (_monitor.IsBroken)
+        {
+            React(now, _monitor);
+        }
+    }
+
+    /// <summary>Requests have come to a fleet of none, and can go nowhere else: one instance is had without waiting for the plan.</summary>
+    private void WakeFromZero(DateTimeOffset now)
+    {
+        if (_monitor is not null && !_stopping && _spillover is null && _wantedBefore.Count > 0 && !_machines.Exists(m => m.IsActive) && TryLaunchQuick(now))
+        {
+            Hold(now, _monitor);
+        }
+    }
+
+    private void React(DateTimeOffset now, SloMonitor monitor)
+    {
+        var rate = monitor.Rate;
+        Prewarm(rate);
+        var launched = false;
+        while (rate > CapacityOf(m => m.IsActive) && TryLaunchQuick(now))
+        {
+            launched = true;
+        }
+        // Enough on paper, and all of it serves: the paper is wrong.
+        if (!launched && !_machines.Exists(m => m.IsComing) && rate > UseThatShowsWant * CapacityOf(m => m.IsActive))
+        {
+            TryLaunchQuick(now);
+        }
+        Hold(now, monitor);
+    }
+
+    private void Hold(DateTimeOffset now, SloMonitor monitor)
+    {
+        monitor.Hold(now);
+        for (var i = 0; i < _held.Length; i++)
+        {
+            _held[i] = Math.Max(_held[i], _machines.Count(m => m.Offering == i && m.IsActive));
+        }
+        if (_wantedBefore.Count > 0)
+        {
+            Explain(now);
+        }
+        SayWhenToWake(now);
+    }
+
+    /// <summary>Whether what is beyond the plan is kept: while some of it is still on its way, and until the objective has been kept for a while.</summary>
+    private bool IsHeld(DateTimeOffset now) =>
+        _monitor is not null && (_monitor.IsHeld(now) || (_held.ContainsAnyExcept(0) && _machines.Exists(m => m.IsComing)));
+
+    /// <summary>Launches one of the quickest type that can be had within the guard rails; of those, the cheapest for what it serves.</summary>
+    private bool TryLaunchQuick(DateTimeOffset now)
+    {
+        var able = Enumerable.Range(0, _offerings.Count).Where(i => _capacity[i] > 0 && CanLaunch(now, i) && IsWithinBudget(i)).ToArray();
+        if (able.Length == 0)
+        {
+            // Where it is the budget that forbids, that is said.
+            _ = Enumerable.Range(0, _offerings.Count).Any(i => _capacity[i] > 0 && CanLaunch(now, i) && IsPastBudget(i));
+            return false;
+        }
+        var shortest = able.Min(i => _launchDelay[i]);
+        var best = able.Where(i => _launchDelay[i] <= AlmostAsQuick * shortest).MinBy(i => (double)_offerings[i].PricePerHour / _capacity[i]);
+        return TryLaunch(now, best);
+    }
+
+    /// <summary>Has as many spillover environments warm as what the instances cannot serve keeps busy (Little's law), once for as many.</summary>
+    private void Prewarm(double rate)
+    {
+        if (_spillover is not { } spillover)
+        {
+            return;
+        }
+        var busy = Math.Max(0, rate - CapacityOf(m => m.State == FleetMachineState.Ready)) * spillover.Latency.TotalSeconds;
+        var concurrency = (int)Math.Clamp(Math.Ceiling(busy), 1, MostPrewarmed);
+        if (concurrency > _prewarmed)
+        {
+            _prewarmed = concurrency;
+            _commands.Enqueue(new FleetCommand(FleetCommandKind.Prewarm) { Concurrency = concurrency });
+        }
+    }
+
+    /// <summary>What some machines serve together, requests per second; one that is not measured is taken to serve anything.</summary>
+    private double CapacityOf(Func<FleetMachine, bool> which) =>
+        _machines.Where(which).Sum(m => double.IsNaN(_capacity[m.Offering]) ? double.PositiveInfinity : _capacity[m.Offering]);
+}
