@@ -19,6 +19,7 @@ internal sealed class FleetOperator : IAsyncDisposable
     private readonly string _fleet;
     private readonly TimeProvider _time;
     private readonly Action<ServingException> _report;
+    private readonly Action<PlanExplanation> _explain;
     private readonly Channel<Action<DateTimeOffset>> _events = Channel.CreateUnbounded<Action<DateTimeOffset>>(new UnboundedChannelOptions { SingleReader = true });
     private readonly CancellationTokenSource _calls = new();
     private readonly TaskCompletionSource _firstReady = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -39,7 +40,7 @@ internal sealed class FleetOperator : IAsyncDisposable
 
     public FleetOperator(
         FleetController controller, IInstanceProvider provider, IInstancePool pool, FleetOptions options, string fleet, TimeProvider time, Action<ServingException> report,
-        HistoryKeeper? history = null)
+        Action<PlanExplanation> explain, HistoryKeeper? history = null)
     {
         _controller = controller;
         _provider = provider;
@@ -48,6 +49,7 @@ internal sealed class FleetOperator : IAsyncDisposable
         _fleet = fleet;
         _time = time;
         _report = report;
+        _explain = explain;
         _history = history;
         _sampleTimer = time.CreateTimer(_ => Post(Sense), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         _planTimer = time.CreateTimer(_ => OnPlanTimer(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
@@ -166,6 +168,9 @@ internal sealed class FleetOperator : IAsyncDisposable
                 ForecastPeak = _controller.Forecast.Peak[0],
                 Explanation = _controller.Explanation,
                 Machines = [.. _controller.Machines],
+                Tally = _controller.Tally,
+                HourlySpend = _controller.HourlySpend,
+                RecentAttainment = _controller.RecentAttainment,
             };
             if (_controller.Ready > 0)
             {
@@ -265,6 +270,9 @@ internal sealed class FleetOperator : IAsyncDisposable
                 break;
             case FleetCommandKind.Train:
                 _training = TrainAsync(command.Training!);
+                break;
+            case FleetCommandKind.Explain:
+                _explain(command.Explanation!);
                 break;
             case FleetCommandKind.Fault:
                 _report(command.Error!);
@@ -437,4 +445,11 @@ internal sealed record FleetStatus
     public PlanExplanation Explanation { get; init; } = PlanExplanation.None;
 
     public IReadOnlyList<string> Machines { get; init; } = [];
+
+    public FleetTally Tally { get; init; } = new();
+
+    /// <summary>US dollars.</summary>
+    public decimal HourlySpend { get; init; }
+
+    public double RecentAttainment { get; init; } = 1;
 }

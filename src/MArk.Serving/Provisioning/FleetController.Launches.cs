@@ -48,6 +48,7 @@ internal sealed partial class FleetController
         }
         var machine = new FleetMachine($"{_settings.LaunchIdPrefix}{_settings.Fleet}-{++_nextLaunch}", offering, now);
         _machines.Add(machine);
+        Note(PlanActionKind.Launch, offering);
         _commands.Enqueue(new FleetCommand(FleetCommandKind.Launch)
         {
             Launch = new LaunchRequest(machine.LaunchId, _settings.Fleet, _offerings[offering].Name),

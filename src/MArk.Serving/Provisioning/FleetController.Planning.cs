@@ -5,6 +5,7 @@ internal sealed partial class FleetController
 {
     private bool _hasForecast;
     private DateTimeOffset _plannedAt;
+    private PlanExplanation _planned = PlanExplanation.None;    // of the last plan that was one
 
     private void MakeForecast(DateTimeOffset now)
     {
@@ -62,7 +63,7 @@ internal sealed partial class FleetController
             // Nothing is known of what an instance can do: one is had, so that it is measured.
             var wanted = new int[_offerings.Count];
             wanted[unmeasured] = Math.Min(Math.Max(1, _settings.MinInstances), Math.Min(_settings.MaxInstances, _offerings[unmeasured].MaxInstances));
-            _plan.Explanation = new PlanExplanation { Summary = $"no offering is measured that can keep the objective: {_offerings[unmeasured].Name} is had first, the cheapest that is not" };
+            _planned = new PlanExplanation { Summary = $"no offering is measured that can keep the objective: {_offerings[unmeasured].Name} is had first, the cheapest that is not" };
             return wanted;
         }
         var states = OfferingStates(now);
@@ -100,6 +101,7 @@ internal sealed partial class FleetController
                 return null;
             }
         }
+        _planned = _plan.Explanation;
         return _plan.Step(0).ToArray();
     }
 
@@ -121,7 +123,9 @@ internal sealed partial class FleetController
         return states;
     }
 
-    private int[] Active() => [.. Enumerable.Range(0, _offerings.Count).Select(i => _machines.Count(m => m.Offering == i && m.IsActive))];
+    private int ActiveOf(int offering) => _machines.Count(m => m.Offering == offering && m.IsActive);
+
+    private int[] Active() => [.. Enumerable.Range(0, _offerings.Count).Select(ActiveOf)];
 
     /// <summary>When the last of an offering's machines on their way is expected to serve; one that is late, any moment.</summary>
     private TimeSpan? ReadyIn(DateTimeOffset now, int offering)

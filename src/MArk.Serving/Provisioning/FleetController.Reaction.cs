@@ -60,7 +60,7 @@ internal sealed partial class FleetController
         monitor.Hold(now);
         for (var i = 0; i < _held.Length; i++)
         {
-            _held[i] = Math.Max(_held[i], _machines.Count(m => m.Offering == i && m.IsActive));
+            _held[i] = Math.Max(_held[i], ActiveOf(i));
         }
         if (_wantedBefore.Count > 0)
         {

@@ -25,7 +25,6 @@ internal sealed partial class FleetController
     private readonly Queue<(DateTimeOffset At, int[] Wanted)> _wantedBefore = new();
     private readonly Queue<FleetCommand> _commands = new();
     private readonly FleetPlan _plan;
-    private readonly List<PlanBound> _refused = [];         // what reconciling did not do of the plan
     private readonly Queue<string> _ended = new();          // so that late news of a machine that is gone does not bring it back
     private DateTimeOffset _wakeAt = DateTimeOffset.MaxValue;
     private SpilloverTerms? _spillover;
@@ -57,9 +56,6 @@ internal sealed partial class FleetController
 
     /// <summary>The last forecast.</summary>
     public WorkloadForecast Forecast { get; }
-
-    /// <summary>Why the last plan was as it was.</summary>
-    public PlanExplanation Explanation { get; private set; } = PlanExplanation.None;
 
     /// <summary>What has happened so far.</summary>
     public FleetTally Tally => _tally.Copy() with { SloBreaks = _monitor?.Breaks ?? 0 };
@@ -151,6 +147,7 @@ internal sealed partial class FleetController
             _wantedBefore.Dequeue();
         }
         Reconcile(now);
+        CountBounds();
         Train();
     }
 
