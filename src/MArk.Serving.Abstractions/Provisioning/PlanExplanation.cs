@@ -25,8 +25,11 @@ public sealed record PlanExplanation
     /// <summary>What kept the plan from being another; empty if nothing did.</summary>
     public ImmutableArray<PlanBound> Bounds { get; init; } = [];
 
-    /// <summary>What was done at once to get from the fleet there is to the plan; empty if nothing was.</summary>
+    /// <summary>What was done at once to get from the fleet there is to the plan, or would have been in a dry run; empty if nothing was.</summary>
     public ImmutableArray<PlanAction> Actions { get; init; } = [];
+
+    /// <summary>Whether <see cref="Actions"/> would have been done, and were not: <c>Fleet:DryRun</c>.</summary>
+    public bool IsDryRun { get; init; }
 
     /// <summary>All of it on one line.</summary>
     /// <returns>The line; empty if nothing is said.</returns>
@@ -35,7 +38,7 @@ public sealed record PlanExplanation
         var text = new StringBuilder(Summary);
         foreach (var action in Actions)
         {
-            text.Append(CultureInfo.InvariantCulture, $"; {action}");
+            text.Append(CultureInfo.InvariantCulture, $"; {(IsDryRun ? "dry run, would " : "")}{action}");
         }
         foreach (var bound in Bounds)
         {
@@ -132,4 +135,7 @@ public enum PlanBoundKind
 
     /// <summary>The objective was broken: what was launched beyond the plan is kept until it has been kept for a while.</summary>
     SloBreach,
+
+    /// <summary>A window of scheduled capacity.</summary>
+    Schedule,
 }

@@ -405,7 +405,7 @@ public sealed class ModelBuilder<TIn, TOut>
         if (logger.IsEnabled(LogLevel.Information))
         {
             ServingLog.PlanChanged(
-                logger, Name, Listed(explanation.Candidates.Where(c => c.Planned > 0).Select(c => FormattableString.Invariant($"{c.Planned} x {c.Offering}"))), Listed(explanation.Actions),
+                logger, Name, Listed(explanation.Candidates.Where(c => c.Planned > 0).Select(c => FormattableString.Invariant($"{c.Planned} x {c.Offering}"))), (explanation.IsDryRun ? "not done, in a dry run: " : "") + Listed(explanation.Actions),
                 Listed(explanation.Bounds.Select(b => b.Text)), explanation);
         }
 

@@ -37,6 +37,7 @@ internal sealed class FleetInstruments
         PlanBoundKind.Cooldown => "cooldown",
         PlanBoundKind.LaunchHold => "launch_hold",
         PlanBoundKind.SloBreach => "slo_breach",
+        PlanBoundKind.Schedule => "schedule",
         _ => "unknown",
     };
 

@@ -75,7 +75,7 @@ internal sealed class FleetOperator : IAsyncDisposable
         var untilSlotEnds = new TimeSpan(slot - (_time.GetUtcNow() - DateTimeOffset.UnixEpoch).Ticks % slot);
         // A timer rounds to milliseconds: a slot is taken when it has surely ended.
         _sampleTimer.Change(untilSlotEnds + TimeSpan.FromMilliseconds(2), _options.SampleInterval);
-        _isAwaited = _options.MinInstances > 0 && _options.StartTimeout > TimeSpan.Zero;
+        _isAwaited = !_options.DryRun && _options.MinInstances > 0 && _options.StartTimeout > TimeSpan.Zero;
         _planTimer.Change(TimeSpan.Zero, _options.PlanInterval);
         if (!_isAwaited)
         {

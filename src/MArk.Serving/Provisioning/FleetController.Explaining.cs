@@ -7,6 +7,7 @@ internal sealed partial class FleetController
     private readonly List<PlanAction> _done = [];       // and what it did
     private int[] _saidWanted = [];
     private PlanBoundKind[] _saidBounds = [];
+    private PlanAction[] _saidDone = [];
 
     /// <summary>Why the last plan was as it was, and what was done of it.</summary>
     public PlanExplanation Explanation { get; private set; } = PlanExplanation.None;
@@ -27,7 +28,11 @@ internal sealed partial class FleetController
                 bounds = bounds.Add(new PlanBound(PlanBoundKind.SloBreach, FormattableString.Invariant($"the objective, which was broken: {beyond} x {name} beyond the plan, until it has been kept for a while")));
             }
         }
-        Explanation = _planned with { Bounds = bounds, Actions = [.. _done] };
+        if (DescribeSchedule() is { } scheduled)
+        {
+            bounds = bounds.Add(new PlanBound(PlanBoundKind.Schedule, scheduled));
+        }
+        Explanation = _planned with { Bounds = bounds, Actions = [.. _done], IsDryRun = _settings.IsDryRun };
         SayIfChanged();
     }
 
@@ -36,9 +41,11 @@ internal sealed partial class FleetController
     {
         var wanted = _wantedBefore.Last().Wanted;
         PlanBoundKind[] bounds = [.. Explanation.Bounds.Select(b => b.Kind).Distinct().Order()];
-        if (_done.Count > 0 || !wanted.AsSpan().SequenceEqual(_saidWanted) || !bounds.AsSpan().SequenceEqual(_saidBounds))
+        // A dry run would do the same again and again.
+        var isDone = _settings.IsDryRun ? !_done.SequenceEqual(_saidDone) : _done.Count > 0;
+        if (isDone || !wanted.AsSpan().SequenceEqual(_saidWanted) || !bounds.AsSpan().SequenceEqual(_saidBounds))
         {
-            (_saidWanted, _saidBounds) = (wanted, bounds);
+            (_saidWanted, _saidBounds, _saidDone) = (wanted, bounds, [.. _done]);
             _commands.Enqueue(new FleetCommand(FleetCommandKind.Explain) { Explanation = Explanation });
         }
     }

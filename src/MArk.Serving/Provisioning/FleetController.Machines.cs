@@ -16,7 +16,11 @@ internal sealed partial class FleetController
         foreach (var machine in _machines.Where(m => m.InstanceId is not null && m.AcceptedAt < asOf && !listed.Any(d => d.Id == m.InstanceId)).ToArray())
         {
             // A list may miss a machine that lives, so it is ended, which does no harm to one that is gone.
-            if (machine.State != FleetMachineState.Terminating)
+            if (_settings.IsDryRun)
+            {
+                Lose(now, machine);
+            }
+            else if (machine.State != FleetMachineState.Terminating)
             {
                 LoseIfConnected(machine);
                 Terminate(machine);
@@ -32,6 +36,10 @@ internal sealed partial class FleetController
     /// <summary>A machine is as described: known ones change, unknown ones are adopted.</summary>
     public void OnInstanceChanged(DateTimeOffset now, InstanceDescriptor descriptor)
     {
+        if (_settings.IsDryRun && _stopping)
+        {
+            return;
+        }
         var machine = _machines.Find(m => m.InstanceId == descriptor.Id || (m.InstanceId is null && m.LaunchId == descriptor.LaunchId));
         if (machine is null)
         {
@@ -179,6 +187,10 @@ internal sealed partial class FleetController
     /// <summary>A machine that serves is drained first; one on its way is ended as soon as that is possible.</summary>
     private void LetGo(FleetMachine machine)
     {
+        if (_settings.IsDryRun)
+        {
+            return;
+        }
         machine.IsUnwanted = true;
         switch (machine.State)
         {
@@ -197,6 +209,10 @@ internal sealed partial class FleetController
 
     private void Terminate(FleetMachine machine)
     {
+        if (_settings.IsDryRun)
+        {
+            return;
+        }
         machine.State = FleetMachineState.Terminating;
         _commands.Enqueue(new FleetCommand(FleetCommandKind.Terminate) { InstanceId = machine.InstanceId });
     }

@@ -12,6 +12,7 @@ internal sealed partial class FleetController
         var wanted = _wantedBefore.Last().Wanted;
         _refused.Clear();
         _done.Clear();
+        Array.Clear(_dryLaunches);
         if (!IsHeld(now))
         {
             Array.Clear(_held);
@@ -22,9 +23,9 @@ internal sealed partial class FleetController
             // One is let go only if fewer were wanted all through the cool-down.
             var planned = Math.Max(wanted[i], _wantedBefore.Max(w => w.Wanted[i]));
             var kept = Math.Max(planned, _held[i]);
-            while (ActiveOf(i) > kept && Last(now, i) is { } surplus)
+            for (var surplus = ActiveOf(i) - kept; surplus > 0 && Last(now, i) is { } machine; surplus--)
             {
-                LetGo(surplus);
+                LetGo(machine);
                 Note(PlanActionKind.LetGo, i);
             }
             var active = ActiveOf(i);
@@ -46,7 +47,7 @@ internal sealed partial class FleetController
 
     private bool IsShort(int offering, int wanted) =>
         ActiveOf(offering) < Math.Min(wanted, _offerings[offering].MaxInstances)
-        && _machines.Count(m => m.IsActive) < _settings.MaxInstances;
+        && _machines.Count(m => m.IsActive) + _dryLaunches.Sum() < _settings.MaxInstances;
 
     /// <summary>One that was to be ended as soon as it could be is wanted again.</summary>
     private bool TryKeep(int offering)

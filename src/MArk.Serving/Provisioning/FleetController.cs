@@ -43,6 +43,7 @@ internal sealed partial class FleetController
         _holds = new LaunchHolds(offerings.Count, _delays);
         _spillover = settings.Spillover;
         _held = new int[offerings.Count];
+        _dryLaunches = new int[offerings.Count];
         _monitor = settings.SloWindow > TimeSpan.Zero && planner.MayBeExceeded
             ? new SloMonitor(settings.ServiceLevel, settings.SloWindow, settings.SloWindow > settings.ScaleInCooldown ? settings.SloWindow : settings.ScaleInCooldown)
             : null;
@@ -179,6 +180,11 @@ internal sealed partial class FleetController
     public void OnStopping(DateTimeOffset now)
     {
         _stopping = true;
+        if (_settings.IsDryRun)
+        {
+            // They are somebody else's.
+            _machines.Clear();
+        }
         foreach (var machine in _machines.ToArray())
         {
             LetGo(machine);
