@@ -74,5 +74,7 @@ internal sealed record Setup
         PlanInterval = TimeSpan.FromMilliseconds(250),
         Horizon = 8,
         ScaleInCooldown = TimeSpan.FromSeconds(1.5),
+        // What is shown is the plan: nothing is done between two.
+        SloWindow = TimeSpan.Zero,
     };
 }

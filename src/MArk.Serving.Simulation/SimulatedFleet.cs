@@ -220,6 +220,9 @@ internal sealed class SimulatedFleet
                 case FleetCommandKind.WakeAt:
                     _schedule(command.At - _settings.Start, new FleetWorldEvent(FleetWorldEventKind.WakeUp, null));
                     break;
+                case FleetCommandKind.Explain:
+                    // There is nobody to read it.
+                    break;
                 case FleetCommandKind.Prewarm:
                     // In this world spillover is always warm.
                     break;

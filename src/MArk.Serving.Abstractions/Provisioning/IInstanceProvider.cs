@@ -39,8 +39,14 @@ public sealed record InstanceOffering
     /// <summary>The offering's name, unique within its provider: an instance type, usually.</summary>
     public required string Name { get; init; }
 
+    /// <summary>How the machine is bought. Default <see cref="InstanceMarket.OnDemand"/>.</summary>
+    public InstanceMarket Market { get; init; }
+
     /// <summary>What one machine costs, US dollars per hour.</summary>
     public decimal PricePerHour { get; init; }
+
+    /// <summary>What the same machine costs on demand, US dollars per hour, where it is bought otherwise; <see langword="null"/>: <see cref="PricePerHour"/>. Savings are reckoned against it.</summary>
+    public decimal? OnDemandPricePerHour { get; init; }
 
     /// <summary>From the launch call until the machine serves, as far as it is known beforehand.</summary>
     public TimeSpan LaunchDelay { get; init; }
@@ -56,6 +62,19 @@ public sealed record InstanceOffering
     /// real machine. Whatever shows figures of an offering with another value says so.
     /// </summary>
     public double DeviceTimeScale { get; init; } = 1;
+}
+
+/// <summary>How a machine is bought.</summary>
+public enum InstanceMarket
+{
+    /// <summary>At the list price, for as long as it is wanted.</summary>
+    OnDemand = 0,
+
+    /// <summary>At a lower price, until its provider takes it away.</summary>
+    Spot,
+
+    /// <summary>Kept stopped, and started when it is wanted.</summary>
+    Standby,
 }
 
 /// <summary>What to launch.</summary>

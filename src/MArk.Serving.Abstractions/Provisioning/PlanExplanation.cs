@@ -25,11 +25,21 @@ public sealed record PlanExplanation
     /// <summary>What kept the plan from being another; empty if nothing did.</summary>
     public ImmutableArray<PlanBound> Bounds { get; init; } = [];
 
+    /// <summary>What was done at once to get from the fleet there is to the plan, or would have been in a dry run; empty if nothing was.</summary>
+    public ImmutableArray<PlanAction> Actions { get; init; } = [];
+
+    /// <summary>Whether <see cref="Actions"/> would have been done, and were not: <c>Fleet:DryRun</c>.</summary>
+    public bool IsDryRun { get; init; }
+
     /// <summary>All of it on one line.</summary>
     /// <returns>The line; empty if nothing is said.</returns>
     public override string ToString()
     {
         var text = new StringBuilder(Summary);
+        foreach (var action in Actions)
+        {
+            text.Append(CultureInfo.InvariantCulture, $"; {(IsDryRun ? "dry run, would " : "")}{action}");
+        }
         foreach (var bound in Bounds)
         {
             text.Append(CultureInfo.InvariantCulture, $"; bound by {bound.Text}");
@@ -76,6 +86,27 @@ public sealed record PlanCost(double Instances, double Launches, double Misses)
     public double Total => Instances + Launches + Misses;
 }
 
+/// <summary>Something that is done to carry a plan out.</summary>
+/// <param name="Kind">What.</param>
+/// <param name="Offering">Of which offering.</param>
+/// <param name="Count">How many instances; at least 1.</param>
+public sealed record PlanAction(PlanActionKind Kind, string Offering, int Count)
+{
+    /// <summary>The action for people.</summary>
+    /// <returns>For example <c>launch 2 x small</c>.</returns>
+    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{(Kind == PlanActionKind.Launch ? "launch" : "let go")} {Count} x {Offering}");
+}
+
+/// <summary>What can be done to carry a plan out.</summary>
+public enum PlanActionKind
+{
+    /// <summary>Instances are asked for.</summary>
+    Launch = 0,
+
+    /// <summary>Instances are drained and ended.</summary>
+    LetGo,
+}
+
 /// <summary>Something that kept a plan from being another.</summary>
 /// <param name="Kind">What.</param>
 /// <param name="Text">Its name, its value and what it refused, for people.</param>
@@ -104,4 +135,7 @@ public enum PlanBoundKind
 
     /// <summary>The objective was broken: what was launched beyond the plan is kept until it has been kept for a while.</summary>
     SloBreach,
+
+    /// <summary>A window of scheduled capacity.</summary>
+    Schedule,
 }

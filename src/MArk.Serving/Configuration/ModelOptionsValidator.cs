@@ -37,6 +37,10 @@ internal sealed class ModelOptionsValidator(string modelName, bool hasProvider) 
         CheckFleet(fleet.MaxInstances is >= 1 and <= 10_000, nameof(fleet.MaxInstances), fleet.MaxInstances, "1 to 10000");
         CheckFleet(fleet.MinInstances >= 0 && fleet.MinInstances <= fleet.MaxInstances, nameof(fleet.MinInstances), fleet.MinInstances, $"0 to MaxInstances, {fleet.MaxInstances}");
         CheckFleet(fleet.MaxHourlySpend is null or (>= 0 and <= 1_000_000_000), nameof(fleet.MaxHourlySpend), fleet.MaxHourlySpend, "0 to 1e9, or nothing for no limit");
+        for (var i = 0; i < fleet.ScheduledCapacity.Count; i++)
+        {
+            ScheduledCapacityValidator.Check(fleet.ScheduledCapacity[i], fleet.MaxInstances, (holds, key, value, accepted) => CheckFleet(holds, $"{nameof(fleet.ScheduledCapacity)}:{i}:{key}", value, accepted));
+        }
         CheckFleet(fleet.SampleInterval >= Tick && fleet.SampleInterval <= TimeSpan.FromHours(1), nameof(fleet.SampleInterval), fleet.SampleInterval, "00:00:00.010 to 01:00:00");
         CheckFleet(
             fleet.PlanInterval >= fleet.SampleInterval && fleet.PlanInterval <= TimeSpan.FromDays(1), nameof(fleet.PlanInterval), fleet.PlanInterval,

@@ -419,7 +419,20 @@ public sealed class ModelBuilder<TIn, TOut>
             Meter = provider.GetService<IMeterFactory>()?.Create(ServingInstruments.Name) ?? new Meter(ServingInstruments.Name),
             Time = provider.GetRequiredService<TimeProvider>(),
             Report = error => ServingLog.PartFailed(logger, Name, error),
+            Explain = explanation => Log(logger, explanation),
         });
+    }
+
+    private void Log(ILogger logger, PlanExplanation explanation)
+    {
+        if (logger.IsEnabled(LogLevel.Information))
+        {
+            ServingLog.PlanChanged(
+                logger, Name, Listed(explanation.Candidates.Where(c => c.Planned > 0).Select(c => FormattableString.Invariant($"{c.Planned} x {c.Offering}"))), (explanation.IsDryRun ? "not done, in a dry run: " : "") + Listed(explanation.Actions),
+                Listed(explanation.Bounds.Select(b => b.Text)), explanation);
+        }
+
+        static string Listed<T>(IEnumerable<T> all) => string.Join(", ", all) is { Length: > 0 } list ? list : "nothing";
     }
 
     private static AutoPredictor DefaultPredictor(FleetOptions fleet) =>

@@ -10,6 +10,9 @@ internal interface IReportSource
 
     double DeviceTimeScale { get; }
 
+    /// <summary>Whether instances come from a provider.</summary>
+    bool HasFleet { get; }
+
     void Take(Snapshot snapshot);
 
     IReadOnlyDictionary<string, LatencyProfile> GetProfiles();

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Threading.Channels;
+using MArk.Serving.Engine;
 
 namespace MArk.Serving.Diagnostics;
 
@@ -74,6 +75,18 @@ internal sealed class ModelMonitor(IReportSource source, TimeProvider time) : IM
             Cost = now.Cost,
             DeviceTimeScale = source.DeviceTimeScale,
             PlanExplanation = now.Fleet.Explanation,
+            Fleet = source.HasFleet ? Report(now.Fleet) : null,
         };
     }
+
+    private static FleetReport Report(FleetStatus fleet) => new()
+    {
+        IsKeeper = fleet.IsKeeper,
+        HourlySpend = fleet.HourlySpend,
+        LaunchFailures = Enum.GetValues<LaunchFailure>().ToDictionary(reason => reason, reason => fleet.Tally.LaunchFailures[(int)reason]),
+        NeverReady = fleet.Tally.NeverReady,
+        SloBreaches = fleet.Tally.SloBreaks,
+        RecentAttainment = fleet.RecentAttainment,
+        PlanBounds = Enum.GetValues<PlanBoundKind>().ToDictionary(kind => kind, kind => fleet.Tally.Bounds[(int)kind]),
+    };
 }

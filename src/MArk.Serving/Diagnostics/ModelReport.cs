@@ -80,6 +80,12 @@ public sealed record ModelReport
     /// <summary>What it cost since the start.</summary>
     public required CostSummary Cost { get; init; }
 
+    /// <summary>What a request that was answered well has cost since the start, instances and spillover, US dollars; 0 if none was.</summary>
+    public decimal CostPerRequest => Succeeded > 0 ? Cost.Total / Succeeded : 0;
+
+    /// <summary>How the fleet fares; <see langword="null"/> where no instances come from a provider.</summary>
+    public required FleetReport? Fleet { get; init; }
+
     /// <summary>
     /// The largest <see cref="InstanceOffering.DeviceTimeScale"/> of the model's offerings. Above 1 instances stand in for slower devices: latencies, batches and
     /// dollars are those of the stand-ins, and whoever shows them must say so.

@@ -37,7 +37,7 @@ internal sealed class ServingInstruments
         meter.CreateObservableGauge("mark.serving.queue.bytes", () => Measure(source, s => s.WaitingBytes), "By", "Bytes that the inputs of waiting requests hold.");
         meter.CreateObservableGauge("mark.serving.instances", () => Instances(source), "{instance}", "Instances, by state.");
         meter.CreateObservableCounter("mark.serving.batch.extra_runs", () => Measure(source, s => s.ByReason[(int)BatchReason.Retry]), "{batch}", "Runs that were needed to find which requests of failed batches were at fault.");
-        meter.CreateObservableCounter("mark.serving.cost", () => Cost(source), "USD", "What it cost, by kind.");
+        _ = new FleetInstruments(meter, source);
     }
 
     /// <summary>A reason as telemetry names it.</summary>
@@ -100,13 +100,5 @@ internal sealed class ServingInstruments
         source.Take(s);
         (string State, int Count)[] all = [("ready", s.Fleet.Ready), ("launching", s.Fleet.Launching), ("draining", s.Fleet.Draining), ("out", s.OutOfRotation)];
         return all.Select(o => new Measurement<long>(o.Count, _model, new KeyValuePair<string, object?>("state", o.State)));
-    }
-
-    private IEnumerable<Measurement<double>> Cost(IReportSource source)
-    {
-        var s = new Snapshot();
-        source.Take(s);
-        (string Kind, decimal Dollars)[] all = [("instances", s.Cost.InstanceCost), ("spillover", s.Cost.SpilloverCost)];
-        return all.Select(o => new Measurement<double>((double)o.Dollars, _model, new KeyValuePair<string, object?>("kind", o.Kind)));
     }
 }

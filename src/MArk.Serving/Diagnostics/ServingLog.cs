@@ -15,4 +15,7 @@ internal static partial class ServingLog
 
     [LoggerMessage(EventId = 4, Level = LogLevel.Warning, Message = "Model '{Model}' holds {Held} of {Cores} cores, which is too few for it (instances: {Instances}, threads of each: {Threads}). It serves, but shares cores, and batches that run at the same time take longer. Set what each model takes by WithConcurrency, with 0 threads for one that computes elsewhere.")]
     public static partial void SharesCores(ILogger logger, string model, int held, int cores, int instances, int threads);
+
+    [LoggerMessage(EventId = 5, Level = LogLevel.Information, Message = "The plan of model '{Model}' is another: {Planned}. Actions: {Actions}. Bound by: {Bounds}. {Explanation}")]
+    public static partial void PlanChanged(ILogger logger, string model, string planned, string actions, string bounds, PlanExplanation explanation);
 }

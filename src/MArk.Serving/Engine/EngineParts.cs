@@ -58,6 +58,9 @@ internal sealed record EngineParts<TIn, TOut>
 
     public required Action<ServingException> Report { get; init; }
 
+    /// <summary>Tells of a plan that is another than before.</summary>
+    public Action<PlanExplanation> Explain { get; init; } = static _ => { };
+
     public string OfferingName(int offering) => Provider?.Offerings[offering].Name ?? FixedOffering;
 
     public RequestTraits Traits(IBatchRunnerFactory<TIn, TOut> factory, TIn input)

@@ -19,6 +19,7 @@ internal sealed class FleetOperator : IAsyncDisposable
     private readonly string _fleet;
     private readonly TimeProvider _time;
     private readonly Action<ServingException> _report;
+    private readonly Action<PlanExplanation> _explain;
     private readonly Channel<Action<DateTimeOffset>> _events = Channel.CreateUnbounded<Action<DateTimeOffset>>(new UnboundedChannelOptions { SingleReader = true });
     private readonly CancellationTokenSource _calls = new();
     private readonly TaskCompletionSource _firstReady = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -40,7 +41,7 @@ internal sealed class FleetOperator : IAsyncDisposable
 
     public FleetOperator(
         FleetController controller, IInstanceProvider provider, IInstancePool pool, FleetOptions options, string fleet, TimeProvider time, Action<ServingException> report,
-        HistoryKeeper? history = null, IFleetLease? lease = null)
+        Action<PlanExplanation> explain, HistoryKeeper? history = null, IFleetLease? lease = null)
     {
         _controller = controller;
         _provider = provider;
@@ -49,6 +50,7 @@ internal sealed class FleetOperator : IAsyncDisposable
         _fleet = fleet;
         _time = time;
         _report = report;
+        _explain = explain;
         _history = history;
         _lease = lease is null ? null
             : new LeaseKeeper(lease, fleet, options.LeaseDuration, time, until => Post(now => _controller.OnLease(now, until)), report);
@@ -81,7 +83,7 @@ internal sealed class FleetOperator : IAsyncDisposable
         // A timer rounds to milliseconds: a slot is taken when it has surely ended.
         _sampleTimer.Change(untilSlotEnds + TimeSpan.FromMilliseconds(2), _options.SampleInterval);
         // Where another host keeps the fleet, there may be no instance here for days.
-        _isAwaited = _options.MinInstances > 0 && _options.StartTimeout > TimeSpan.Zero && (_lease is null or { IsHeld: true });
+        _isAwaited = !_options.DryRun && _options.MinInstances > 0 && _options.StartTimeout > TimeSpan.Zero && (_lease is null or { IsHeld: true });
         _planTimer.Change(TimeSpan.Zero, _options.PlanInterval);
         if (!_isAwaited)
         {
@@ -184,6 +186,9 @@ internal sealed class FleetOperator : IAsyncDisposable
                 Explanation = _controller.Explanation,
                 Machines = [.. _controller.Machines],
                 IsKeeper = _controller.IsKeeper,
+                Tally = _controller.Tally,
+                HourlySpend = _controller.HourlySpend,
+                RecentAttainment = _controller.RecentAttainment,
             };
             if (_controller.Ready > 0)
             {
@@ -283,6 +288,9 @@ internal sealed class FleetOperator : IAsyncDisposable
                 break;
             case FleetCommandKind.Train:
                 _training = TrainAsync(command.Training!);
+                break;
+            case FleetCommandKind.Explain:
+                _explain(command.Explanation!);
                 break;
             case FleetCommandKind.Fault:
                 _report(command.Error!);
@@ -457,4 +465,11 @@ internal sealed record FleetStatus
     public IReadOnlyList<string> Machines { get; init; } = [];
 
     public bool IsKeeper { get; init; }
+
+    public FleetTally Tally { get; init; } = new();
+
+    /// <summary>US dollars.</summary>
+    public decimal HourlySpend { get; init; }
+
+    public double RecentAttainment { get; init; } = 1;
 }

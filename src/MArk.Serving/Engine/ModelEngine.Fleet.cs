@@ -169,7 +169,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
             }
         }
         var history = _parts.HistoryStore is { } store ? new HistoryKeeper(store, ModelName, countedFrom, _time, Report) : null;
-        _fleet = new FleetOperator(controller, provider, this, options, ModelName, _time, _parts.Report, history, _parts.Lease);
+        _fleet = new FleetOperator(controller, provider, this, options, ModelName, _time, _parts.Report, _parts.Explain, history, _parts.Lease);
         await _fleet.StartAsync(cancellationToken).ConfigureAwait(false);
     }
 

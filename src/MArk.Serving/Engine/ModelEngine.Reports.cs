@@ -7,6 +7,8 @@ internal sealed partial class ModelEngine<TIn, TOut> : IReportSource
 {
     double IReportSource.DeviceTimeScale => _parts.Provider?.Offerings.Max(o => o.DeviceTimeScale) ?? 1;
 
+    bool IReportSource.HasFleet => _parts.Provider is not null;
+
     /// <summary>The distinct keys and shapes it keeps: those of requests that have not ended.</summary>
     internal int KeyCount
     {

@@ -30,6 +30,9 @@ internal enum FleetCommandKind : byte
     /// <summary>Run <see cref="FleetCommand.Training"/> on a thread of its own; then <c>OnTrained</c>, or <c>OnTrainingFailed</c>.</summary>
     Train,
 
+    /// <summary>Log <see cref="FleetCommand.Explanation"/>: the plan is another than before.</summary>
+    Explain,
+
     /// <summary>Report <see cref="FleetCommand.Error"/>.</summary>
     Fault,
 }
@@ -51,6 +54,8 @@ internal readonly record struct FleetCommand(FleetCommandKind Kind)
     public DateTimeOffset At { get; init; }
 
     public ITrainingJob? Training { get; init; }
+
+    public PlanExplanation? Explanation { get; init; }
 
     public ServingException? Error { get; init; }
 }

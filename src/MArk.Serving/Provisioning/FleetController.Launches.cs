@@ -7,6 +7,7 @@ internal sealed partial class FleetController
     private static readonly TimeSpan ReadyFloor = TimeSpan.FromMinutes(5);
     private const int ReadyFactor = 3;
 
+    private readonly int[] _dryLaunches;        // what would have been launched since the last time the fleet was reconciled
     private int _nextLaunch;
 
     /// <summary>The provider has a machine for a launch, even one that was given up meanwhile.</summary>
@@ -46,6 +47,12 @@ internal sealed partial class FleetController
         {
             return false;
         }
+        Note(PlanActionKind.Launch, offering);
+        if (_settings.IsDryRun)
+        {
+            _dryLaunches[offering]++;
+            return true;
+        }
         var machine = new FleetMachine($"{_settings.LaunchIdPrefix}{_settings.Fleet}-{++_nextLaunch}", offering, now);
         _machines.Add(machine);
         _commands.Enqueue(new FleetCommand(FleetCommandKind.Launch)
@@ -61,8 +68,8 @@ internal sealed partial class FleetController
         IsInCharge(now)
         && !_holds.IsHeld(now, offering)
         && !_holds.IsThrottled(now)
-        && _machines.Count(m => m.Offering == offering) < _offerings[offering].MaxInstances
-        && _machines.Count < _settings.MaxInstances;
+        && _machines.Count(m => m.Offering == offering) + _dryLaunches[offering] < _offerings[offering].MaxInstances
+        && _machines.Count + _dryLaunches.Sum() < _settings.MaxInstances;
 
     /// <summary>Whether one more would cost more than may be spent, whatever the planner says; what drains or is being ended still costs.</summary>
     private bool IsPastBudget(int offering)
@@ -71,12 +78,22 @@ internal sealed partial class FleetController
         {
             return false;
         }
-        var spend = HourlySpend + _offerings[offering].PricePerHour;
+        var spend = SpendWith(offering);
         Refuse(PlanBoundKind.HourlySpend, FormattableString.Invariant($"MaxHourlySpend {_settings.MaxHourlySpend} dollars: refused to launch {_offerings[offering].Name}, {spend} dollars an hour with it"));
         return true;
     }
 
-    private bool IsWithinBudget(int offering) => !(HourlySpend + _offerings[offering].PricePerHour > _settings.MaxHourlySpend);
+    private bool IsWithinBudget(int offering) => !(SpendWith(offering) > _settings.MaxHourlySpend);
+
+    private decimal SpendWith(int offering)
+    {
+        var spend = HourlySpend + _offerings[offering].PricePerHour;
+        for (var i = 0; i < _dryLaunches.Length; i++)
+        {
+            spend += _dryLaunches[i] * _offerings[i].PricePerHour;
+        }
+        return spend;
+    }
 
     /// <summary>Nobody knows whether the machine comes: it counts against the maxima, and not as capacity, until the call has ended and a list tells that was asked for afterwards.</summary>
     private void Doubt(FleetMachine machine, DateTimeOffset callEndedAt)
@@ -121,7 +138,7 @@ internal sealed partial class FleetController
     /// <summary>By when a machine on its way must serve; never where it is not on its way.</summary>
     private DateTimeOffset ReadyBy(FleetMachine machine)
     {
-        if (machine.State is not (FleetMachineState.Requested or FleetMachineState.Pending or FleetMachineState.Connecting))
+        if (_settings.IsDryRun || machine.State is not (FleetMachineState.Requested or FleetMachineState.Pending or FleetMachineState.Connecting))
         {
             return DateTimeOffset.MaxValue;
         }

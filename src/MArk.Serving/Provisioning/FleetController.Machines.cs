@@ -20,9 +20,13 @@ internal sealed partial class FleetController
             {
                 PartWith(machine);
             }
-            // A list may miss a machine that lives, so it is ended, which does no harm to one that is gone.
+            else if (_settings.IsDryRun)
+            {
+                Lose(now, machine);
+            }
             else if (machine.State != FleetMachineState.Terminating)
             {
+                // A list may miss a machine that lives, so it is ended, which does no harm to one that is gone.
                 LoseIfConnected(machine);
                 Terminate(machine);
             }
@@ -42,6 +46,10 @@ internal sealed partial class FleetController
     /// <summary>A machine is as described: known ones change, unknown ones are adopted.</summary>
     public void OnInstanceChanged(DateTimeOffset now, InstanceDescriptor descriptor)
     {
+        if (_settings.IsDryRun && _stopping)
+        {
+            return;
+        }
         var machine = _machines.Find(m => m.InstanceId == descriptor.Id || (m.InstanceId is null && m.LaunchId == descriptor.LaunchId));
         if (machine is null)
         {
@@ -205,6 +213,10 @@ internal sealed partial class FleetController
     /// <summary>A machine that serves is drained first; one on its way is ended as soon as that is possible.</summary>
     private void LetGo(FleetMachine machine)
     {
+        if (_settings.IsDryRun)
+        {
+            return;
+        }
         machine.IsUnwanted = true;
         switch (machine.State)
         {
@@ -223,6 +235,10 @@ internal sealed partial class FleetController
 
     private void Terminate(FleetMachine machine)
     {
+        if (_settings.IsDryRun)
+        {
+            return;
+        }
         machine.State = FleetMachineState.Terminating;
         _commands.Enqueue(new FleetCommand(FleetCommandKind.Terminate) { InstanceId = machine.InstanceId });
     }

@@ -5,6 +5,7 @@ internal sealed partial class FleetController
 {
     private bool _hasForecast;
     private DateTimeOffset _plannedAt;
+    private PlanExplanation _planned = PlanExplanation.None;    // of the last plan that was one
 
     private void MakeForecast(DateTimeOffset now)
     {
@@ -25,6 +26,7 @@ internal sealed partial class FleetController
             return;
         }
         _hasForecast = true;
+        RaiseForecast();
     }
 
     /// <summary>Plans on the last forecast, since something else has changed, and reconciles.</summary>
@@ -57,12 +59,13 @@ internal sealed partial class FleetController
     {
         _plannedAt = now;
         _plan.Clear();
+        var least = MinInstances(now);
         if (Unmeasured(now) is { } unmeasured)
         {
             // Nothing is known of what an instance can do: one is had, so that it is measured.
             var wanted = new int[_offerings.Count];
-            wanted[unmeasured] = Math.Min(Math.Max(1, _settings.MinInstances), Math.Min(_settings.MaxInstances, _offerings[unmeasured].MaxInstances));
-            _plan.Explanation = new PlanExplanation { Summary = $"no offering is measured that can keep the objective: {_offerings[unmeasured].Name} is had first, the cheapest that is not" };
+            wanted[unmeasured] = Math.Min(Math.Max(1, least), Math.Min(_settings.MaxInstances, _offerings[unmeasured].MaxInstances));
+            _planned = new PlanExplanation { Summary = $"no offering is measured that can keep the objective: {_offerings[unmeasured].Name} is had first, the cheapest that is not" };
             return wanted;
         }
         var states = OfferingStates(now);
@@ -74,7 +77,7 @@ internal sealed partial class FleetController
                     Now = now,
                     Forecast = Forecast,
                     Offerings = states,
-                    MinInstances = _settings.MinInstances,
+                    MinInstances = least,
                     MaxInstances = _settings.MaxInstances,
                     SpilloverPricePerRequest = _spillover?.PricePerRequest,
                     ServiceLevel = _settings.ServiceLevel,
@@ -100,6 +103,7 @@ internal sealed partial class FleetController
                 return null;
             }
         }
+        _planned = _plan.Explanation;
         return _plan.Step(0).ToArray();
     }
 
@@ -121,7 +125,10 @@ internal sealed partial class FleetController
         return states;
     }
 
-    private int[] Active() => [.. Enumerable.Range(0, _offerings.Count).Select(i => _machines.Count(m => m.Offering == i && m.IsActive))];
+    /// <summary>Machines of an offering that serve or are on their way, and those that a dry run would have launched.</summary>
+    private int ActiveOf(int offering) => _machines.Count(m => m.Offering == offering && m.IsActive) + _dryLaunches[offering];
+
+    private int[] Active() => [.. Enumerable.Range(0, _offerings.Count).Select(ActiveOf)];
 
     /// <summary>When the last of an offering's machines on their way is expected to serve; one that is late, any moment.</summary>
     private TimeSpan? ReadyIn(DateTimeOffset now, int offering)

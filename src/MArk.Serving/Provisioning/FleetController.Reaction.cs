@@ -32,7 +32,7 @@ internal sealed partial class FleetController
     /// <summary>Requests have come to a fleet of none, and can go nowhere else: one instance is had without waiting for the plan.</summary>
     private void WakeFromZero(DateTimeOffset now)
     {
-        if (_monitor is not null && !_stopping && _spillover is null && _wantedBefore.Count > 0 && !_machines.Exists(m => m.IsActive) && TryLaunchQuick(now))
+        if (_monitor is not null && !_stopping && _spillover is null && _wantedBefore.Count > 0 && !Active().AsSpan().ContainsAnyExcept(0) && TryLaunchQuick(now))
         {
             Hold(now, _monitor);
         }
@@ -43,12 +43,12 @@ internal sealed partial class FleetController
         var rate = monitor.Rate;
         Prewarm(rate);
         var launched = false;
-        while (rate > CapacityOf(m => m.IsActive) && TryLaunchQuick(now))
+        while (rate > ActiveCapacity() && TryLaunchQuick(now))
         {
             launched = true;
         }
         // Enough on paper, and all of it serves: the paper is wrong.
-        if (!launched && !_machines.Exists(m => m.IsComing) && rate > UseThatShowsWant * CapacityOf(m => m.IsActive))
+        if (!launched && !_machines.Exists(m => m.IsComing) && !_dryLaunches.AsSpan().ContainsAnyExcept(0) && rate > UseThatShowsWant * ActiveCapacity())
         {
             TryLaunchQuick(now);
         }
@@ -60,7 +60,7 @@ internal sealed partial class FleetController
         monitor.Hold(now);
         for (var i = 0; i < _held.Length; i++)
         {
-            _held[i] = Math.Max(_held[i], _machines.Count(m => m.Offering == i && m.IsActive));
+            _held[i] = Math.Max(_held[i], ActiveOf(i));
         }
         if (_wantedBefore.Count > 0)
         {
@@ -102,6 +102,16 @@ internal sealed partial class FleetController
             _prewarmed = concurrency;
             _commands.Enqueue(new FleetCommand(FleetCommandKind.Prewarm) { Concurrency = concurrency });
         }
+    }
+
+    private double ActiveCapacity()
+    {
+        var capacity = CapacityOf(m => m.IsActive);
+        for (var i = 0; i < _dryLaunches.Length; i++)
+        {
+            capacity += _dryLaunches[i] > 0 ? _dryLaunches[i] * _capacity[i] : 0;
+        }
+        return capacity;
     }
 
     /// <summary>What some machines serve together, requests per second; one that is not measured is taken to serve anything.</summary>

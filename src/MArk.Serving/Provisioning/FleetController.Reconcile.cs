@@ -11,6 +11,8 @@ internal sealed partial class FleetController
         }
         var wanted = _wantedBefore.Last().Wanted;
         _refused.Clear();
+        _done.Clear();
+        Array.Clear(_dryLaunches);
         if (!IsHeld(now))
         {
             Array.Clear(_held);
@@ -21,11 +23,12 @@ internal sealed partial class FleetController
             // One is let go only if fewer were wanted all through the cool-down.
             var planned = Math.Max(wanted[i], _wantedBefore.Max(w => w.Wanted[i]));
             var kept = Math.Max(planned, _held[i]);
-            while (_machines.Count(m => m.Offering == i && m.IsActive) > kept && Last(now, i) is { } surplus)
+            for (var surplus = ActiveOf(i) - kept; surplus > 0 && Last(now, i) is { } machine; surplus--)
             {
-                LetGo(surplus);
+                LetGo(machine);
+                Note(PlanActionKind.LetGo, i);
             }
-            var active = _machines.Count(m => m.Offering == i && m.IsActive);
+            var active = ActiveOf(i);
             if (Math.Min(active, planned) - wanted[i] is > 0 and var more)
             {
                 Refuse(PlanBoundKind.Cooldown, FormattableString.Invariant($"ScaleInCooldown {_settings.ScaleInCooldown}: {more} x {_offerings[i].Name} kept"));
@@ -42,37 +45,9 @@ internal sealed partial class FleetController
         SayWhenToWake(now);
     }
 
-    /// <summary>The plan's explanation, with what the controller did not do of it, or keeps beyond it.</summary>
-    private void Explain(DateTimeOffset now)
-    {
-        var bounds = _plan.Explanation.Bounds.AddRange(_refused);
-        for (var i = 0; i < _offerings.Count; i++)
-        {
-            var name = _offerings[i].Name;
-            if (_holds.IsHeld(now, i))
-            {
-                bounds = bounds.Add(new PlanBound(PlanBoundKind.LaunchHold, _holds.Describe(i, name)));
-            }
-            if (Math.Min(_held[i], _machines.Count(m => m.Offering == i && m.IsActive)) - _wantedBefore.Max(w => w.Wanted[i]) is > 0 and var beyond)
-            {
-                bounds = bounds.Add(new PlanBound(PlanBoundKind.SloBreach, FormattableString.Invariant($"the objective, which was broken: {beyond} x {name} beyond the plan, until it has been kept for a while")));
-            }
-        }
-        Explanation = _plan.Explanation with { Bounds = bounds };
-    }
-
-    private void Refuse(PlanBoundKind kind, string text)
-    {
-        var bound = new PlanBound(kind, text);
-        if (!_refused.Contains(bound))
-        {
-            _refused.Add(bound);
-        }
-    }
-
     private bool IsShort(int offering, int wanted) =>
-        _machines.Count(m => m.Offering == offering && m.IsActive) < Math.Min(wanted, _offerings[offering].MaxInstances)
-        && _machines.Count(m => m.IsActive) < _settings.MaxInstances;
+        ActiveOf(offering) < Math.Min(wanted, _offerings[offering].MaxInstances)
+        && _machines.Count(m => m.IsActive) + _dryLaunches.Sum() < _settings.MaxInstances;
 
     /// <summary>One that was to be ended as soon as it could be is wanted again.</summary>
     private bool TryKeep(int offering)

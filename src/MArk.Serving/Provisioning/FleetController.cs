@@ -25,7 +25,6 @@ internal sealed partial class FleetController
     private readonly Queue<(DateTimeOffset At, int[] Wanted)> _wantedBefore = new();
     private readonly Queue<FleetCommand> _commands = new();
     private readonly FleetPlan _plan;
-    private readonly List<PlanBound> _refused = [];         // what reconciling did not do of the plan
     private readonly Queue<string> _ended = new();          // so that late news of a machine that is gone does not bring it back
     private DateTimeOffset _wakeAt = DateTimeOffset.MaxValue;
     private SpilloverTerms? _spillover;
@@ -44,6 +43,7 @@ internal sealed partial class FleetController
         _holds = new LaunchHolds(offerings.Count, _delays);
         _spillover = settings.Spillover;
         _held = new int[offerings.Count];
+        _dryLaunches = new int[offerings.Count];
         _monitor = settings.SloWindow > TimeSpan.Zero && planner.MayBeExceeded
             ? new SloMonitor(settings.ServiceLevel, settings.SloWindow, settings.SloWindow > settings.ScaleInCooldown ? settings.SloWindow : settings.ScaleInCooldown)
             : null;
@@ -59,9 +59,6 @@ internal sealed partial class FleetController
 
     /// <summary>The last forecast.</summary>
     public WorkloadForecast Forecast { get; }
-
-    /// <summary>Why the last plan was as it was.</summary>
-    public PlanExplanation Explanation { get; private set; } = PlanExplanation.None;
 
     /// <summary>What has happened so far.</summary>
     public FleetTally Tally => _tally.Copy() with { SloBreaks = _monitor?.Breaks ?? 0 };
@@ -160,6 +157,7 @@ internal sealed partial class FleetController
             _wantedBefore.Dequeue();
         }
         Reconcile(now);
+        CountBounds();
         Train();
     }
 
@@ -199,6 +197,11 @@ internal sealed partial class FleetController
         if (!Keeps(now))
         {
             return;
+        }
+        if (_settings.IsDryRun)
+        {
+            // They are somebody else's.
+            _machines.Clear();
         }
         foreach (var machine in _machines.ToArray())
         {

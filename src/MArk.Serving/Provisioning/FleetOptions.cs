@@ -15,6 +15,17 @@ public sealed class FleetOptions
     /// </summary>
     public decimal? MaxHourlySpend { get; set; }
 
+    /// <summary>
+    /// Windows of known events, daily, weekly or once, with the fewest instances or the rate to be ready for. Default empty.
+    /// </summary>
+    public List<ScheduledCapacity> ScheduledCapacity { get; set; } = [];
+
+    /// <summary>
+    /// Whether plans are only made, explained and logged, and nothing is launched, drained or ended: <see cref="PlanExplanation.Actions"/> says what would have been. Machines of the
+    /// fleet that there are serve. Default <see langword="false"/>.
+    /// </summary>
+    public bool DryRun { get; set; }
+
     /// <summary>How long a slot of counted arrivals is, aligned to the Unix epoch: 10 ms to 1 h. Default 5 s; a demo that compresses time takes less.</summary>
     public TimeSpan SampleInterval { get; set; } = TimeSpan.FromSeconds(5);
 

@@ -46,6 +46,12 @@ internal sealed record FleetSettings
     /// <summary>Whether several hosts could keep the fleet, and this one does only while it is told so.</summary>
     public bool IsLeased { get; init; }
 
+    /// <summary>Known events; nothing if there are none.</summary>
+    public CapacitySchedule? Schedule { get; init; }
+
+    /// <summary>Whether nothing is launched, drained or ended.</summary>
+    public bool IsDryRun { get; init; }
+
     /// <summary>What the host's options say of a fleet.</summary>
     public static FleetSettings Of(string fleet, FleetOptions options, double serviceLevel, int seed, string launchIdPrefix, SpilloverTerms? spillover) => new()
     {
@@ -56,6 +62,8 @@ internal sealed record FleetSettings
         MaxInstances = options.MaxInstances,
         ScaleInCooldown = options.ScaleInCooldown,
         ReadyTimeout = options.ReadyTimeout,
+        Schedule = options.ScheduledCapacity.Count > 0 ? new CapacitySchedule(options.ScheduledCapacity) : null,
+        IsDryRun = options.DryRun,
         Seed = seed,
         LaunchIdPrefix = launchIdPrefix,
         Spillover = spillover,

@@ -9,8 +9,11 @@ internal sealed record FleetTally
     /// <summary>Machines that were given up because they did not become ready in time.</summary>
     public long NeverReady { get; set; }
 
+    /// <summary>Plans that something kept from being another, by <see cref="PlanBoundKind"/>.</summary>
+    public long[] Bounds { get; private init; } = new long[Enum.GetValues<PlanBoundKind>().Length];
+
     /// <summary>Times that the objective was broken, after it had been kept for a while.</summary>
     public long SloBreaks { get; init; }
 
-    public FleetTally Copy() => this with { LaunchFailures = [.. LaunchFailures] };
+    public FleetTally Copy() => this with { LaunchFailures = [.. LaunchFailures], Bounds = [.. Bounds] };
 }

@@ -14,14 +14,13 @@ internal readonly record struct OutcomeSample(DateTimeOffset Start, TimeSpan Len
 internal sealed class OutcomeCounter
 {
     private const int MostSlotsAnObjective = 8;
-    private const int SlotsToSpare = 64;        // for one who takes them late
 
     private readonly long _slot;            // ticks
     private readonly TimeSpan _objective;
     private readonly DateTimeOffset _origin;
     private readonly (long Offered, long InTime)[] _ring;
-    private readonly long _first;
-    private long _next;                     // the oldest slot that was not taken
+    private readonly Queue<OutcomeSample> _finished = new();
+    private long _next;                     // the oldest slot that is not finished
 
     /// <param name="slot">How long a slot should be; longer where the objective is much longer.</param>
     /// <param name="objective">The latency objective.</param>
@@ -32,15 +31,25 @@ internal sealed class OutcomeCounter
         _slot = Math.Max(slot.Ticks, objective.Ticks / MostSlotsAnObjective);
         _objective = objective;
         _origin = origin;
-        _ring = new (long, long)[2 * objective.Ticks / _slot + SlotsToSpare];
-        _first = _next = now.Ticks / _slot + 1;
+        _ring = new (long, long)[2 * objective.Ticks / _slot + 4];
+        _next = now.Ticks / _slot + 1;
     }
 
     public void Offer(TimeSpan arrival, TimeSpan deadline)
     {
+        if (arrival.Ticks / _slot >= _next + _ring.Length)
+        {
+            // Nobody has taken the finished ones for long.
+            Advance(arrival);
+        }
         if (TryFind(arrival, deadline, out var i))
         {
             _ring[i].Offered++;
+        }
+        else if (arrival.Ticks / _slot < _next && deadline - arrival <= _objective)
+        {
+            // It was heard of so late that it has missed already: a host that is too busy to take requests in must not look idle.
+            _ring[_next % _ring.Length].Offered++;
         }
     }
 
@@ -65,23 +74,25 @@ internal sealed class OutcomeCounter
     /// <summary>The oldest slot that is decided and was not taken yet. Answers are counted with their batch, so that one more objective is waited for.</summary>
     public bool TryTakeFinished(TimeSpan now, out OutcomeSample sample)
     {
-        sample = default;
-        if (now.Ticks < (_next + 1) * _slot + 2 * _objective.Ticks)
+        Advance(now);
+        return _finished.TryDequeue(out sample);
+    }
+
+    private void Advance(TimeSpan now)
+    {
+        while (now.Ticks >= (_next + 1) * _slot + 2 * _objective.Ticks)
         {
-            return false;
+            ref var counts = ref _ring[_next % _ring.Length];
+            _finished.Enqueue(new OutcomeSample(_origin + new TimeSpan(_next * _slot), new TimeSpan(_slot), counts.Offered, counts.InTime));
+            counts = default;
+            _next++;
         }
-        ref var counts = ref _ring[_next % _ring.Length];
-        sample = new OutcomeSample(_origin + new TimeSpan(_next * _slot), new TimeSpan(_slot), counts.Offered, counts.InTime);
-        counts = default;
-        _next++;
-        return true;
     }
 
     private bool TryFind(TimeSpan arrival, TimeSpan deadline, out long index)
     {
         var slot = arrival.Ticks / _slot;
         index = slot % _ring.Length;
-        // What is far ahead of the slots taken would fall into an older one's place: nobody takes them, and it is not counted.
-        return deadline - arrival <= _objective && slot >= _next && slot >= _first && slot < _next + _ring.Length;
+        return deadline - arrival <= _objective && slot >= _next && slot < _next + _ring.Length;
     }
 }

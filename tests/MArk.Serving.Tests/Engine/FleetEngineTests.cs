@@ -36,6 +36,7 @@ public sealed class FleetEngineTests
         options.Fleet.PlanInterval = TimeSpan.FromMilliseconds(20);
         options.Fleet.Horizon = 3;
         options.Fleet.ScaleInCooldown = TimeSpan.FromMilliseconds(60);
+        options.Fleet.SloWindow = TimeSpan.FromMilliseconds(100);
     }
 
     [Fact]
@@ -492,7 +493,18 @@ public sealed class FleetEngineTests
         Assert.Equal(0, seen["mark.serving.queue.length "]);
         Assert.Equal(1, seen["mark.serving.batch.size idle_instance"]);
         Assert.True(seen["mark.serving.request.duration "] > 0);
-        Assert.True(seen["mark.serving.cost instances"] > 0);
+        Assert.True(seen["mark.serving.cost instances on_demand"] > 0);
+        Assert.Equal(0, seen["mark.serving.cost spillover"]);
+        Assert.True(seen["mark.serving.cost.on_demand_peak "] >= seen["mark.serving.cost instances on_demand"]);
+        Assert.Equal(2, seen["mark.serving.fleet.hourly_spend "]);
+        Assert.Equal(0, seen["mark.serving.fleet.launch_failures throttled"]);
+        Assert.Equal(0, seen["mark.serving.fleet.plan_bounds hourly_spend"]);
+        Assert.Equal(0, seen["mark.serving.fleet.never_ready "]);
+        Assert.Equal(0, seen["mark.serving.slo.breaches "]);
+        Assert.Equal(1, seen["mark.serving.slo.attainment "]);
+        var report = host.Monitor.GetReport();
+        Assert.Equal((2m, 0L, 0L, 1.0), (report.Fleet!.HourlySpend, report.Fleet.NeverReady, report.Fleet.SloBreaches, report.Fleet.RecentAttainment));
+        Assert.Equal(report.Cost.Total, report.CostPerRequest);
 
         void Add(string name, double value, ReadOnlySpan<KeyValuePair<string, object?>> tags)
         {
@@ -506,7 +518,7 @@ public sealed class FleetEngineTests
                 }
                 else
                 {
-                    rest = (string)tag!;
+                    rest += rest.Length > 0 ? $" {tag}" : tag;
                 }
             }
             if (model == "metered")

@@ -90,6 +90,58 @@ public sealed class FleetPropertyTests
     [Fact]
     public void NeverMoreThanTheMaximumNoLaunchTwiceAndTheLedgerAddsUp() => GenRun.Sample(run => Run(run.Max, run.Cap, run.Steps), iter: 3000);
 
+    // Plans, failures, interruptions and breaches alike.
+    private static void PlayWithBreaches(FleetWorld world, Step step)
+    {
+        if (step.Kind >= 94)
+        {
+            world.Slot(step.A, step.A * step.B / 1000);
+        }
+        else
+        {
+            Play(world, step, adopt: false);
+        }
+    }
+
+    private static readonly InstanceOffering[] Priced =
+    [
+        new() { Name = "a", PricePerHour = 3.6m, LaunchDelay = TimeSpan.FromSeconds(30), MaxInstances = 2 },
+        new() { Name = "b", PricePerHour = 1.8m, LaunchDelay = TimeSpan.FromSeconds(90) },
+    ];
+
+    [Fact]
+    public void NeverAboveTheMaximumAQuotaOrTheBudgetWhateverHappens() => GenRun.Sample(run =>
+    {
+        var budget = 2.5m * run.Cap;
+        var world = new FleetWorld(new FleetSettings { Fleet = "m", MinInstances = 0, MaxInstances = run.Max, MaxHourlySpend = budget, Seed = 3, ScaleInCooldown = TimeSpan.FromSeconds(120) }, Priced);
+        foreach (var step in run.Steps)
+        {
+            PlayWithBreaches(world, step);
+            var there = world.Machines.Values.Select(m => (m.LaunchId, m.OfferingName)).Union(world.Launching.Select(l => (l.LaunchId, l.OfferingName))).ToArray();
+            Assert.True(there.Length <= run.Max, $"{there.Length} of at most {run.Max}");
+            Assert.True(there.Count(m => m.OfferingName == "a") <= 2, "more than the quota of a");
+            Assert.True(there.Sum(m => Priced.First(o => o.Name == m.OfferingName).PricePerHour) <= budget, $"dearer than {budget} dollars an hour");
+        }
+    }, iter: 2000);
+
+    [Fact]
+    public void ADryRunTouchesNoMachineWhateverHappens() => GenRun.Sample(run =>
+    {
+        var world = new FleetWorld(new FleetSettings { Fleet = "m", MinInstances = 0, MaxInstances = run.Max, Seed = 3, IsDryRun = true }, Priced);
+        foreach (var step in run.Steps)
+        {
+            if (step.Kind % 10 == 9)
+            {
+                world.Add($"other-{step.A}-{step.B}-{world.Now.Ticks}-{world.Machines.Count}", step.A % 2 == 0 ? "a" : "b");
+                world.List();
+            }
+            PlayWithBreaches(world, step);
+        }
+        world.Stop();
+        Assert.True(world.Controller.IsStopped);
+        Assert.DoesNotContain(world.Journal, j => j.Contains(" Launch ", StringComparison.Ordinal) || j.Contains(" Terminate ", StringComparison.Ordinal) || j.Contains(" Drain ", StringComparison.Ordinal));
+    }, iter: 1000);
+
     [Fact]
     public void NothingIsLeftAfterAStopWhateverHappenedBefore() => GenRun.Sample(run =>
     {

@@ -50,6 +50,8 @@ internal sealed class FleetWorld
 
     public DateTimeOffset? WakeAt { get; private set; }
 
+    public List<PlanExplanation> Explained { get; } = [];
+
     public List<int> Prewarmed { get; } = [];
 
     public bool IsListWanted { get; private set; }
@@ -280,6 +282,9 @@ internal sealed class FleetWorld
                     Serving.Remove(command.InstanceId!);
                     Draining.Remove(command.InstanceId!);
                     Connecting.Remove(command.InstanceId!);
+                    break;
+                case FleetCommandKind.Explain:
+                    Explained.Add(command.Explanation!);
                     break;
                 case FleetCommandKind.Prewarm:
                     Prewarmed.Add(command.Concurrency);

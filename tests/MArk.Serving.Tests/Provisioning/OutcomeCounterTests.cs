@@ -38,11 +38,34 @@ public sealed class OutcomeCounterTests
     }
 
     [Fact]
-    public void AnObjectiveOfADayTakesLongerSlotsAndNobodyWhoTakesThemNoMemory()
+    public void ARequestThatIsHeardOfAfterItsDeadlineHasMissed()
+    {
+        var counter = new OutcomeCounter(S(5), S(1), FleetWorld.Start, S(0));
+        Assert.True(counter.TryTakeFinished(S(12), out _));
+        counter.Offer(S(9), S(10));
+        Assert.True(counter.TryTakeFinished(S(17), out var sample));
+        Assert.Equal((1L, 0L), (sample.Offered, sample.InTime));
+    }
+
+    [Fact]
+    public void SlotsThatNobodyTakesForLongAreKept()
+    {
+        var counter = new OutcomeCounter(S(5), S(1), FleetWorld.Start, S(0));
+        counter.Offer(S(5), S(6));
+        counter.Offer(S(500), S(501));
+        var offered = new List<long>();
+        while (counter.TryTakeFinished(S(507), out var sample))
+        {
+            offered.Add(sample.Offered);
+        }
+        Assert.Equal((100, 1L, 1L, 2L), (offered.Count, offered[0], offered[^1], offered.Sum()));
+    }
+
+    [Fact]
+    public void AnObjectiveOfADayTakesLongerSlots()
     {
         var counter = new OutcomeCounter(S(0.01), TimeSpan.FromDays(1), FleetWorld.Start, S(0));
         counter.Offer(TimeSpan.FromHours(3), TimeSpan.FromHours(4));
-        counter.Offer(TimeSpan.FromDays(1000), TimeSpan.FromDays(1000.5));
         Assert.True(counter.TryTakeFinished(TimeSpan.FromDays(3), out var sample));
         Assert.Equal((TimeSpan.FromHours(3), 1L), (sample.Length, sample.Offered));
     }
