@@ -11,6 +11,7 @@ internal sealed class FleetOperator : IAsyncDisposable
 {
     private static readonly TimeSpan EndTimeout = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan Grace = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan LongestWait = TimeSpan.FromDays(1);
 
     private readonly FleetController _controller;
     private readonly IInstanceProvider _provider;
@@ -300,8 +301,12 @@ internal sealed class FleetOperator : IAsyncDisposable
         }
     }
 
-    /// <summary>A timer rounds to milliseconds: it is to fire when the instant has surely come.</summary>
-    private TimeSpan Until(DateTimeOffset at) => at - _time.GetUtcNow() is var due && due > TimeSpan.Zero ? due + TimeSpan.FromMilliseconds(1) : TimeSpan.Zero;
+    /// <summary>A timer rounds to milliseconds, and is to fire when the instant has surely come. It takes 49 days at most: one that fires too early is set again.</summary>
+    private TimeSpan Until(DateTimeOffset at)
+    {
+        var due = at - _time.GetUtcNow();
+        return due <= TimeSpan.Zero ? TimeSpan.Zero : due < LongestWait ? due + TimeSpan.FromMilliseconds(1) : LongestWait;
+    }
 
     private async Task LaunchAsync(LaunchRequest request, DateTimeOffset giveUpAt)
     {

@@ -8,11 +8,13 @@ internal sealed class CapacitySchedule
     public CapacitySchedule(IEnumerable<ScheduledCapacity> windows) =>
         _windows = [.. windows.Select(w => (w, TimeZoneInfo.FindSystemTimeZoneById(w.TimeZone)))];
 
-    /// <summary>The fewest instances that any window wants which is open at some time of an interval; 0 if none does.</summary>
-    public int MinInstances(DateTimeOffset from, DateTimeOffset until) => _windows.Where(w => IsOpen(w, from, until)).Max(w => w.What.MinInstances) ?? 0;
+    /// <summary>The window that wants most instances of those that are open at some time of an interval; nothing if none wants any.</summary>
+    public ScheduledCapacity? MostInstances(DateTimeOffset from, DateTimeOffset until) =>
+        _windows.Where(w => w.What.MinInstances is not null && IsOpen(w, from, until)).Select(w => w.What).MaxBy(w => w.MinInstances);
 
-    /// <summary>The highest rate that any such window is to be ready for, requests per second; 0 if there is none.</summary>
-    public double MinRate(DateTimeOffset from, DateTimeOffset until) => _windows.Where(w => IsOpen(w, from, until)).Max(w => w.What.MinRate) ?? 0;
+    /// <summary>The window that wants the highest rate of those that are open at some time of an interval; nothing if none wants any.</summary>
+    public ScheduledCapacity? HighestRate(DateTimeOffset from, DateTimeOffset until) =>
+        _windows.Where(w => w.What.MinRate is not null && IsOpen(w, from, until)).Select(w => w.What).MaxBy(w => w.MinRate);
 
     private static bool IsOpen((ScheduledCapacity What, TimeZoneInfo Zone) window, DateTimeOffset from, DateTimeOffset until)
     {

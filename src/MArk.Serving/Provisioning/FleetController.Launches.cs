@@ -24,6 +24,7 @@ internal sealed partial class FleetController
         {
             return;
         }
+        var isGivenUp = machine.State == FleetMachineState.InDoubt;
         if (failure == LaunchFailure.Unknown)
         {
             Doubt(machine, callEndedAt: now);
@@ -36,8 +37,12 @@ internal sealed partial class FleetController
         {
             Fault(new InstanceLaunchException(_offerings[machine.Offering].Name, failure, "it is not launched any more."));
         }
-        CountFailure(now, machine.Offering, failure);
-        Replan(now);
+        // One that was given up has been counted, and made up for.
+        if (!isGivenUp || failure == LaunchFailure.Misconfigured)
+        {
+            CountFailure(now, machine.Offering, failure);
+            Replan(now);
+        }
     }
 
     /// <summary>Asks for one more, unless that must wait. What drains, is being ended or is in doubt may exist, and counts against the maxima.</summary>

@@ -3,8 +3,8 @@ namespace MArk.Serving.Provisioning;
 // Known events.
 internal sealed partial class FleetController
 {
-    private int _scheduledMin;
-    private double _scheduledRate;      // the highest of the horizon
+    private ScheduledCapacity? _scheduledInstances;     // what wants most now
+    private ScheduledCapacity? _scheduledRate;          // and in the horizon
 
     /// <summary>The fewest instances, now and for what is scheduled by the time a launch that the next plan may make would serve.</summary>
     private int MinInstances(DateTimeOffset now)
@@ -18,14 +18,14 @@ internal sealed partial class FleetController
         {
             delay = !_holds.IsForGood(i) && _launchDelay[i] > delay ? _launchDelay[i] : delay;
         }
-        _scheduledMin = Math.Min(schedule.MinInstances(now, now + delay + _settings.Step), _settings.MaxInstances);
-        return Math.Max(_settings.MinInstances, _scheduledMin);
+        _scheduledInstances = schedule.MostInstances(now, now + delay + _settings.Step) is { } window && window.MinInstances > _settings.MinInstances ? window : null;
+        return Math.Min(_scheduledInstances?.MinInstances ?? _settings.MinInstances, _settings.MaxInstances);
     }
 
     /// <summary>Raises the forecast to what is scheduled: the planner launches for it as it does for any load.</summary>
     private void RaiseForecast()
     {
-        _scheduledRate = 0;
+        _scheduledRate = null;
         if (_settings.Schedule is not { } schedule)
         {
             return;
@@ -33,8 +33,11 @@ internal sealed partial class FleetController
         for (var t = 0; t < Forecast.Horizon; t++)
         {
             var from = Forecast.Start + t * Forecast.Step;
-            var rate = schedule.MinRate(from, from + Forecast.Step);
-            _scheduledRate = Math.Max(_scheduledRate, rate);
+            if (schedule.HighestRate(from, from + Forecast.Step) is not { MinRate: { } rate } window)
+            {
+                continue;
+            }
+            _scheduledRate = _scheduledRate?.MinRate >= rate ? _scheduledRate : window;
             Forecast.Mean[t] = Math.Max(Forecast.Mean[t], rate);
             Forecast.Peak[t] = Math.Max(Forecast.Peak[t], rate);
             for (var level = 0; level < Forecast.Levels.Length; level++)
@@ -44,11 +47,13 @@ internal sealed partial class FleetController
         }
     }
 
-    private string? DescribeSchedule() => (_scheduledMin > _settings.MinInstances, _scheduledRate > 0) switch
+    private string? DescribeSchedule()
     {
-        (true, true) => FormattableString.Invariant($"ScheduledCapacity: at least {_scheduledMin} instances, and {_scheduledRate} requests/s within the horizon"),
-        (true, false) => FormattableString.Invariant($"ScheduledCapacity: at least {_scheduledMin} instances"),
-        (false, true) => FormattableString.Invariant($"ScheduledCapacity: {_scheduledRate} requests/s within the horizon"),
-        _ => null,
-    };
+        string[] wants =
+        [
+            .. _scheduledInstances is { } most ? [FormattableString.Invariant($"at least {most.MinInstances} instances for '{most.Name}'")] : Array.Empty<string>(),
+            .. _scheduledRate is { } highest ? [FormattableString.Invariant($"{highest.MinRate} requests/s within the horizon for '{highest.Name}'")] : Array.Empty<string>(),
+        ];
+        return wants.Length > 0 ? $"ScheduledCapacity: {string.Join(", ", wants)}" : null;
+    }
 }

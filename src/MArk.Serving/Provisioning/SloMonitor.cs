@@ -41,7 +41,7 @@ internal sealed class SloMonitor(double serviceLevel, TimeSpan window, TimeSpan 
 
     public void Observe(DateTimeOffset now, in OutcomeSample slot)
     {
-        if (slot.Start < _since)
+        if (slot.Start - slot.Length < _since)
         {
             return;
         }
@@ -69,7 +69,7 @@ internal sealed class SloMonitor(double serviceLevel, TimeSpan window, TimeSpan 
     /// <summary>Keeps what is launched beyond the plan from now on, until all is calm.</summary>
     public void Hold(DateTimeOffset now) => _heldUntil = now + calm;
 
-    /// <summary>There is more capacity now: what was before says nothing of it.</summary>
+    /// <summary>There is more capacity now: what was before says nothing of it, and neither does a slot's length in which the backlog is worked off.</summary>
     public void Restart(DateTimeOffset now)
     {
         _slots.Clear();

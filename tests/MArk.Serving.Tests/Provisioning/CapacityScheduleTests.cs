@@ -8,7 +8,7 @@ public sealed class CapacityScheduleTests
 
     private static DateTimeOffset At(string utc) => DateTimeOffset.Parse(utc, System.Globalization.CultureInfo.InvariantCulture);
 
-    private static int Min(ScheduledCapacity window, string utc) => new CapacitySchedule([window]).MinInstances(At(utc), At(utc).AddTicks(1));
+    private static int Min(ScheduledCapacity window, string utc) => new CapacitySchedule([window]).MostInstances(At(utc), At(utc).AddTicks(1))?.MinInstances ?? 0;
 
     [Theory]
     [InlineData("2026-01-05T07:59:59Z", 0)]     // a Monday; Berlin is an hour ahead
@@ -46,8 +46,8 @@ public sealed class CapacityScheduleTests
             new ScheduledCapacity { Start = At("2026-02-01T12:00Z"), End = At("2026-02-01T14:00Z"), MinRate = 500 },
             new ScheduledCapacity { From = TimeSpan.FromHours(13), Duration = TimeSpan.FromHours(4), MinRate = 200, MinInstances = 1 },
         ]);
-        Assert.Equal([0, 500, 500, 200, 0], ((string[])["11:00", "12:00", "13:30", "15:00", "18:00"]).Select(t => schedule.MinRate(At($"2026-02-01T{t}Z"), At($"2026-02-01T{t}Z").AddMinutes(1))));
-        Assert.Equal(200, schedule.MinRate(At("2026-02-02T13:30Z"), At("2026-02-02T13:31Z")));
+        Assert.Equal([0, 500, 500, 200, 0], ((string[])["11:00", "12:00", "13:30", "15:00", "18:00"]).Select(t => schedule.HighestRate(At($"2026-02-01T{t}Z"), At($"2026-02-01T{t}Z").AddMinutes(1))?.MinRate ?? 0));
+        Assert.Equal(200, schedule.HighestRate(At("2026-02-02T13:30Z"), At("2026-02-02T13:31Z"))!.MinRate);
     }
 
     [Theory]
@@ -56,7 +56,7 @@ public sealed class CapacityScheduleTests
     public void WhatAWindowWantsIsLaunchedEarlyByTheLaunchDelay(bool byRate)
     {
         // It opens ten minutes after the start; a launch takes two and a half, and plans are a minute apart.
-        var window = new ScheduledCapacity { Start = FleetWorld.Start.AddSeconds(600), End = FleetWorld.Start.AddSeconds(900), MinRate = byRate ? 300 : null, MinInstances = byRate ? null : 3 };
+        var window = new ScheduledCapacity { Name = "fair", Start = FleetWorld.Start.AddSeconds(600), End = FleetWorld.Start.AddSeconds(900), MinRate = byRate ? 300 : null, MinInstances = byRate ? null : 3 };
         var world = new FleetWorld(new FleetSettings { Fleet = "m", MinInstances = 0, Horizon = 20, Schedule = new CapacitySchedule([window]) }, [A], new ZeroPredictor(), new GreedyPlanner());
         DateTimeOffset? launched = null;
         while (launched is null)
@@ -70,7 +70,7 @@ public sealed class CapacityScheduleTests
             }
         }
         Assert.InRange((launched.Value - FleetWorld.Start).TotalSeconds, 600 - 150 - 120, 600 - 150);
-        Assert.Contains(world.Controller.Explanation.Bounds, b => b.Kind == PlanBoundKind.Schedule && b.Text.StartsWith("ScheduledCapacity: ", StringComparison.Ordinal));
+        Assert.Contains(world.Controller.Explanation.Bounds, b => b.Kind == PlanBoundKind.Schedule && b.Text == (byRate ? "ScheduledCapacity: 300 requests/s within the horizon for 'fair'" : "ScheduledCapacity: at least 3 instances for 'fair'"));
     }
 
     [Fact]

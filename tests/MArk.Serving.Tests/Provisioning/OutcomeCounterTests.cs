@@ -43,6 +43,8 @@ public sealed class OutcomeCounterTests
         var counter = new OutcomeCounter(S(5), S(1), FleetWorld.Start, S(0));
         Assert.True(counter.TryTakeFinished(S(12), out _));
         counter.Offer(S(9), S(10));
+        // The slot in which counting began is left out.
+        counter.Offer(S(4), S(5));
         Assert.True(counter.TryTakeFinished(S(17), out var sample));
         Assert.Equal((1L, 0L), (sample.Offered, sample.InTime));
     }
