@@ -158,7 +158,6 @@ internal sealed class AutoCore : IntervalPredictor
     {
         var at = Steps[step] - 1;
         var known = _shares.Known(errors);
-        var before = 0.0;
         for (var level = 0; level < Quantiles; level++)
         {
             _shares.Read(known, level, _sharesOfLevel);
@@ -172,7 +171,7 @@ internal sealed class AutoCore : IntervalPredictor
                     cell[(1 + member) * Quantiles + level] = (float)quantile;
                 }
             }
-            _mixed[level] = before = Math.Max(before, mixed);
+            _mixed[level] = mixed;
         }
         // The highest of an interval's samples is mixed as they are at the highest level.
         table.Peak[step] = 0;
@@ -180,9 +179,12 @@ internal sealed class AutoCore : IntervalPredictor
         {
             table.Peak[step] += _sharesOfLevel[member] * _asked[member].Peak[at];
         }
+        // Levels that are taken from different members may cross. In order, they err no more than they did (Chernozhukov, Fernández-Val and Galichon, Econometrica
+        // 78(3), 2010); raised each to the one below, all of them would follow a low one whose member is far off.
+        _mixed.AsSpan().Sort();
         var quantiles = table.Of(step);
         var levels = _levels.Of(errors);
-        before = 0;
+        var before = 0.0;
         for (var level = 0; level < Quantiles; level++)
         {
             quantiles[level] = before = Math.Max(before, ForecastTable.Quantile(_mixed, levels[level]));

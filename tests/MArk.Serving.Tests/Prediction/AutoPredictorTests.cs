@@ -157,6 +157,27 @@ public sealed class AutoPredictorTests
     }
 
     [Fact]
+    public void AMemberWithTheBestOfOneLevelDragsNoOther()
+    {
+        var right = Normal();
+        var isFarOff = false;
+        var predictor = new AutoPredictor(
+            [
+                new Fixed(level => level < 0.05 ? 0 : right(level)),
+                new Fixed(level => isFarOff ? 10 * Rate : level < 0.05 ? right(level) : 5 * Rate),
+            ], new PredictorOptions { Horizon = 1 });
+        var at = Monday;
+        Observe(predictor, ref at, 60, Rate, new Random(4));
+        isFarOff = true;
+        Observe(predictor, ref at, 1, Rate, new Random(5));
+        var forecast = Forecast(predictor, at);
+        foreach (var (level, stated) in forecast.Levels.Select((stated, level) => (level, stated)).Where(l => l.stated <= 0.95))
+        {
+            Assert.Equal(right(stated), forecast.Quantile(level)[0], Deviation);
+        }
+    }
+
+    [Fact]
     public void LevelsOnlyGoTowardsTheMedianAndBack()
     {
         var steps = new ForecastSteps(60);
