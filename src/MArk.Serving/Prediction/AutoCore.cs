@@ -11,6 +11,7 @@ internal sealed class AutoCore : IntervalPredictor
     private readonly double[] _sharesOfLevel;
     private readonly double[] _mixed = new double[Quantiles];
     private readonly double[] _losses = new double[Quantiles];
+    private readonly double[] _membersLosses;   // [member][level]
     private readonly double[] _covered = new double[Quantiles];
     private readonly double[] _medians;
     private readonly QuantileScore _score = new();
@@ -22,9 +23,10 @@ internal sealed class AutoCore : IntervalPredictor
         : base(options, followsPart: true)
     {
         _members = members;
-        _shares = new MemberShares(Steps.Count, members.Count);
+        _shares = new MemberShares(Steps, members.Count);
         _levels = new NarrowedLevels(Steps);
         _sharesOfLevel = new double[members.Count];
+        _membersLosses = new double[members.Count * Quantiles];
         _medians = new double[Steps.Count];
         (_pending, _asked) = New();
     }
@@ -116,8 +118,10 @@ internal sealed class AutoCore : IntervalPredictor
     private void Judge(long index, ReadOnlySpan<double> samples)
     {
         _score.Set(samples);
+        _shares.Begin();
         for (var step = 0; step < Steps.Count; step++)
         {
+            _shares.Reach(step);
             var row = _pending[index - Steps[step]];
             if (row.IsEmpty)
             {
@@ -126,12 +130,11 @@ internal sealed class AutoCore : IntervalPredictor
             var cell = row.Slice(step * Width, Width);
             _score.Judge(cell[..Quantiles], _losses, _covered);
             _levels.Adapt(step, _covered);
-            _shares.Begin(step);
             for (var member = 0; member < _members.Count; member++)
             {
-                _score.Judge(cell.Slice((1 + member) * Quantiles, Quantiles), _losses, _covered);
-                _shares.Learn(step, member, _losses);
+                _score.Judge(cell.Slice((1 + member) * Quantiles, Quantiles), _membersLosses.AsSpan(member * Quantiles, Quantiles), _covered);
             }
+            _shares.Learn(step, _membersLosses);
         }
     }
 
