@@ -23,7 +23,7 @@ internal static class ForecastBenchmark
         [
             Option.Optional("--traces", "DIR|FILE...", takesMany: true), Option.Optional("--predictors", $"of {string.Join(", ", Candidates.Accepted)}", takesMany: true),
             Option.Optional("--plots", "DIR"), Option.Integer("--horizon", 60, 1, WorkloadForecast.MaxHorizon, quick: 20), Option.Number("--step-s", 60, 5, 86_400),
-            Option.Integer("--seed", 1, 1, 1_000_000), Option.Integer("--days", 1, 1, 28), Option.Integer("--retrain-after", 360, 1, 20_160),
+            Option.Integer("--seed", 1, 1, 1_000_000), Option.Integer("--days", 3, 1, 28), Option.Integer("--retrain-after", 360, 1, 20_160),
         ];
         return Task.FromResult(Arguments.Parse(args, options) is { } arguments ? Run(arguments) : 2);
     }

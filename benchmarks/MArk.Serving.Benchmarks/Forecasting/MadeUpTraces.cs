@@ -9,7 +9,9 @@ internal static class MadeUpTraces
 
     /// <summary>Five traces.</summary>
     /// <param name="seed">What they are drawn with.</param>
-    /// <param name="days">How long each lasts, its events in proportion; the diurnal one lasts four times as long.</param>
+    /// <param name="days">
+    /// How long each lasts, its events in proportion; the diurnal one lasts four times as long. More than one, or the season of the baseline, a day, is never seen.
+    /// </param>
     /// <param name="quick">Whether they last nine hours, whatever else is said.</param>
     public static IEnumerable<(string Name, ArrivalTrace Trace)> All(int seed, int days, bool quick)
     {

@@ -11,6 +11,7 @@ internal sealed class AutoCore : IntervalPredictor
     private readonly double[] _sharesOfLevel;
     private readonly double[] _mixed = new double[Quantiles];
     private readonly double[] _losses = new double[Quantiles];
+    private readonly double[] _membersLosses;   // [member][level]
     private readonly double[] _covered = new double[Quantiles];
     private readonly double[] _medians;
     private readonly QuantileScore _score = new();
@@ -22,9 +23,10 @@ internal sealed class AutoCore : IntervalPredictor
         : base(options, followsPart: true)
     {
         _members = members;
-        _shares = new MemberShares(Steps.Count, members.Count);
+        _shares = new MemberShares(Steps, members.Count);
         _levels = new NarrowedLevels(Steps);
         _sharesOfLevel = new double[members.Count];
+        _membersLosses = new double[members.Count * Quantiles];
         _medians = new double[Steps.Count];
         (_pending, _asked) = New();
     }
@@ -116,8 +118,10 @@ internal sealed class AutoCore : IntervalPredictor
     private void Judge(long index, ReadOnlySpan<double> samples)
     {
         _score.Set(samples);
+        _shares.Begin();
         for (var step = 0; step < Steps.Count; step++)
         {
+            _shares.Reach(step);
             var row = _pending[index - Steps[step]];
             if (row.IsEmpty)
             {
@@ -126,12 +130,11 @@ internal sealed class AutoCore : IntervalPredictor
             var cell = row.Slice(step * Width, Width);
             _score.Judge(cell[..Quantiles], _losses, _covered);
             _levels.Adapt(step, _covered);
-            _shares.Begin(step);
             for (var member = 0; member < _members.Count; member++)
             {
-                _score.Judge(cell.Slice((1 + member) * Quantiles, Quantiles), _losses, _covered);
-                _shares.Learn(step, member, _losses);
+                _score.Judge(cell.Slice((1 + member) * Quantiles, Quantiles), _membersLosses.AsSpan(member * Quantiles, Quantiles), _covered);
             }
+            _shares.Learn(step, _membersLosses);
         }
     }
 
@@ -158,7 +161,6 @@ internal sealed class AutoCore : IntervalPredictor
     {
         var at = Steps[step] - 1;
         var known = _shares.Known(errors);
-        var before = 0.0;
         for (var level = 0; level < Quantiles; level++)
         {
             _shares.Read(known, level, _sharesOfLevel);
@@ -172,7 +174,7 @@ internal sealed class AutoCore : IntervalPredictor
                     cell[(1 + member) * Quantiles + level] = (float)quantile;
                 }
             }
-            _mixed[level] = before = Math.Max(before, mixed);
+            _mixed[level] = mixed;
         }
         // The highest of an interval's samples is mixed as they are at the highest level.
         table.Peak[step] = 0;
@@ -180,9 +182,12 @@ internal sealed class AutoCore : IntervalPredictor
         {
             table.Peak[step] += _sharesOfLevel[member] * _asked[member].Peak[at];
         }
+        // Levels that are taken from different members may cross. In order, they err no more than they did (Chernozhukov, Fernández-Val and Galichon, Econometrica
+        // 78(3), 2010); raised each to the one below, all of them would follow a low one whose member is far off.
+        _mixed.AsSpan().Sort();
         var quantiles = table.Of(step);
         var levels = _levels.Of(errors);
-        before = 0;
+        var before = 0.0;
         for (var level = 0; level < Quantiles; level++)
         {
             quantiles[level] = before = Math.Max(before, ForecastTable.Quantile(_mixed, levels[level]));

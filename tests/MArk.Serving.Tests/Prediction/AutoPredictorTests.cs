@@ -132,7 +132,7 @@ public sealed class AutoPredictorTests
     [Fact]
     public void AShareGoesWithTheInverseOfTheLossAtItsStepAndLevel()
     {
-        var shares = new MemberShares(steps: 3, members: 2);
+        var shares = new MemberShares(new ForecastSteps(3), members: 2);
         var read = new double[2];
         shares.Read(0, 0, read);
         Assert.Equal([0.5, 0.5], read);
@@ -140,9 +140,9 @@ public sealed class AutoPredictorTests
         double[] others = [.. losses.Select((loss, level) => level == 7 ? 2 * loss : loss)];
         for (var i = 0; i < 5; i++)
         {
-            shares.Begin(1);
-            shares.Learn(1, 0, losses);
-            shares.Learn(1, 1, others);
+            shares.Begin();
+            shares.Reach(1);
+            shares.Learn(1, [.. losses, .. others]);
         }
         shares.Read(1, 6, read);
         Assert.Equal([0.5, 0.5], read);
@@ -154,6 +154,91 @@ public sealed class AutoPredictorTests
         shares.Clear();
         shares.Read(1, 7, read);
         Assert.Equal([0.5, 0.5], read);
+    }
+
+    [Fact]
+    public void WhatAMemberErrsFarMoreThanTheBestCountsAtLongerStepsAtOnce()
+    {
+        var steps = new ForecastSteps(70);
+        var shares = new MemberShares(steps, members: 2);
+        void Interval(int judged, Func<int, double> first, Func<int, double> second)
+        {
+            var levels = Enumerable.Range(0, ForecastTable.Levels.Length).ToArray();
+            double[] losses = [.. levels.Select(first), .. levels.Select(second)];
+            shares.Begin();
+            for (var step = 0; step < steps.Count; step++)
+            {
+                shares.Reach(step);
+                if (step < judged)
+                {
+                    shares.Learn(step, losses);
+                }
+            }
+        }
+        double Share(int step, int level)
+        {
+            var read = new double[2];
+            shares.Read(step, level, read);
+            Assert.Equal(1, read.Sum(), 1e-12);
+            return read[0];
+        }
+        for (var i = 0; i < 100; i++)
+        {
+            Interval(steps.Count, _ => 1, _ => 1);
+        }
+        // What both missed tells nothing of either, nor does what is no more than usual.
+        Interval(10, _ => 50, _ => 50);
+        Assert.Equal(0.5, Share(30, 4), 1e-12);
+        for (var i = 0; i < 2000; i++)
+        {
+            Interval(steps.Count, _ => 1, _ => 1);
+        }
+        Interval(10, _ => 1, _ => 3);
+        Assert.True(Share(5, 4) > 0.51);
+        Assert.Equal(0.5, Share(30, 4), 1e-6);
+        // Ten origins' worth of 50 more than the best and than twice the usual, at one level, from the step after those on.
+        Interval(10, _ => 1, level => level == 7 ? 53 : 1);
+        var worse = 1 + 50 * (1 - Math.Pow(0.99, 10));
+        Assert.Equal(1 / (1 + Math.Pow(1 / worse, 8)), Share(10, 7), 1e-6);
+        Assert.Equal(Share(10, 7), Share(steps.Count - 1, 7));
+        Assert.Equal(0.5, Share(30, 6), 1e-6);
+        // It is what the last interval shows, and no memory.
+        Interval(10, _ => 1, _ => 1);
+        Assert.Equal(0.5, Share(30, 7), 1e-6);
+    }
+
+    [Fact]
+    public void AMemberWithTheBestOfOneLevelDragsNoOther()
+    {
+        var right = Normal();
+        var isFarOff = false;
+        var predictor = new AutoPredictor(
+            [
+                new Fixed(level => level < 0.05 ? 0 : right(level)),
+                new Fixed(level => isFarOff ? 10 * Rate : level < 0.05 ? right(level) : 5 * Rate),
+            ], new PredictorOptions { Horizon = 1 });
+        var at = Monday;
+        Observe(predictor, ref at, 60, Rate, new Random(4));
+        isFarOff = true;
+        Observe(predictor, ref at, 1, Rate, new Random(5));
+        var forecast = Forecast(predictor, at);
+        foreach (var (level, stated) in forecast.Levels.Select((stated, level) => (level, stated)).Where(l => l.stated <= 0.95))
+        {
+            Assert.Equal(right(stated), forecast.Quantile(level)[0], Deviation);
+        }
+    }
+
+    [Fact]
+    public void AfterAChangeItFollowsTheMemberThatDoes()
+    {
+        // The other one expects for ever what was; an hour ahead that is shown only an hour later.
+        var options = new PredictorOptions { Horizon = 60 };
+        var predictor = new AutoPredictor([Predictors.LastValue(options), new Fixed(Normal())], options);
+        var random = new Random(6);
+        var at = Monday;
+        Observe(predictor, ref at, 180, Rate, random);
+        Observe(predictor, ref at, 5, 5 * Rate, random);
+        Assert.All(Forecast(predictor, at, 60).Quantile(0).ToArray(), median => Assert.Equal(5 * Rate, median, 0.5 * Rate));
     }
 
     [Fact]
