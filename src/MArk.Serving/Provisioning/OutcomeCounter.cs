@@ -20,20 +20,19 @@ internal sealed class OutcomeCounter
     private readonly DateTimeOffset _origin;
     private readonly (long Offered, long InTime)[] _ring;
     private readonly Queue<OutcomeSample> _finished = new();
-    private readonly long _first;
     private long _next;                     // the oldest slot that is not finished
 
     /// <param name="slot">How long a slot should be; longer where the objective is much longer.</param>
     /// <param name="objective">The latency objective.</param>
     /// <param name="origin">The instant of time zero, UTC.</param>
-    /// <param name="now">Now, as the counted times. The slot in which counting begins is left out.</param>
+    /// <param name="now">Now, as the counted times.</param>
     public OutcomeCounter(TimeSpan slot, TimeSpan objective, DateTimeOffset origin, TimeSpan now)
     {
         _slot = Math.Max(slot.Ticks, objective.Ticks / MostSlotsAnObjective);
         _objective = objective;
         _origin = origin;
         _ring = new (long, long)[2 * objective.Ticks / _slot + 4];
-        _first = _next = now.Ticks / _slot + 1;
+        _next = now.Ticks / _slot;
     }
 
     public void Offer(TimeSpan arrival, TimeSpan deadline)
@@ -47,7 +46,7 @@ internal sealed class OutcomeCounter
         {
             _ring[i].Offered++;
         }
-        else if (arrival.Ticks / _slot is var slot && slot >= _first && slot < _next && deadline - arrival <= _objective)
+        else if (arrival.Ticks / _slot < _next && deadline - arrival <= _objective)
         {
             // It was heard of so late that it has missed already: a host that is too busy to take requests in must not look idle.
             _ring[_next % _ring.Length].Offered++;

@@ -9,7 +9,7 @@ public sealed class OutcomeCounterTests
     [Fact]
     public void ASlotIsToldOnceAllOfItMustHaveBeenAnsweredAndWhatStillWaitsHasMissed()
     {
-        var counter = new OutcomeCounter(S(5), S(1), FleetWorld.Start, S(0));
+        var counter = new OutcomeCounter(S(5), S(1), FleetWorld.Start, S(5));
         for (var i = 0; i < 10; i++)
         {
             counter.Offer(S(5 + 0.4 * i), S(6 + 0.4 * i));
@@ -30,7 +30,7 @@ public sealed class OutcomeCounterTests
     [Fact]
     public void RequestsThatHaveLongerThanTheObjectiveAreNotWatched()
     {
-        var counter = new OutcomeCounter(S(5), S(1), FleetWorld.Start, S(0));
+        var counter = new OutcomeCounter(S(5), S(1), FleetWorld.Start, S(5));
         counter.Offer(S(5), S(6.001));
         counter.Offer(S(5), S(5.5));
         Assert.True(counter.TryTakeFinished(S(12), out var sample));
@@ -40,11 +40,9 @@ public sealed class OutcomeCounterTests
     [Fact]
     public void ARequestThatIsHeardOfAfterItsDeadlineHasMissed()
     {
-        var counter = new OutcomeCounter(S(5), S(1), FleetWorld.Start, S(0));
+        var counter = new OutcomeCounter(S(5), S(1), FleetWorld.Start, S(5));
         Assert.True(counter.TryTakeFinished(S(12), out _));
         counter.Offer(S(9), S(10));
-        // The slot in which counting began is left out.
-        counter.Offer(S(4), S(5));
         Assert.True(counter.TryTakeFinished(S(17), out var sample));
         Assert.Equal((1L, 0L), (sample.Offered, sample.InTime));
     }
@@ -52,7 +50,7 @@ public sealed class OutcomeCounterTests
     [Fact]
     public void SlotsThatNobodyTakesForLongAreKept()
     {
-        var counter = new OutcomeCounter(S(5), S(1), FleetWorld.Start, S(0));
+        var counter = new OutcomeCounter(S(5), S(1), FleetWorld.Start, S(5));
         counter.Offer(S(5), S(6));
         counter.Offer(S(500), S(501));
         var offered = new List<long>();
@@ -66,7 +64,7 @@ public sealed class OutcomeCounterTests
     [Fact]
     public void AnObjectiveOfADayTakesLongerSlots()
     {
-        var counter = new OutcomeCounter(S(0.01), TimeSpan.FromDays(1), FleetWorld.Start, S(0));
+        var counter = new OutcomeCounter(S(0.01), TimeSpan.FromDays(1), FleetWorld.Start, TimeSpan.FromHours(3));
         counter.Offer(TimeSpan.FromHours(3), TimeSpan.FromHours(4));
         Assert.True(counter.TryTakeFinished(TimeSpan.FromDays(3), out var sample));
         Assert.Equal((TimeSpan.FromHours(3), 1L), (sample.Length, sample.Offered));
