@@ -60,6 +60,13 @@ internal sealed partial class FleetController
         _wantedBefore.Clear();
     }
 
+    /// <summary>From when on a machine's cost is this host's: what it cost before it was taken over, the last keeper has counted.</summary>
+    private DateTimeOffset BilledHereFrom(DateTimeOffset now, InstanceDescriptor machine)
+    {
+        var from = machine.BilledFrom == default ? now : machine.BilledFrom;
+        return from > _keptFrom ? from : _keptFrom;
+    }
+
     /// <summary>Whether this host keeps the fleet and knows what there is.</summary>
     private bool IsInCharge(DateTimeOffset now) => Keeps(now) && !_takesOver;
 

@@ -80,7 +80,7 @@ internal sealed partial class FleetController
             machine.State = FleetMachineState.Pending;
             machine.AwaitedFrom = now;
             Launched++;
-            _ledger.OnLaunched(descriptor.Id, _offerings[machine.Offering], descriptor.BilledFrom == default ? now : descriptor.BilledFrom);
+            _ledger.OnLaunched(descriptor.Id, _offerings[machine.Offering], BilledHereFrom(now, descriptor));
         }
         if (descriptor.State == InstanceState.Terminated)
         {

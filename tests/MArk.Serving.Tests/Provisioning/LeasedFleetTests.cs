@@ -113,6 +113,9 @@ public sealed class LeasedFleetTests
         world.Connected(machine);
         Assert.Equal([machine], world.Serving);
         Assert.Empty(world.Launching);
+        // A tenth of a cent a second, and not for the minute in which another host kept it.
+        world.Advance(20);
+        Assert.Equal(0.02m, world.Ledger.Summary(world.Now).Total);
     }
 
     [Fact]
