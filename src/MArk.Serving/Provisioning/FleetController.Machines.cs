@@ -9,7 +9,7 @@ internal sealed partial class FleetController
     /// <param name="listed">The machines.</param>
     public void OnListed(DateTimeOffset now, DateTimeOffset asOf, IReadOnlyList<InstanceDescriptor> listed)
     {
-        var keeps = Keeps(now);
+        Keeps(now);
         foreach (var descriptor in listed)
         {
             OnInstanceChanged(now, descriptor);
@@ -36,7 +36,7 @@ internal sealed partial class FleetController
             // They did not come.
             Reconcile(now);
         }
-        if (keeps && _takesOver && asOf >= _keptFrom)
+        if (_takesOver && asOf >= _keptFrom)
         {
             _takesOver = false;
             OnTick(now);

@@ -53,7 +53,7 @@ internal sealed partial class FleetController
         _launchDelay = [.. offerings.Select(o => o.LaunchDelay)];
         _plan = new FleetPlan(settings.Horizon, offerings.Count);
         Forecast = new WorkloadForecast(settings.Horizon, settings.Step);
-        _isKeeper = !settings.IsLeased;
+        IsKeeper = !settings.IsLeased;
         _leasedUntil = settings.IsLeased ? DateTimeOffset.MinValue : DateTimeOffset.MaxValue;
     }
 
@@ -235,8 +235,8 @@ internal sealed partial class FleetController
     /// <summary>The earliest instant at which something is to be tried again or given up, if it is earlier than what was said last.</summary>
     private void SayWhenToWake(DateTimeOffset now)
     {
-        var earliest = _stopping || !_isKeeper ? DateTimeOffset.MaxValue : _holds.NextEnd(now);
-        earliest = _isKeeper && _leasedUntil < earliest ? _leasedUntil : earliest;
+        var earliest = _stopping || !IsKeeper ? DateTimeOffset.MaxValue : _holds.NextEnd(now);
+        earliest = IsKeeper && _leasedUntil < earliest ? _leasedUntil : earliest;
         foreach (var machine in _machines)
         {
             earliest = machine.RetryAt < earliest ? machine.RetryAt.Value : earliest;
