@@ -28,7 +28,7 @@ internal static class GoodputBenchmark
         }
         using var bench = OpenLoopBench.Start(arguments);
         var seeds = Enumerable.Range(1, arguments.Integer("--seeds")).ToArray();
-        Console.WriteLine($"loads x R0, which is measured anew for each seed: {Format.List(Loads)}; seeds {string.Join(", ", seeds)}; spilled requests are answered after {arguments.Text("--spill-ms")} ms");
+        Console.WriteLine($"loads x R0, which is measured anew for each run: {Format.List(Loads)}; seeds {string.Join(", ", seeds)}; spilled requests are answered after {arguments.Text("--spill-ms")} ms");
         var windows = WindowSearch.Windows(arguments.Quick);
         await using var batchBlocks = new WindowSearch(bench.Servers.BatchBlockAsync, windows);
         await using var fixedWindows = new WindowSearch(bench.Servers.FixedWindowAsync, windows);
@@ -37,10 +37,10 @@ internal static class GoodputBenchmark
         await using var spill = await bench.Servers.SpillAsync(TimeSpan.FromMilliseconds(arguments.Number("--spill-ms")));
         await using var naive = await bench.Servers.NaiveAsync();
         await using var channel = await bench.Servers.ChannelAsync();
+        await bench.WarmUpAsync(serveLate, reject, spill, naive, channel);
         var byLoad = new Dictionary<double, LoadSummary>();
         foreach (var load in Loads)
         {
-            bench.MeasureR0();
             var rate = load * bench.R0;
             var (batchBlock, batchBlockWindow) = await bench.BestWindowAsync(batchBlocks, rate);
             var (fixedWindow, fixedWindowWindow) = await bench.BestWindowAsync(fixedWindows, rate);
@@ -48,8 +48,7 @@ internal static class GoodputBenchmark
             IServer[] servers = [serveLate, reject, .. load == SpilloverLoad ? [spill] : Array.Empty<IServer>(), naive, batchBlock, channel, fixedWindow];
             foreach (var seed in seeds)
             {
-                bench.MeasureR0();
-                await TakeTurnsAsync(bench, servers, load * bench.R0, seed, summary);
+                await TakeTurnsAsync(bench, servers, load, seed, summary);
             }
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
                 $"\nwindows: BatchBlock {batchBlockWindow.TotalMilliseconds} ms, fixed {fixedWindowWindow.TotalMilliseconds} ms"));
@@ -61,14 +60,14 @@ internal static class GoodputBenchmark
         return arguments.Finish(Result(byLoad, serveLate.Name, reject.Name, spill.Name));
     }
 
-    private static async Task TakeTurnsAsync(OpenLoopBench bench, IServer[] servers, double rate, int seed, LoadSummary summary)
+    private static async Task TakeTurnsAsync(OpenLoopBench bench, IServer[] servers, double load, int seed, LoadSummary summary)
     {
         double? last = null;
         for (var i = 0; i < servers.Length; i++)
         {
             // Each seed begins with another server, so that none always follows the same one.
             var server = servers[(i + seed) % servers.Length];
-            var run = await bench.MeasureSettledAsync(rate, seed, () => bench.ServeAsync(server, rate, seed), last);
+            var run = await bench.MeasureSettledAsync(load, seed, rate => bench.ServeAsync(server, rate, seed), last);
             summary.Add(server.Name, run);
             last = run.After;
         }

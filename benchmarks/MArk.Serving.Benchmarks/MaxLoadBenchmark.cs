@@ -7,13 +7,12 @@ namespace MArk.Serving.Benchmarks;
 
 /// <summary>
 /// The highest Poisson rate at which 99 % of all requests are answered within the objective, found by bisection (MLPerf Inference's server
-/// scenario). Each server's rate is taken over the capacity measured around its own search, so that what drifts between two searches favours none.
+/// scenario), in multiples of the raw capacity: that is measured anew for each try, so that what drifts between two tries favours none.
 /// </summary>
 internal static class MaxLoadBenchmark
 {
     private const double WantedShare = 0.99;
     private const double Highest = 1.2;         // x R0
-    private const double CapacityLoad = 0.9;    // the generator's rate while the capacity is measured, x R0
     private const int CoarseSteps = 4;
     private const int SecondSeed = 100;
 
@@ -34,52 +33,72 @@ internal static class MaxLoadBenchmark
         await using var reject = await bench.Servers.RejectAsync();
         await using var naive = await bench.Servers.NaiveAsync();
         await using var channel = await bench.Servers.ChannelAsync();
-        var (batchBlock, batchBlockWindow) = await batchBlocks.BestAsync(server => FindAsync(bench, server, CoarseSteps, bench.Seconds / 4));
-        var (fixedWindow, fixedWindowWindow) = await fixedWindows.BestAsync(server => FindAsync(bench, server, CoarseSteps, bench.Seconds / 4));
+        var (batchBlock, batchBlockWindow) = await batchBlocks.BestAsync(server => FindRoughlyAsync(bench, server));
+        var (fixedWindow, fixedWindowWindow) = await fixedWindows.BestAsync(server => FindRoughlyAsync(bench, server));
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"windows: BatchBlock {batchBlockWindow.TotalMilliseconds} ms, fixed {fixedWindowWindow.TotalMilliseconds} ms"));
-        Console.WriteLine("\nserver                 requests/s   over capacity   capacity's drift");
-        var ratios = new Dictionary<string, double>();
-        var voided = 0;
+        await bench.WarmUpAsync(serveLate, reject, naive, channel);
+        Console.WriteLine("\nserver                    x R0   void tries");
+        var found = new Dictionary<string, Found>();
         foreach (var server in new[] { serveLate, reject, naive, batchBlock, channel, fixedWindow })
         {
-            var run = await bench.MeasureSettledAsync(CapacityLoad * bench.R0, seed: 1, () => FindAsync(bench, server, steps, bench.Seconds));
-            ratios[server.Name] = run.Value / run.Capacity;
-            voided += run.Settled ? 0 : 1;
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"{server.Name,-22} {run.Value,10:N0} {ratios[server.Name],15:N3} {run.Drift,18:P1}{(run.Settled ? "" : "   VOID: the capacity never settled")}"));
+            var highest = await FindAsync(bench, server, steps);
+            found[server.Name] = highest;
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{server.Name,-22} {highest.Load,7:N3} {$"{highest.Voided}/{highest.Tries}",12}"));
         }
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"\nThe generator was at most {bench.GeneratorP99Ms:N2} ms late (99th percentile of the worst run)."));
-        return arguments.Finish(Result(ratios, serveLate.Name, reject.Name, voided));
+        return arguments.Finish(Result(found, serveLate.Name, reject.Name));
     }
 
-    private static async Task<double> FindAsync(OpenLoopBench bench, IServer server, int steps, double seconds)
+    private static async Task<Found> FindAsync(OpenLoopBench bench, IServer server, int steps)
     {
-        double low = 0, high = Highest * bench.R0;
+        int tries = 0, voided = 0;
+        var load = await BisectAsync(steps, async (load, step) => await KeepsUpAsync(load, step) || await KeepsUpAsync(load, step + SecondSeed));
+        return new Found(load, tries, voided);
+
+        // A load that fails is tried once more with another seed: a bisection does not come back from a single hiccup of the machine.
+        async Task<bool> KeepsUpAsync(double load, int seed)
+        {
+            var run = await bench.MeasureSettledAsync(load, seed, rate => bench.ServeAsync(server, rate, seed));
+            tries++;
+            voided += run.Settled ? 0 : 1;
+            return run.Value.Share >= WantedShare;
+        }
+    }
+
+    /// <summary>For the choice of a window: fewer steps, shorter tries, and the raw capacity as it was measured last.</summary>
+    private static Task<double> FindRoughlyAsync(OpenLoopBench bench, IServer server) =>
+        BisectAsync(CoarseSteps, async (load, step) => (await bench.ServeAsync(server, load * bench.R0, step, bench.Seconds / 4)).Share >= WantedShare);
+
+    /// <summary>The highest load that is kept up with, in multiples of the raw capacity.</summary>
+    private static async Task<double> BisectAsync(int steps, Func<double, int, Task<bool>> keepsUpAsync)
+    {
+        double low = 0, high = Highest;
         for (var step = 1; step <= steps; step++)
         {
             var middle = (low + high) / 2;
-            (low, high) = await KeepsUpAsync(bench, server, middle, step, seconds) ? (middle, high) : (low, middle);
+            (low, high) = await keepsUpAsync(middle, step) ? (middle, high) : (low, middle);
         }
         return low;
     }
 
-    /// <summary>A rate that fails is tried once more with another seed: a bisection does not come back from a single hiccup of the machine.</summary>
-    private static async Task<bool> KeepsUpAsync(OpenLoopBench bench, IServer server, double rate, int step, double seconds) =>
-        (await bench.ServeAsync(server, rate, seed: step, seconds)).Share >= WantedShare
-        || (await bench.ServeAsync(server, rate, seed: step + SecondSeed, seconds)).Share >= WantedShare;
-
     /// <summary>The engine's own figure is the worse of its two modes; each mode is there too.</summary>
-    private static JsonObject Result(Dictionary<string, double> ratios, string serveLate, string reject, int voided)
+    private static JsonObject Result(Dictionary<string, Found> found, string serveLate, string reject)
     {
-        var peers = ratios.Keys.Except([serveLate, reject]).ToArray();
-        var best = peers.Max(peer => ratios[peer]);
-        var worse = Math.Min(ratios[serveLate], ratios[reject]);
-        var result = new JsonObject { ["ratioToBestPeer"] = Format.Ratio(worse, best), ["ratioToRaw"] = Format.Round(worse) };
-        result["serveLate"] = Format.Round(ratios[serveLate]);
-        result["reject"] = Format.Round(ratios[reject]);
-        result["peers"] = new JsonObject(peers.Select(peer => KeyValuePair.Create<string, JsonNode?>(Format.Key(peer), Format.Round(ratios[peer]))));
-        result["runs"] = ratios.Count;
-        result["voided"] = voided;
-        return result;
+        var peers = found.Keys.Except([serveLate, reject]).ToArray();
+        var best = peers.Max(peer => found[peer].Load);
+        var worse = Math.Min(found[serveLate].Load, found[reject].Load);
+        return new JsonObject
+        {
+            ["ratioToBestPeer"] = Format.Ratio(worse, best),
+            ["ratioToRaw"] = Format.Round(worse),
+            ["serveLate"] = Format.Round(found[serveLate].Load),
+            ["reject"] = Format.Round(found[reject].Load),
+            ["peers"] = new JsonObject(peers.Select(peer => KeyValuePair.Create<string, JsonNode?>(Format.Key(peer), Format.Round(found[peer].Load)))),
+            ["runs"] = found.Values.Sum(f => f.Tries),
+            ["voided"] = found.Values.Sum(f => f.Voided),
+        };
     }
+
+    /// <summary>The highest load that was kept up with, x R0; how often one was tried, and how often the capacity never settled meanwhile.</summary>
+    private sealed record Found(double Load, int Tries, int Voided);
 }

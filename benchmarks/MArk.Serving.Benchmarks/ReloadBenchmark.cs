@@ -25,21 +25,21 @@ internal static class ReloadBenchmark
         }
         using var bench = OpenLoopBench.Start(arguments);
         var every = TimeSpan.FromSeconds(arguments.Number("--every-s"));
-        var rate = Load * bench.R0;
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"loads x R0: {Load}, that is {rate:N0}/s; seed 1; reloaded every {every.TotalSeconds} s"));
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"loads x R0: {Load}; seed 1; reloaded every {every.TotalSeconds} s"));
         await using var engine = (EngineServer)await bench.Servers.ServeLateAsync();
         var reloader = engine.Services.GetRequiredKeyedService<IModelReloader<float[], float[]>>(bench.Model.Name);
-        var run = await bench.MeasureSettledAsync(rate, seed: 1, async () =>
+        await bench.WarmUpAsync(engine);
+        var run = await bench.MeasureSettledAsync(Load, seed: 1, async rate =>
         {
             var alone = await bench.ServeAsync(engine, rate, seed: 1);
             using var stop = new CancellationTokenSource();
             var reloads = ReloadAsync(() => reloader.ReloadOnnxAsync(bench.Model.Path, stop.Token), every, stop.Token);
             var reloaded = await bench.ServeAsync(engine, rate, seed: 1);
             await stop.CancelAsync();
-            return (Alone: alone, Reloaded: reloaded, Reloads: await reloads);
+            return (Rate: rate, Alone: alone, Reloaded: reloaded, Reloads: await reloads);
         });
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"\ncapacity beside the generator {run.Capacity:N0}/s; drift {run.Drift:P1}{(run.Settled ? "" : "   VOID: the capacity never settled")}"));
+            $"\n{run.Value.Rate:N0} requests/s; capacity beside the generator {run.Capacity:N0}/s; drift {run.Drift:P1}{(run.Settled ? "" : "   VOID: the capacity never settled")}"));
         Console.WriteLine("                        within SLO     failed    p50 ms    p99 ms");
         Print("left alone", run.Value.Alone);
         Print($"{run.Value.Reloads} reloads", run.Value.Reloaded);

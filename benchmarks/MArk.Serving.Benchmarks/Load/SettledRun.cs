@@ -11,23 +11,25 @@ internal sealed record SettledRun<T>(T Value, double Capacity, double After, dou
     private const double MaxDrift = 0.02;
 
     /// <summary>Repeats a run whose capacity drifted, and gives the last one when it never settles.</summary>
-    /// <param name="capacity">Measures the capacity.</param>
-    /// <param name="run">Makes the run.</param>
+    /// <param name="rate">The rate of a run, requests per second, asked for anew each time.</param>
+    /// <param name="capacity">Measures the capacity beside a generator of a rate.</param>
+    /// <param name="run">Makes the run at a rate.</param>
     /// <param name="maxAttempts">How often at most.</param>
     /// <param name="last">The capacity after the run just before, if there was one under the same load: it is the one before this.</param>
-    public static async Task<SettledRun<T>> MeasureAsync(Func<Task<double>> capacity, Func<Task<T>> run, int maxAttempts, double? last = null)
+    public static async Task<SettledRun<T>> MeasureAsync(Func<double> rate, Func<double, Task<double>> capacity, Func<double, Task<T>> run, int maxAttempts, double? last = null)
     {
-        var before = last ?? await capacity();
         for (var attempt = 1; ; attempt++)
         {
-            var value = await run();
-            var after = await capacity();
+            var offered = rate();
+            var before = last ?? await capacity(offered);
+            var value = await run(offered);
+            var after = await capacity(offered);
             var drift = Math.Abs(after / before - 1);
             if (drift <= MaxDrift || attempt == maxAttempts)
             {
                 return new SettledRun<T>(value, (before + after) / 2, after, drift, drift <= MaxDrift);
             }
-            before = after;
+            last = after;
         }
     }
 }
