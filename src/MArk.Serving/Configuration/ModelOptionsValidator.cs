@@ -36,6 +36,10 @@ internal sealed class ModelOptionsValidator(string modelName, bool hasProvider) 
         var fleet = options.Fleet;
         CheckFleet(fleet.MaxInstances is >= 1 and <= 10_000, nameof(fleet.MaxInstances), fleet.MaxInstances, "1 to 10000");
         CheckFleet(fleet.MinInstances >= 0 && fleet.MinInstances <= fleet.MaxInstances, nameof(fleet.MinInstances), fleet.MinInstances, $"0 to MaxInstances, {fleet.MaxInstances}");
+        var planned = Math.Max(1, fleet.MinInstances);
+        CheckFleet(
+            fleet.StandbyInstances == 0 || (fleet.StandbyInstances > 0 && fleet.StandbyInstances <= fleet.MaxInstances - planned), nameof(fleet.StandbyInstances), fleet.StandbyInstances,
+            $"0 to MaxInstances less {planned} that are planned, {Math.Max(0, fleet.MaxInstances - planned)}");
         CheckFleet(fleet.MaxHourlySpend is null or (>= 0 and <= 1_000_000_000), nameof(fleet.MaxHourlySpend), fleet.MaxHourlySpend, "0 to 1e9, or nothing for no limit");
         for (var i = 0; i < fleet.ScheduledCapacity.Count; i++)
         {

@@ -139,12 +139,16 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
 
     private async Task StartFleetAsync(IInstanceProvider provider, CancellationToken cancellationToken)
     {
-        if (provider.Offerings.Count == 0 || provider.Offerings.DistinctBy(o => o.Name).Count() != provider.Offerings.Count)
+        var options = _parts.Options.Fleet;
+        if (OfferingRules.Violation(provider.Offerings, options.StandbyInstances) is { } violation)
+        {
+            throw new ContractViolationException(provider.GetType().Name, violation);
+        }
+        if (provider is not IStandbyProvider && provider.Offerings.FirstOrDefault(o => o.Market == InstanceMarket.Standby) is { } standby)
         {
             throw new ContractViolationException(
-                provider.GetType().Name, $"offers '{string.Join("', '", provider.Offerings.Select(o => o.Name))}'; accepted is at least one offering, with names that are unique.");
+                provider.GetType().Name, $"offers '{standby.Name}' of market Standby, and cannot stop and start machines; accepted is an {nameof(IStandbyProvider)}, or offerings of the markets OnDemand and Spot.");
         }
-        var options = _parts.Options.Fleet;
         var now = _time.GetUtcNow();
         DateTimeOffset countedFrom;
         lock (_gate)

@@ -60,7 +60,7 @@ internal sealed partial class FleetController
             _dryLaunches[offering]++;
             return true;
         }
-        var machine = new FleetMachine($"{_settings.LaunchIdPrefix}{_settings.Fleet}-{++_nextLaunch}", offering, now);
+        var machine = new FleetMachine($"{_settings.LaunchIdPrefix}{_settings.Fleet}-{++_nextLaunch}", offering, now) { IsStandby = IsStandby(offering) };
         _machines.Add(machine);
         _commands.Enqueue(new FleetCommand(FleetCommandKind.Launch)
         {
@@ -73,10 +73,13 @@ internal sealed partial class FleetController
 
     private bool CanLaunch(DateTimeOffset now, int offering) =>
         IsInCharge(now)
-        && !_holds.IsHeld(now, offering)
+        && !IsHeldBack(now, offering)
         && !_holds.IsThrottled(now)
         && _machines.Count(m => m.Offering == offering) + _dryLaunches[offering] < _offerings[offering].MaxInstances
-        && _machines.Count + _dryLaunches.Sum() < _settings.MaxInstances;
+        && _machines.Count + _dryLaunches.Sum() < _settings.MaxInstances
+        && (IsStandby(offering) || _machines.Count(m => !m.IsStandby) + _candidates.Sum(i => _dryLaunches[i]) < MaxPlanned);
+
+    private bool IsStandby(int offering) => _offerings[offering].Market == InstanceMarket.Standby;
 
     /// <summary>Whether one more would cost more than may be spent, whatever the planner says; what drains or is being ended still costs.</summary>
     private bool IsPastBudget(int offering)
@@ -92,9 +95,11 @@ internal sealed partial class FleetController
 
     private bool IsWithinBudget(int offering) => !(SpendWith(offering) > _settings.MaxHourlySpend);
 
-    private decimal SpendWith(int offering)
+    private decimal SpendWith(int offering) => SpendWithMore(_offerings[offering].PricePerHour);
+
+    private decimal SpendWithMore(decimal more)
     {
-        var spend = HourlySpend + _offerings[offering].PricePerHour;
+        var spend = HourlySpend + more;
         for (var i = 0; i < _dryLaunches.Length; i++)
         {
             spend += _dryLaunches[i] * _offerings[i].PricePerHour;
@@ -145,7 +150,7 @@ internal sealed partial class FleetController
     /// <summary>By when a machine on its way must serve; never where it is not on its way.</summary>
     private DateTimeOffset ReadyBy(FleetMachine machine)
     {
-        if (_settings.IsDryRun || machine.State is not (FleetMachineState.Requested or FleetMachineState.Pending or FleetMachineState.Connecting))
+        if (_settings.IsDryRun || !machine.IsOnItsWay)
         {
             return DateTimeOffset.MaxValue;
         }
@@ -153,7 +158,8 @@ internal sealed partial class FleetController
         {
             return machine.AwaitedFrom + set;
         }
-        var (declared, measured) = (_offerings[machine.Offering].LaunchDelay, _launchDelay[machine.Offering]);
+        var offering = _offerings[machine.Offering];
+        var (declared, measured) = machine.ResumedAt is null ? (offering.LaunchDelay, _launchDelay[machine.Offering]) : (offering.ResumeDelay, _resumeDelay[machine.Offering]);
         var bound = ReadyFactor * (declared > measured ? declared : measured);
         return machine.AwaitedFrom + (bound > ReadyFloor ? bound : ReadyFloor);
     }

@@ -58,6 +58,7 @@ internal sealed partial class FleetController
             }
         }
         _wantedBefore.Clear();
+        _missing = 0;
     }
 
     /// <summary>Whether this host keeps the fleet and knows what there is.</summary>

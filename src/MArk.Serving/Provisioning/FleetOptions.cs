@@ -6,8 +6,15 @@ public sealed class FleetOptions
     /// <summary>The fewest instances: 0 to 10000, at most <see cref="MaxInstances"/>. Default 1.</summary>
     public int MinInstances { get; set; } = 1;
 
-    /// <summary>The most instances, over all offerings, those that are draining included: 1 to 10000. Default 100.</summary>
+    /// <summary>The most instances, over all offerings, those that are draining or stopped included: 1 to 10000. Default 100.</summary>
     public int MaxInstances { get; set; } = 100;
+
+    /// <summary>
+    /// How many of <see cref="MaxInstances"/> are kept stopped, of offerings of <see cref="InstanceMarket.Standby"/>, to stand in where a machine is interrupted or lost or the
+    /// objective is broken: 0 to <see cref="MaxInstances"/> less <see cref="MinInstances"/>, and less 1. They are launched, stopped once the model has been loaded on them, and, once
+    /// started, stopped again when what is planned has served without them for <see cref="ScaleInCooldown"/>. Default 0.
+    /// </summary>
+    public int StandbyInstances { get; set; }
 
     /// <summary>
     /// The most that the fleet may cost an hour, US dollars: 0 to 1e9. A hard stop, whatever the load: nothing is launched past it, and what was refused is said. Default

@@ -22,6 +22,8 @@ public sealed class GuardRailSettingsTests
 
     [Theory]
     [InlineData("ReadyTimeout", "00:00:00.5", "is 00:00:00.5000000; accepted: 00:00:01 to 1.00:00:00, or nothing for what follows from the launch delay.")]
+    [InlineData("StandbyInstances", "100", "is 100; accepted: 0 to MaxInstances less 1 that are planned, 99.")]
+    [InlineData("StandbyInstances", "-1", "is -1; accepted: 0 to MaxInstances less 1 that are planned, 99.")]
     [InlineData("SloWindow", "00:00:01", "is 00:00:01; accepted: SampleInterval, 00:00:05, to 01:00:00, or 00:00:00 for none.")]
     [InlineData("ScheduledCapacity:0:From", "1.00:00:00", "is 1.00:00:00; accepted: 00:00:00 to less than 1.00:00:00, or Start and End for a window that comes once.")]
     [InlineData("ScheduledCapacity:0:Duration", "8.00:00:00", "is 8.00:00:00; accepted: more than 00:00:00, at most 7.00:00:00.")]

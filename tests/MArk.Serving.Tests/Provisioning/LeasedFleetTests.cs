@@ -148,6 +148,21 @@ public sealed class LeasedFleetTests
     }
 
     [Fact]
+    public void WhatAHandedOverMachineHasIsTakenBackBeforeItsProviderTakesItAway()
+    {
+        var (world, machine) = Serving();
+        world.Lease(0);
+        world.Change(machine, InstanceState.Interrupting, world.Now.AddSeconds(120));
+        world.Advance(117);
+        Assert.Equal([machine], world.Draining);
+        world.Advance(1);
+        Assert.Empty(world.Draining);
+        Assert.Empty(world.Controller.Machines);
+        Assert.Empty(world.Terminating);
+        Assert.Empty(world.Launching);
+    }
+
+    [Fact]
     public void AStopEndsNothingThatAnotherHostKeeps()
     {
         var world = World();
