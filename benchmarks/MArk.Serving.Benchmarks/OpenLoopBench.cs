@@ -36,7 +36,7 @@ internal sealed class OpenLoopBench : IDisposable
         _raw = new RawCapacity(Model, instances, MaxBatch);
         _loop = new OpenLoop(Model.Inputs);
         Servers = new ServerSet(Model, instances, MaxBatch, Slo);
-        R0 = _raw.FindBest(Math.Min(0.5, Seconds / 4), rounds: 3);
+        R0 = _raw.FindBest(Math.Min(0.5, Seconds / 4), rounds: 5);
         Console.WriteLine(Format.Machine());
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
             $"{Model.Name}, batches of up to {MaxBatch}, {instances} instance(s) of 1 thread, objective {Slo.TotalMilliseconds} ms; Poisson arrivals, runs of {Seconds} s after {_warmUpSeconds} s"));

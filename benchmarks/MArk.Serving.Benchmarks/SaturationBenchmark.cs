@@ -53,7 +53,7 @@ internal static class SaturationBenchmark
         var instances = arguments.Integer("--instances");
         using var model = BenchmarkModel.Open(name);
         using var raw = new RawCapacity(model, instances, MaxBatch);
-        raw.FindBest(seconds / 5, rounds: 3);
+        raw.FindBest(seconds / 5, rounds: 5);
         var loop = new ClosedLoop(model, Callers);
         var set = new ServerSet(model, instances, MaxBatch, TimeSpan.FromMilliseconds(arguments.Number("--slo-ms")));
         var windows = WindowSearch.Windows(arguments.Quick);

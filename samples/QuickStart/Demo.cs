@@ -62,10 +62,10 @@ internal static class Demo
 
         var served = monitor.GetProfiles()[setup.LocalOffering.Name];
         await host.StopAsync(cancellationToken);
-        Summarize(setup, view, replay, monitor.GetReport(), new Comparison(setup, arrivals, served));
+        Summarize(setup, view, replay, monitor.GetReport(), new Comparison(setup, arrivals, WithoutPauses(served)));
     }
 
-    /// <summary>A pause of this machine, while it was measured, would be one of seconds in the time of the device that it stands in for.</summary>
+    /// <summary>A pause of this machine, while it was measured or served, would be one of seconds in the time of the device that it stands in for.</summary>
     private static LatencyProfile WithoutPauses(LatencyProfile measured) =>
         new([.. measured.Points.Select(p => p with { High = p.High < 2 * p.Mean ? p.High : 2 * p.Mean })]);
 

@@ -36,7 +36,9 @@ internal sealed class SimulatedFleet
         _arrivals = new ArrivalCounter(scaling.Options.SampleInterval, settings.Start);
         _outcomes = new OutcomeCounter(scaling.Options.SampleInterval, settings.Slo, settings.Start, TimeSpan.Zero);
         _controller = new FleetController(
-            FleetSettings.Of("simulated", scaling.Options, settings.ServiceLevel, settings.Seed, launchIdPrefix: "", settings.Spillover is { } spillover && spillover.Latency <= settings.Slo ? new SpilloverTerms((double)spillover.PricePerRequest, spillover.Latency) : null),
+            FleetSettings.Of(
+                "simulated", scaling.Options, settings.ServiceLevel, settings.Seed, launchIdPrefix: "",
+                settings.Spillover is { } spillover ? SpilloverTerms.Within(settings.Slo, (double)spillover.PricePerRequest, spillover.Latency) : null),
             [.. offerings.Select(o => o.Offering)], scaling.CreatePredictor(), scaling.CreatePlanner(), ledger);
     }
 

@@ -49,30 +49,11 @@ internal sealed class LstmWeightsFile(string path, Action<ServingException> repo
                     Say(new ServingException($"The weights of an LSTM in '{_path}', which could not be used, are kept as '{aside}'."));
                 }
             }
-            Write(weights.ToBytes());
+            WholeFile.Write(_path, weights.ToBytes());
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             Say(new ServingException($"The weights of an LSTM could not be saved in '{_path}'; they are forecast by all the same, and saved with the next training: {e.Message}", e));
-        }
-    }
-
-    private void Write(byte[] bytes)
-    {
-        var (file, temporary) = WholeFile.CreateTemporary(_path);
-        try
-        {
-            using (file)
-            {
-                file.Write(bytes);
-                file.Flush(flushToDisk: true);
-            }
-            File.Move(temporary, _path, overwrite: true);
-        }
-        catch
-        {
-            File.Delete(temporary);
-            throw;
         }
     }
 

@@ -1,7 +1,10 @@
 namespace MArk.Serving;
 
 /// <summary>Where compute comes from: the life cycle of machines, and nothing about models.</summary>
-/// <remarks>Called from the engine's control loop, one call a machine at a time; calls for different machines may overlap.</remarks>
+/// <remarks>
+/// Called from the engine's control loop, one call a machine at a time, except that a machine may be terminated while an <see cref="IStandbyProvider"/> stops or starts it; calls for
+/// different machines may overlap.
+/// </remarks>
 public interface IInstanceProvider
 {
     /// <summary>What can be launched. Names are unique; the list does not change.</summary>
@@ -29,14 +32,13 @@ public interface IInstanceProvider
     /// <summary>Changes of a fleet's machines from now on: running, about to be interrupted, gone.</summary>
     /// <param name="fleet">The fleet's name.</param>
     /// <param name="cancellationToken">Ends the watch.</param>
-    /// <returns>The changes, as they happen.</returns>
+    /// <returns>The changes, as they happen; those of one machine in their order.</returns>
     IAsyncEnumerable<InstanceDescriptor> WatchAsync(string fleet, CancellationToken cancellationToken);
 }
 
 /// <summary>A provider whose machines can be stopped, kept, and started again: what offerings of <see cref="InstanceMarket.Standby"/> need.</summary>
 /// <remarks>
-/// A machine is not stopped while it is being started, nor the other way round; it may be terminated while either call is under way. A stopped machine is in the
-/// fleet's list, as <see cref="InstanceState.Stopped"/>.
+/// A machine is not stopped while it is being started, nor the other way round. A stopped machine is in the fleet's list, as <see cref="InstanceState.Stopped"/>.
 /// </remarks>
 public interface IStandbyProvider : IInstanceProvider
 {

@@ -43,7 +43,7 @@ internal sealed class ModelOptionsValidator(string modelName, bool hasProvider) 
         CheckFleet(fleet.MaxHourlySpend is null or (>= 0 and <= 1_000_000_000), nameof(fleet.MaxHourlySpend), fleet.MaxHourlySpend, "0 to 1e9, or nothing for no limit");
         for (var i = 0; i < fleet.ScheduledCapacity.Count; i++)
         {
-            ScheduledCapacityValidator.Check(fleet.ScheduledCapacity[i], fleet.MaxInstances, (holds, key, value, accepted) => CheckFleet(holds, $"{nameof(fleet.ScheduledCapacity)}:{i}:{key}", value, accepted));
+            ScheduledCapacityValidator.Check(fleet.ScheduledCapacity[i], fleet.MaxInstances - fleet.StandbyInstances, (holds, key, value, accepted) => CheckFleet(holds, $"{nameof(fleet.ScheduledCapacity)}:{i}:{key}", value, accepted));
         }
         CheckFleet(fleet.SampleInterval >= Tick && fleet.SampleInterval <= TimeSpan.FromHours(1), nameof(fleet.SampleInterval), fleet.SampleInterval, "00:00:00.010 to 01:00:00");
         CheckFleet(
@@ -61,20 +61,19 @@ internal sealed class ModelOptionsValidator(string modelName, bool hasProvider) 
         CheckFleet(
             fleet.HistorySaveInterval >= TimeSpan.FromSeconds(1) && fleet.HistorySaveInterval <= TimeSpan.FromDays(1), nameof(fleet.HistorySaveInterval), fleet.HistorySaveInterval,
             "00:00:01 to 1.00:00:00");
-        CheckFleet(
-            fleet.HistoryDirectory is not { } directory || (!string.IsNullOrWhiteSpace(directory) && !directory.Contains('\0')), nameof(fleet.HistoryDirectory), $"'{fleet.HistoryDirectory}'",
-            "the path of a directory, or no such key for none");
+        CheckDirectory(fleet.HistoryDirectory, nameof(fleet.HistoryDirectory));
         CheckFleet(
             hasProvider || fleet.HistoryDirectory is null, nameof(fleet.HistoryDirectory), $"'{fleet.HistoryDirectory}'",
             "nothing, as no instance provider is used, whose fleet would be planned by what is kept");
         CheckFleet(
             fleet.LeaseDuration >= TimeSpan.FromSeconds(1) && fleet.LeaseDuration <= TimeSpan.FromHours(1), nameof(fleet.LeaseDuration), fleet.LeaseDuration, "00:00:01 to 01:00:00");
-        CheckFleet(
-            fleet.LeaseDirectory is not { } leases || (!string.IsNullOrWhiteSpace(leases) && !leases.Contains('\0')), nameof(fleet.LeaseDirectory), $"'{fleet.LeaseDirectory}'",
-            "the path of a directory, or no such key for none");
+        CheckDirectory(fleet.LeaseDirectory, nameof(fleet.LeaseDirectory));
         CheckFleet(
             hasProvider || fleet.LeaseDirectory is null, nameof(fleet.LeaseDirectory), $"'{fleet.LeaseDirectory}'", "nothing, as no instance provider is used, whose fleet would be kept");
         return failures.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);
+
+        void CheckDirectory(string? path, string key) =>
+            CheckFleet(path is null || (!string.IsNullOrWhiteSpace(path) && !path.Contains('\0')), key, $"'{path}'", "the path of a directory, or no such key for none");
 
         void CheckFleet<T>(bool holds, string key, T value, string accepted) => Check(holds, $"Fleet:{key}", value, accepted);
 

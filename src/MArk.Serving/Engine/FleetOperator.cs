@@ -280,7 +280,7 @@ internal sealed class FleetOperator : IAsyncDisposable
                 _pool.Lose(command.InstanceId!);
                 break;
             case FleetCommandKind.Stop:
-                _ = StopMachineAsync(command.InstanceId!);
+                _ = StopMachineAsync(command.InstanceId!, command.At);
                 break;
             case FleetCommandKind.Start:
                 _ = StartMachineAsync(command.InstanceId!, command.Offering, command.At);
@@ -389,11 +389,13 @@ internal sealed class FleetOperator : IAsyncDisposable
     private IStandbyProvider Standby =>
         _provider as IStandbyProvider ?? throw new InvalidOperationException($"{_provider.GetType().Name} is no {nameof(IStandbyProvider)}.");
 
-    private async Task StopMachineAsync(string instanceId)
+    private async Task StopMachineAsync(string instanceId, DateTimeOffset giveUpAt)
     {
         try
         {
-            await Standby.StopAsync(instanceId, _calls.Token).ConfigureAwait(false);
+            using var late = new CancellationTokenSource(Until(giveUpAt), _time);
+            using var either = CancellationTokenSource.CreateLinkedTokenSource(late.Token, _calls.Token);
+            await Standby.StopAsync(instanceId, either.Token).ConfigureAwait(false);
             Post(now => _controller.OnStopped(now, instanceId));
         }
         catch (Exception e)

@@ -88,9 +88,8 @@ internal sealed class LeaseKeeper : IAsyncDisposable
     {
         try
         {
-            using var giveUp = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
             var asked = _time.GetUtcNow();
-            var isHeld = await _lease.TryHoldAsync(_fleet, _holder, _duration, giveUp.Token).ConfigureAwait(false);
+            var isHeld = await _lease.TryHoldAsync(_fleet, _holder, _duration, _stop.Token).ConfigureAwait(false);
             IsHeld = isHeld;
             if (!isHeld && Interlocked.Exchange(ref _saysWhoWaits, 0) == 1)
             {

@@ -27,6 +27,30 @@ internal static class WholeFile
         }
     }
 
+    /// <summary>Writes a file, in place of the one that is there.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="content">All of it.</param>
+    /// <exception cref="IOException">It cannot be written: the disk is full, for one.</exception>
+    /// <exception cref="UnauthorizedAccessException">It must not be.</exception>
+    public static void Write(string path, ReadOnlySpan<byte> content)
+    {
+        var (file, temporary) = CreateTemporary(path);
+        try
+        {
+            using (file)
+            {
+                file.Write(content);
+                file.Flush(flushToDisk: true);
+            }
+            File.Move(temporary, path, overwrite: true);
+        }
+        catch
+        {
+            File.Delete(temporary);
+            throw;
+        }
+    }
+
     /// <summary>Renames a file that cannot be used to the first of <c>.aside-1</c>, <c>.aside-2</c> and so on that is free.</summary>
     /// <param name="path">The file.</param>
     /// <param name="cancellationToken">Gives up.</param>

@@ -150,22 +150,6 @@ public sealed class FileFleetLease : IFleetLease
             fleet, FormattableString.Invariant($"is not readable in '{path}': accepted are three lines, '{Header}', a holder and a UTC time. It is kept aside as '{aside}', and nobody takes the lease before {free:O}."));
     }
 
-    private static void Write(string path, string holder, DateTimeOffset until)
-    {
-        var (file, temporary) = WholeFile.CreateTemporary(path);
-        try
-        {
-            using (file)
-            {
-                file.Write(Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{Header}\n{holder}\n{until.UtcDateTime:O}\n")));
-                file.Flush(flushToDisk: true);
-            }
-            File.Move(temporary, path, overwrite: true);
-        }
-        catch
-        {
-            File.Delete(temporary);
-            throw;
-        }
-    }
+    private static void Write(string path, string holder, DateTimeOffset until) =>
+        WholeFile.Write(path, Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{Header}\n{holder}\n{until.UtcDateTime:O}\n")));
 }

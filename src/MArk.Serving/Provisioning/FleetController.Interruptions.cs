@@ -19,18 +19,32 @@ internal sealed partial class FleetController
         var served = ServedBy(machine);
         LetGo(machine);
         CountInterruption(now, machine);
-        MakeUpFor(now, served);
-    }
-
-    /// <summary>A machine is gone that nobody asked to be ended.</summary>
-    private void OnLoss(DateTimeOffset now, FleetMachine machine, double served)
-    {
-        if (!machine.IsInterrupted && _offerings[machine.Offering].Market == InstanceMarket.Spot)
+        if (NeverServed(machine))
         {
-            CountInterruption(now, machine);
+            CountFailure(now, machine.Offering, LaunchFailure.Unknown);
         }
         MakeUpFor(now, served);
     }
+
+    /// <summary>A machine is gone that nobody asked to be ended: one that never served is a launch that failed, and is had again as any other, not at once for ever.</summary>
+    private void CountLoss(DateTimeOffset now, FleetMachine machine)
+    {
+        if (machine.IsInterrupted)
+        {
+            // It was told, and counted then.
+            return;
+        }
+        if (NeverServed(machine))
+        {
+            CountFailure(now, machine.Offering, LaunchFailure.Unknown);
+        }
+        else if (_offerings[machine.Offering].Market == InstanceMarket.Spot)
+        {
+            CountInterruption(now, machine);
+        }
+    }
+
+    private static bool NeverServed(FleetMachine machine) => !machine.HasServed && !machine.IsAdopted;
 
     private void CountInterruption(DateTimeOffset now, FleetMachine machine)
     {
@@ -44,14 +58,15 @@ internal sealed partial class FleetController
     /// <summary>Plans anew without what is lost, and has standby machines and warm spillover stand in for it meanwhile.</summary>
     private void MakeUpFor(DateTimeOffset now, double served)
     {
-        if (_stopping || !IsInCharge(now))
+        // Before the first plan it is not known what there is: that plan is made without what is lost.
+        if (_stopping || _wantedBefore.Count == 0 || !IsInCharge(now))
         {
             return;
         }
         WantPlanned(now);
-        if (Math.Min(served, Unserved()) is > 0 and var beyond)
+        if (served > 0 && Unserved() is > 0 and var beyond)
         {
-            StandIn(now, Math.Min(_missing + served, Unserved()));
+            StandIn(now, Math.Min(_missing + served, beyond));
             Prewarm(beyond);
         }
         Reconcile(now);
@@ -64,7 +79,7 @@ internal sealed partial class FleetController
     private bool IsHeldBack(DateTimeOffset now, int offering) => _holds.IsHeld(now, offering) || (_holds.IsAvoided(now, offering) && IsThereAnother(now, offering));
 
     private bool IsThereAnother(DateTimeOffset now, int offering) =>
-        Array.Exists(_candidates, i => i != offering && _capacity[i] > 0 && !_holds.IsHeld(now, i) && !_holds.IsAvoided(now, i) && ActiveOf(i) < _offerings[i].MaxInstances);
+        Array.Exists(_candidates, i => i != offering && _capacity[i] > 0 && !_holds.IsHeld(now, i) && !_holds.IsAvoided(now, i) && ActiveOf(i) < _offerings[i].MaxInstances && IsWithinBudget(_offerings[i].PricePerHour));
 
     /// <summary>When what is in flight on an interrupted machine is taken back; never where nothing is, or where it is not known when the machine goes.</summary>
     private DateTimeOffset TakenBackAt(FleetMachine machine) =>

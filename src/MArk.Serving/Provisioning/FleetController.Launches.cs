@@ -50,7 +50,7 @@ internal sealed partial class FleetController
     /// <summary>Asks for one more, unless that must wait. What drains, is being ended or is in doubt may exist, and counts against the maxima.</summary>
     private bool TryLaunch(DateTimeOffset now, int offering)
     {
-        if (!CanLaunch(now, offering) || IsPastBudget(offering))
+        if (Launchable(now, [offering]).Length == 0)
         {
             return false;
         }
@@ -81,22 +81,26 @@ internal sealed partial class FleetController
 
     private bool IsStandby(int offering) => _offerings[offering].Market == InstanceMarket.Standby;
 
-    /// <summary>Whether one more would cost more than may be spent, whatever the planner says; what drains or is being ended still costs.</summary>
-    private bool IsPastBudget(int offering)
+    /// <summary>Those of some offerings of which one more can be launched within the guard rails, whatever the planner says. Where it is the budget alone that forbids all of them, that is said.</summary>
+    private int[] Launchable(DateTimeOffset now, int[] among)
     {
-        if (IsWithinBudget(offering))
+        var allowed = Array.FindAll(among, i => CanLaunch(now, i));
+        var affordable = Array.FindAll(allowed, i => IsWithinBudget(_offerings[i].PricePerHour));
+        if (affordable.Length == 0 && allowed.Length > 0)
         {
-            return false;
+            RefuseForBudget("launch", allowed[0], _offerings[allowed[0]].PricePerHour);
         }
-        var spend = SpendWith(offering);
-        Refuse(PlanBoundKind.HourlySpend, FormattableString.Invariant($"MaxHourlySpend {_settings.MaxHourlySpend} dollars: refused to launch {_offerings[offering].Name}, {spend} dollars an hour with it"));
-        return true;
+        return affordable;
     }
 
-    private bool IsWithinBudget(int offering) => !(SpendWith(offering) > _settings.MaxHourlySpend);
+    private void RefuseForBudget(string what, int offering, decimal more) => Refuse(
+        PlanBoundKind.HourlySpend,
+        FormattableString.Invariant($"MaxHourlySpend {_settings.MaxHourlySpend} dollars: refused to {what} {_offerings[offering].Name}, {SpendWithMore(more)} dollars an hour with it"));
 
-    private decimal SpendWith(int offering) => SpendWithMore(_offerings[offering].PricePerHour);
+    /// <summary>Whether so much more an hour, US dollars, is no more than may be spent.</summary>
+    private bool IsWithinBudget(decimal more) => !(SpendWithMore(more) > _settings.MaxHourlySpend);
 
+    /// <summary>What drains, is being ended or may come costs too.</summary>
     private decimal SpendWithMore(decimal more)
     {
         var spend = HourlySpend + more;

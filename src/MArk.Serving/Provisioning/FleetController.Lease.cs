@@ -5,11 +5,10 @@ internal sealed partial class FleetController
 {
     private DateTimeOffset _leasedUntil;
     private DateTimeOffset _keptFrom;
-    private bool _isKeeper;
     private bool _takesOver;        // this host keeps the fleet, and has not seen yet what there is
 
     /// <summary>Whether this host keeps the fleet: launches and ends its machines.</summary>
-    public bool IsKeeper => _isKeeper;
+    public bool IsKeeper { get; private set; }
 
     /// <summary>The fleet is this host's to keep until some time, or another's.</summary>
     /// <param name="now">Now.</param>
@@ -17,9 +16,9 @@ internal sealed partial class FleetController
     public void OnLease(DateTimeOffset now, DateTimeOffset? until)
     {
         _leasedUntil = until ?? DateTimeOffset.MinValue;
-        if (Keeps(now) && !_isKeeper)
+        if (Keeps(now) && !IsKeeper)
         {
-            (_isKeeper, _takesOver, _keptFrom) = (true, true, now);
+            (IsKeeper, _takesOver, _keptFrom) = (true, true, now);
             _commands.Enqueue(new FleetCommand(FleetCommandKind.List));
         }
         SayWhenToWake(now);
@@ -28,9 +27,9 @@ internal sealed partial class FleetController
     /// <summary>Whether this host keeps the fleet still; from the moment on that it does not, what it had is the next one's.</summary>
     private bool Keeps(DateTimeOffset now)
     {
-        if (_isKeeper && now >= _leasedUntil)
+        if (IsKeeper && now >= _leasedUntil)
         {
-            _isKeeper = _takesOver = false;
+            IsKeeper = _takesOver = false;
             HandOver(now);
         }
         return now < _leasedUntil;
@@ -48,8 +47,7 @@ internal sealed partial class FleetController
             machine.IsHandedOver = machine.IsUnwanted = true;
             if (machine.State == FleetMachineState.Ready)
             {
-                machine.State = FleetMachineState.Draining;
-                _commands.Enqueue(new FleetCommand(FleetCommandKind.Drain) { InstanceId = machine.InstanceId });
+                Drain(machine);
             }
             else if (machine.State != FleetMachineState.Draining)
             {
@@ -59,6 +57,13 @@ internal sealed partial class FleetController
         }
         _wantedBefore.Clear();
         _missing = 0;
+    }
+
+    /// <summary>From when on a machine's cost is this host's: what it cost before it was taken over, the last keeper has counted.</summary>
+    private DateTimeOffset BilledHereFrom(DateTimeOffset now, InstanceDescriptor machine)
+    {
+        var from = machine.BilledFrom == default ? now : machine.BilledFrom;
+        return from > _keptFrom ? from : _keptFrom;
     }
 
     /// <summary>Whether this host keeps the fleet and knows what there is.</summary>

@@ -9,7 +9,7 @@ internal sealed partial class FleetController
     /// <param name="listed">The machines.</param>
     public void OnListed(DateTimeOffset now, DateTimeOffset asOf, IReadOnlyList<InstanceDescriptor> listed)
     {
-        var keeps = Keeps(now);
+        Keeps(now);
         foreach (var descriptor in listed)
         {
             OnSeen(now, descriptor, asOf);
@@ -28,6 +28,7 @@ internal sealed partial class FleetController
             else if (machine.State != FleetMachineState.Terminating)
             {
                 (anyLost, served) = (true, served + ServedBy(machine));
+                CountLoss(now, machine);
                 // A list may miss a machine that lives, so it is ended, which does no harm to one that is gone.
                 LoseIfConnected(machine);
                 Terminate(machine);
@@ -42,7 +43,7 @@ internal sealed partial class FleetController
             // They did not come.
             Reconcile(now);
         }
-        if (keeps && _takesOver && asOf >= _keptFrom)
+        if (_takesOver && asOf >= _keptFrom)
         {
             _takesOver = false;
             OnTick(now);
@@ -59,10 +60,11 @@ internal sealed partial class FleetController
         {
             return;
         }
+        var keeps = Keeps(now);
         var machine = _machines.Find(m => m.InstanceId == descriptor.Id || (m.InstanceId is null && m.LaunchId == descriptor.LaunchId));
         if (machine is null)
         {
-            if (descriptor.State == InstanceState.Terminated || _ended.Contains(descriptor.Id) || !Keeps(now))
+            if (descriptor.State == InstanceState.Terminated || _ended.Contains(descriptor.Id) || !keeps)
             {
                 return;
             }
@@ -73,10 +75,10 @@ internal sealed partial class FleetController
                 return;
             }
             _machines.Add(machine = new FleetMachine(descriptor.LaunchId, offering, now) { IsAdopted = true, IsStandby = IsStandby(offering) });
-            if (machine.IsStandby && descriptor.State is InstanceState.Running)
+            if (machine.IsStandby && descriptor.State is InstanceState.Running or InstanceState.Pending)
             {
                 // It may have been started by an earlier run, for what is lost still.
-                StandIn(now, double.Epsilon);
+                StandIn(now, OneMachines);
             }
         }
         if (machine.IsHandedOver)
@@ -99,9 +101,9 @@ internal sealed partial class FleetController
             machine.State = FleetMachineState.Pending;
             machine.AwaitedFrom = now;
             Launched++;
-            var isStopped = descriptor.State == InstanceState.Stopped;
-            // Since when one has been stopped is not known.
-            _ledger.OnLaunched(descriptor.Id, _offerings[machine.Offering], isStopped || descriptor.BilledFrom == default ? now : descriptor.BilledFrom, isStopped);
+            // Since when an adopted one of the pool has run, or been stopped, is not known.
+            var billedFrom = machine is { IsStandby: true, IsAdopted: true } ? now : BilledHereFrom(now, descriptor);
+            _ledger.OnLaunched(descriptor.Id, _offerings[machine.Offering], billedFrom, descriptor.State == InstanceState.Stopped);
         }
         if (descriptor.State is (InstanceState.Running or InstanceState.Stopped) && asOf < machine.SettledAt)
         {
@@ -124,7 +126,8 @@ internal sealed partial class FleetController
                 Lose(now, machine);
                 if (wasWanted)
                 {
-                    OnLoss(now, machine, served);
+                    CountLoss(now, machine);
+                    MakeUpFor(now, served);
                 }
                 break;
             case InstanceState.Interrupting:
@@ -165,13 +168,9 @@ internal sealed partial class FleetController
         {
             LetGo(machine);
         }
-        else if (_missing == 0)
-        {
-            StandDownIfReady(machine);
-        }
         else if (machine.IsStandby)
         {
-            // What it does may have been measured only now.
+            // It is stopped, unless it is to stand in; and what it does may have been measured only now.
             Reconcile(now);
         }
     }
@@ -193,6 +192,7 @@ internal sealed partial class FleetController
 
     public void OnConnectFailed(DateTimeOffset now, string instanceId)
     {
+        Keeps(now);
         if (Find(instanceId) is { State: FleetMachineState.Connecting } machine)
         {
             Terminate(machine);
@@ -295,8 +295,7 @@ internal sealed partial class FleetController
         switch (machine.State)
         {
             case FleetMachineState.Ready:
-                machine.State = FleetMachineState.Draining;
-                _commands.Enqueue(new FleetCommand(FleetCommandKind.Drain) { InstanceId = machine.InstanceId });
+                Drain(machine);
                 break;
             case FleetMachineState.Pending or FleetMachineState.Stopping or FleetMachineState.Stopped or FleetMachineState.Starting:
                 Terminate(machine);
@@ -305,6 +304,12 @@ internal sealed partial class FleetController
                 // Requested, in doubt: ended once it is named. Connecting: drained once it is connected. Draining, terminating: on its way already.
                 break;
         }
+    }
+
+    private void Drain(FleetMachine machine)
+    {
+        machine.State = FleetMachineState.Draining;
+        _commands.Enqueue(new FleetCommand(FleetCommandKind.Drain) { InstanceId = machine.InstanceId });
     }
 
     private void Terminate(FleetMachine machine)

@@ -45,7 +45,7 @@ internal sealed partial class FleetController
         // They serve before anything that is launched does; so much is launched as if they did not.
         if (IsInCharge(now))
         {
-            StandIn(now, Math.Max(rate - ReadyCapacity(), double.Epsilon));
+            StandIn(now, Math.Max(rate - ReadyCapacity(), OneMachines));
         }
         var launched = false;
         while (rate > ActiveCapacity() && TryLaunchQuick(now))
@@ -86,11 +86,9 @@ internal sealed partial class FleetController
     /// <summary>Launches one of the quickest type that can be had within the guard rails; of those, the cheapest for what it serves.</summary>
     private bool TryLaunchQuick(DateTimeOffset now)
     {
-        var able = Array.FindAll(_candidates, i => _capacity[i] > 0 && CanLaunch(now, i) && IsWithinBudget(i));
+        var able = Launchable(now, Array.FindAll(_candidates, i => _capacity[i] > 0));
         if (able.Length == 0)
         {
-            // Where it is the budget that forbids, that is said.
-            _ = Array.Exists(_candidates, i => _capacity[i] > 0 && CanLaunch(now, i) && IsPastBudget(i));
             return false;
         }
         var shortest = able.Min(i => _launchDelay[i]);

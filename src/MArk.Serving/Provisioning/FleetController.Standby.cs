@@ -1,13 +1,14 @@
 namespace MArk.Serving.Provisioning;
 
-// Machines that are kept stopped, and stand in for others until those are replaced.
+// Machines that are kept stopped: what becomes of them, and of the calls that stop and start them.
 internal sealed partial class FleetController
 {
+    // Stopping takes a provider minutes at most.
+    private static readonly TimeSpan StopTimeout = TimeSpan.FromMinutes(10);
+
     private readonly int[] _candidates;         // the offerings that are planned: all that are not for standby machines
     private readonly int[] _standbys;           // the others
     private readonly TimeSpan[] _resumeDelay;
-    private double _missing;                    // the capacity that standby machines are to stand in for, requests per second; 0 where none is to
-    private DateTimeOffset _standsInUntil;
 
     /// <summary>Machines that are kept stopped.</summary>
     public int Stopped => _machines.Count(m => m.State == FleetMachineState.Stopped);
@@ -18,6 +19,7 @@ internal sealed partial class FleetController
     /// <summary>A stopped machine is being started.</summary>
     public void OnStarted(DateTimeOffset now, string instanceId)
     {
+        Keeps(now);
         if (Find(instanceId) is not { IsHandedOver: false } machine)
         {
             return;
@@ -27,6 +29,7 @@ internal sealed partial class FleetController
         {
             machine.SettledAt = now;
             machine.CallFailures = 0;
+            _tally.Resumptions++;
         }
         OnStartEnded(now, machine);
     }
@@ -34,6 +37,7 @@ internal sealed partial class FleetController
     /// <summary>A stopped machine could not be started: another is, and this one is tried again later.</summary>
     public void OnStartFailed(DateTimeOffset now, string instanceId, LaunchFailure failure)
     {
+        Keeps(now);
         if (Find(instanceId) is not { IsHandedOver: false } machine)
         {
             return;
@@ -67,7 +71,7 @@ internal sealed partial class FleetController
         machine.IsBeingCalled = false;
         if (machine.State == FleetMachineState.Stopping)
         {
-            Stop(machine);
+            Stop(now, machine);
         }
         else if (machine.State == FleetMachineState.Stopped && _missing > 0)
         {
@@ -78,18 +82,24 @@ internal sealed partial class FleetController
     /// <summary>A machine has stopped, and costs its stopped price.</summary>
     public void OnStopped(DateTimeOffset now, string instanceId)
     {
+        Keeps(now);
         if (Find(instanceId) is not { IsHandedOver: false } machine)
         {
             return;
         }
         machine.IsBeingCalled = false;
         Bill(now, machine, isStopped: true);
-        if (machine.State != FleetMachineState.Stopping)
+        if (machine.State is FleetMachineState.Stopping or FleetMachineState.Stopped)
         {
-            return;
+            HasStopped(now, machine);
         }
+    }
+
+    private void HasStopped(DateTimeOffset now, FleetMachine machine)
+    {
         machine.State = FleetMachineState.Stopped;
         machine.SettledAt = now;
+        machine.RetryAt = null;
         machine.CallFailures = 0;
         if (_missing > 0)
         {
@@ -99,19 +109,36 @@ internal sealed partial class FleetController
 
     public void OnStopFailed(DateTimeOffset now, string instanceId)
     {
-        if (Find(instanceId) is { State: FleetMachineState.Stopping } machine)
+        Keeps(now);
+        if (Find(instanceId) is not { IsHandedOver: false } machine)
         {
-            machine.IsBeingCalled = false;
+            return;
+        }
+        machine.IsBeingCalled = false;
+        if (machine.State == FleetMachineState.Stopping)
+        {
             machine.RetryAt = now + _delays.After(machine.CallFailures++);
             SayWhenToWake(now);
+        }
+        else if (machine.State == FleetMachineState.Stopped)
+        {
+            // It was seen that the call took effect.
+            machine.CostsStopped = true;
+            HasStopped(now, machine);
         }
     }
 
     /// <summary>A machine does not run though it was not asked to stop, or was by an earlier run.</summary>
     private void OnSeenStopped(DateTimeOffset now, FleetMachine machine)
     {
-        if (machine.State is FleetMachineState.Stopping or FleetMachineState.Stopped or FleetMachineState.Starting or FleetMachineState.Terminating)
+        if (machine.State is FleetMachineState.Stopped or FleetMachineState.Starting or FleetMachineState.Terminating)
         {
+            return;
+        }
+        if (machine.State == FleetMachineState.Stopping)
+        {
+            // Whatever becomes of the call, which may never end.
+            HasStopped(now, machine);
             return;
         }
         var served = ServedBy(machine);
@@ -146,7 +173,7 @@ internal sealed partial class FleetController
                 break;
             case FleetMachineState.Stopped:
                 machine.Running = descriptor;
-                Stop(machine);
+                Stop(now, machine);
                 break;
             default:
                 // It does already, or is on its way out.
@@ -187,18 +214,18 @@ internal sealed partial class FleetController
         }
         else
         {
-            Stop(machine);
+            Stop(now, machine);
         }
     }
 
-    private void Stop(FleetMachine machine)
+    private void Stop(DateTimeOffset now, FleetMachine machine)
     {
         machine.State = FleetMachineState.Stopping;
         machine.RetryAt = null;
         if (!machine.IsBeingCalled)
         {
             machine.IsBeingCalled = true;
-            _commands.Enqueue(new FleetCommand(FleetCommandKind.Stop) { InstanceId = machine.InstanceId });
+            _commands.Enqueue(new FleetCommand(FleetCommandKind.Stop) { InstanceId = machine.InstanceId, At = now + StopTimeout });
         }
     }
 
@@ -209,154 +236,6 @@ internal sealed partial class FleetController
         machine.ResumedAt = now;
         machine.IsBeingCalled = true;
         machine.CostsStopped = false;
-        _tally.Resumptions++;
         _commands.Enqueue(new FleetCommand(FleetCommandKind.Start) { InstanceId = machine.InstanceId, Offering = machine.Offering, At = ReadyBy(machine) });
-    }
-
-    /// <summary>So much is to be stood in for, requests per second, from now on.</summary>
-    private void StandIn(DateTimeOffset now, double missing)
-    {
-        if (missing > 0 && _standbys.Length > 0)
-        {
-            _missing = Math.Max(_missing, missing);
-            _standsInUntil = now + _settings.ScaleInCooldown;
-        }
-    }
-
-    /// <summary>Keeps the pool as it is set, and has its machines serve or not.</summary>
-    private void ReconcileStandbys(DateTimeOffset now)
-    {
-        if (_standbys.Length == 0)
-        {
-            return;
-        }
-        if (_missing > 0 && Unserved() > 0)
-        {
-            _standsInUntil = now + _settings.ScaleInCooldown;
-        }
-        else if (now >= _standsInUntil && !IsHeld(now))
-        {
-            _missing = 0;
-        }
-        if (_missing > 0)
-        {
-            Resume(now);
-        }
-        else
-        {
-            StandDown();
-        }
-        KeepPool(now);
-    }
-
-    /// <summary>Starts as many stopped machines as stand in for what is missing; one that is not measured is taken to do for all of it.</summary>
-    private void Resume(DateTimeOffset now)
-    {
-        if (_holds.IsThrottled(now))
-        {
-            return;
-        }
-        var capacity = CapacityOf(m => m.StandsIn);
-        foreach (var machine in _machines)
-        {
-            if (capacity >= _missing)
-            {
-                return;
-            }
-            if (machine is not { State: FleetMachineState.Stopped, IsStandby: true, IsBeingCalled: false, RetryAt: null } || _capacity[machine.Offering] == 0 || !HasBudgetToStart(machine))
-            {
-                continue;
-            }
-            capacity += double.IsNaN(_capacity[machine.Offering]) ? double.PositiveInfinity : _capacity[machine.Offering];
-            Note(PlanActionKind.Start, machine.Offering);
-            if (!_settings.IsDryRun)
-            {
-                Start(now, machine);
-            }
-        }
-    }
-
-    private bool HasBudgetToStart(FleetMachine machine)
-    {
-        var offering = _offerings[machine.Offering];
-        var spend = SpendWithMore(offering.PricePerHour - offering.StoppedPricePerHour);
-        if (!(spend > _settings.MaxHourlySpend))
-        {
-            return true;
-        }
-        Refuse(PlanBoundKind.HourlySpend, FormattableString.Invariant($"MaxHourlySpend {_settings.MaxHourlySpend} dollars: refused to start {offering.Name}, {spend} dollars an hour with it"));
-        return false;
-    }
-
-    private void StandDown()
-    {
-        foreach (var machine in _machines)
-        {
-            StandDownIfReady(machine);
-        }
-    }
-
-    /// <summary>What it has is finished before it is stopped.</summary>
-    private void StandDownIfReady(FleetMachine machine)
-    {
-        if (_settings.IsDryRun || machine is not { IsStandby: true, IsUnwanted: false, State: FleetMachineState.Ready })
-        {
-            return;
-        }
-        machine.State = FleetMachineState.Draining;
-        Note(PlanActionKind.Stop, machine.Offering);
-        _commands.Enqueue(new FleetCommand(FleetCommandKind.Drain) { InstanceId = machine.InstanceId });
-    }
-
-    /// <summary>Launches what the pool lacks. One in doubt may come, and there is no hurry: it counts until it is known.</summary>
-    private void KeepPool(DateTimeOffset now)
-    {
-        var had = _machines.Count(m => m.IsStandby && !m.IsUnwanted && m.State != FleetMachineState.Terminating) + _standbys.Sum(i => _dryLaunches[i]);
-        while (had < _settings.StandbyInstances && TryLaunchStandby(now))
-        {
-            had++;
-        }
-        for (; had > _settings.StandbyInstances && _missing == 0; had--)
-        {
-            if (_machines.FindLast(m => m.IsStandby && !m.IsUnwanted && m.State != FleetMachineState.Terminating) is not { } machine)
-            {
-                break;
-            }
-            Note(PlanActionKind.LetGo, machine.Offering);
-            LetGo(machine);
-        }
-    }
-
-    /// <summary>One of the offering that is resumed most quickly, of equal ones the cheapest to keep.</summary>
-    private bool TryLaunchStandby(DateTimeOffset now)
-    {
-        var able = Array.FindAll(_standbys, i => _capacity[i] != 0 && CanLaunch(now, i) && IsWithinBudget(i));
-        if (able.Length == 0)
-        {
-            // Where it is the budget that forbids, that is said.
-            _ = Array.Exists(_standbys, i => _capacity[i] != 0 && CanLaunch(now, i) && IsPastBudget(i));
-            return false;
-        }
-        return TryLaunch(now, able.MinBy(i => (_offerings[i].ResumeDelay, _offerings[i].StoppedPricePerHour)));
-    }
-
-    /// <summary>What one of an offering counts for where capacities are compared; one that is not measured counts as little.</summary>
-    private double CountedCapacity(int offering) => double.IsNaN(_capacity[offering]) ? 1 : _capacity[offering];
-
-    /// <summary>What the plan's machines serve, requests per second.</summary>
-    private double ReadyCapacity() => _machines.Where(m => m.IsActive && m.State == FleetMachineState.Ready).Sum(m => CountedCapacity(m.Offering));
-
-    /// <summary>What the plan's machines are short of the plan, requests per second; 0 if they serve it.</summary>
-    private double Unserved()
-    {
-        if (_wantedBefore.Count == 0)
-        {
-            return 0;
-        }
-        var wanted = _wantedBefore.Last().Wanted;
-        var planned = _candidates.Sum(i => Math.Min(wanted[i], _offerings[i].MaxInstances) * CountedCapacity(i));
-        var missing = planned - ReadyCapacity();
-        // Sums of the same numbers in another order may differ.
-        return missing > 1e-9 * planned ? missing : 0;
     }
 }

@@ -58,7 +58,7 @@ internal sealed partial class FleetController
         ArgumentOutOfRangeException.ThrowIfZero(_candidates.Length);
         _plan = new FleetPlan(settings.Horizon, _candidates.Length);
         Forecast = new WorkloadForecast(settings.Horizon, settings.Step);
-        _isKeeper = !settings.IsLeased;
+        IsKeeper = !settings.IsLeased;
         _leasedUntil = settings.IsLeased ? DateTimeOffset.MinValue : DateTimeOffset.MaxValue;
     }
 
@@ -208,7 +208,15 @@ internal sealed partial class FleetController
         }
         else if (machine.State == FleetMachineState.Stopping)
         {
-            StopUnlessNeeded(now, machine);
+            if (_missing > 0)
+            {
+                // Whether it has stopped is not known: starting one that runs does no harm.
+                Start(now, machine);
+            }
+            else
+            {
+                Stop(now, machine);
+            }
         }
         // One that could not be started is started as the fleet is reconciled, if it is needed still.
     }
@@ -258,8 +266,8 @@ internal sealed partial class FleetController
     /// <summary>The earliest instant at which something is to be tried again or given up, if it is earlier than what was said last.</summary>
     private void SayWhenToWake(DateTimeOffset now)
     {
-        var earliest = _stopping || !_isKeeper ? DateTimeOffset.MaxValue : _holds.NextEnd(now);
-        earliest = _isKeeper && _leasedUntil < earliest ? _leasedUntil : earliest;
+        var earliest = _stopping || !IsKeeper ? DateTimeOffset.MaxValue : _holds.NextEnd(now);
+        earliest = IsKeeper && _leasedUntil < earliest ? _leasedUntil : earliest;
         earliest = !_stopping && _missing > 0 && _standsInUntil > now && _standsInUntil < earliest ? _standsInUntil : earliest;
         foreach (var machine in _machines)
         {

@@ -11,7 +11,7 @@ public sealed class FleetOptions
 
     /// <summary>
     /// How many of <see cref="MaxInstances"/> are kept stopped, of offerings of <see cref="InstanceMarket.Standby"/>, to stand in where a machine is interrupted or lost or the
-    /// objective is broken: 0 to <see cref="MaxInstances"/> less <see cref="MinInstances"/>, and less 1. They are launched, stopped once the model has been loaded on them, and, once
+    /// objective is broken: 0 to <see cref="MaxInstances"/> less what is planned at least, <see cref="MinInstances"/> or 1. They are launched, stopped once the model has been loaded on them, and, once
     /// started, stopped again when what is planned has served without them for <see cref="ScaleInCooldown"/>. Default 0.
     /// </summary>
     public int StandbyInstances { get; set; }
@@ -29,7 +29,7 @@ public sealed class FleetOptions
 
     /// <summary>
     /// Whether plans are only made, explained and logged, and nothing is launched, drained or ended: <see cref="PlanExplanation.Actions"/> says what would have been. Machines of the
-    /// fleet that there are serve. Default <see langword="false"/>.
+    /// fleet that there are serve, and its lease is left to others. Default <see langword="false"/>.
     /// </summary>
     public bool DryRun { get; set; }
 

@@ -12,7 +12,7 @@ internal sealed record FleetTally
     /// <summary>Machines whose provider took them away: told beforehand, or, of spot ones, lost.</summary>
     public long Interruptions { get; set; }
 
-    /// <summary>Starts of stopped standby machines.</summary>
+    /// <summary>Starts of stopped standby machines that were accepted.</summary>
     public long Resumptions { get; set; }
 
     /// <summary>Plans that something kept from being another, by <see cref="PlanBoundKind"/>.</summary>

@@ -54,6 +54,83 @@ public sealed class InterruptionTests
     }
 
     [Fact]
+    public void SpilloverIsWarmedUpForAllThatGoTogether()
+    {
+        var world = new FleetWorld(new FleetSettings { Fleet = "m", MinInstances = 0, Spillover = new SpilloverTerms(1e-6, TimeSpan.FromSeconds(0.1)) }, [Spot, OnDemand]);
+        world.Tick(3, 0);
+        string[] ids = [world.Serve(), world.Serve(), world.Serve()];
+        foreach (var id in ids)
+        {
+            world.Change(id, InstanceState.Interrupting, world.Now.AddSeconds(120));
+        }
+        Assert.Equal([10, 20, 30], world.Prewarmed);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void AMachineThatGoesBeforeItHasServedIsALaunchThatFailed(bool withNotice)
+    {
+        var world = World(offerings: Spot);
+        world.Tick(1);
+        for (var failures = 1; failures <= 3; failures++)
+        {
+            var machine = world.Accept(Assert.Single(world.Launching));
+            if (withNotice)
+            {
+                world.Change(machine.Id, InstanceState.Interrupting, world.Now.AddSeconds(120));
+                world.Terminated(machine.Id);
+            }
+            else
+            {
+                world.Vanish(machine.Id);
+            }
+            // Not again and again at once.
+            Assert.Empty(world.Launching);
+            Assert.Equal(failures, world.Controller.Tally.LaunchFailures[(int)LaunchFailure.Unknown]);
+            Assert.Equal(withNotice ? failures : 0, world.Controller.Tally.Interruptions);
+            world.Advance(60);
+        }
+    }
+
+    [Fact]
+    public void ANoticeAmongWhatAnEarlierRunLeftLetsTheOthersServeOn()
+    {
+        var world = World();
+        world.Controller.OnCapacity(world.Now, 0, double.NaN);
+        world.Controller.OnCapacity(world.Now, 1, double.NaN);
+        for (var i = 0; i < 6; i++)
+        {
+            var machine = world.Add($"earlier-{i}", "spot");
+            world.Machines[machine.Id] = machine with { State = i == 0 ? InstanceState.Interrupting : InstanceState.Running };
+        }
+        world.List();
+        world.Tick(0, 0);
+        Assert.Equal((1, 5, 0, 0), (world.Terminating.Count, world.Connecting.Count, world.Draining.Count, world.Launching.Count));
+    }
+
+    [Fact]
+    public void ALossThatOnlyTheListTellsIsAnInterruptionToo()
+    {
+        var world = Serving();
+        world.Advance(1);
+        world.Machines.Remove(world.Serving[0]);
+        world.List();
+        Assert.Equal(1, world.Controller.Tally.Interruptions);
+        Assert.Equal(["on-demand"], world.Launching.Select(l => l.OfferingName));
+    }
+
+    [Fact]
+    public void AnOfferingIsNotAvoidedWhereTheOtherIsBeyondTheBudget()
+    {
+        var world = new FleetWorld(new FleetSettings { Fleet = "m", MinInstances = 2, MaxHourlySpend = 2.9m }, [Spot, OnDemand], planner: new GreedyPlanner());
+        world.Tick();
+        world.Serve();
+        world.Vanish(world.Serve());
+        Assert.Equal(["spot"], world.Launching.Select(l => l.OfferingName));
+    }
+
+    [Fact]
     public void WhatIsDoneInTimeIsEndedAndNothingIsTakenBack()
     {
         var world = Serving();

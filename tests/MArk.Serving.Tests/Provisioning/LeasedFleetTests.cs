@@ -39,6 +39,29 @@ public sealed class LeasedFleetTests
         Assert.Single(world.Launching);
     }
 
+    [Theory]
+    [InlineData("standby", InstanceState.Running)]
+    [InlineData("standby", InstanceState.Interrupting)]
+    [InlineData("a", InstanceState.Stopped)]
+    [InlineData("a", InstanceState.Interrupting)]
+    public void NewsThatComeAfterTheLeaseHasRunOutMoveNothing(string offering, InstanceState state)
+    {
+        var standby = new InstanceOffering { Name = "standby", Market = InstanceMarket.Standby, PricePerHour = 1, LaunchDelay = TimeSpan.FromSeconds(60) };
+        var world = new FleetWorld(new FleetSettings { Fleet = "m", MinInstances = 0, MaxInstances = 10, StandbyInstances = 1, IsLeased = true }, [A, standby]);
+        world.Tick(1);
+        world.Lease(30);
+        world.List();
+        world.Serve();
+        world.StandDown(world.Serve());
+        // The host was paused, and hears of it before its timer says that the lease has run out.
+        world.Controller.OnInstanceChanged(world.Now.AddSeconds(31), world.Machines.Values.Single(m => m.OfferingName == offering) with { State = state });
+        while (world.Controller.TryTakeCommand(out var command))
+        {
+            Assert.DoesNotContain(command.Kind, new[] { FleetCommandKind.Launch, FleetCommandKind.Terminate, FleetCommandKind.Stop, FleetCommandKind.Start });
+        }
+        Assert.False(world.Controller.IsKeeper);
+    }
+
     [Fact]
     public void WhatTheLastKeeperLaunchedIsAdopted()
     {
@@ -113,6 +136,9 @@ public sealed class LeasedFleetTests
         world.Connected(machine);
         Assert.Equal([machine], world.Serving);
         Assert.Empty(world.Launching);
+        // A tenth of a cent a second, and not for the minute in which another host kept it.
+        world.Advance(20);
+        Assert.Equal(0.02m, world.Ledger.Summary(world.Now).Total);
     }
 
     [Fact]

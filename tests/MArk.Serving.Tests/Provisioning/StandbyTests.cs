@@ -48,6 +48,7 @@ public sealed class StandbyTests
         world.Connected(standby.Id);
         // What it was given in that moment is finished.
         Assert.Equal([standby.Id], world.Draining);
+        Assert.Contains(new PlanAction(PlanActionKind.Stop, "standby", 1), world.Controller.Explanation.Actions);
         world.Drained(standby.Id);
         Assert.Equal([standby.Id], world.Stopping);
         world.Stopped(standby.Id);
@@ -87,7 +88,7 @@ public sealed class StandbyTests
         Assert.Equal(pool[..2], world.Starting);
         world.Resume(pool[0]);
         Assert.Equal(2, world.Controller.Ready);
-        Assert.Equal(2, world.Controller.Tally.Resumptions);
+        Assert.Equal(1, world.Controller.Tally.Resumptions);
         // What replaces them is launched all the same.
         Assert.Equal(["spot", "spot"], world.Launching.Select(l => l.OfferingName));
     }
@@ -145,12 +146,10 @@ public sealed class StandbyTests
         var replacement = world.Serve();
         world.Advance(1);
         world.Tick(1);
-        var since = world.Now;
         world.Advance(298);
         world.Tick(1);
         Assert.Contains(pool[0], world.Serving);
         world.Advance(2);
-        Assert.True(world.Now - since >= TimeSpan.FromSeconds(300));
         Assert.Equal(pool, world.Draining);
         Assert.Contains(new PlanAction(PlanActionKind.Stop, "standby", 1), world.Controller.Explanation.Actions);
         world.StandDown(pool[0]);
@@ -308,6 +307,104 @@ public sealed class StandbyTests
         world.Advance(300);
         world.Tick(0);
         Assert.Equal([standby.Id], world.Draining);
+    }
+
+    [Fact]
+    public void OneThatAnEarlierRunWasStartingStandsInToo()
+    {
+        var world = World();
+        var standby = world.Add("earlier-1", "standby");
+        world.List();
+        world.Tick(1);
+        world.Change(standby.Id, InstanceState.Running);
+        world.Connected(standby.Id);
+        Assert.Equal([standby.Id], world.Serving);
+    }
+
+    [Fact]
+    public void WhatAnEarlierRunLeftServesOnWhereItsPoolStandsIn()
+    {
+        var world = World(Settings with { StandbyInstances = 2 });
+        world.Controller.OnCapacity(world.Now, 0, double.NaN);
+        world.Controller.OnCapacity(world.Now, 1, double.NaN);
+        var standby = world.Add("earlier-1", "standby");
+        world.Machines[standby.Id] = standby with { State = InstanceState.Running };
+        world.AddStopped("earlier-2", "standby");
+        for (var i = 0; i < 4; i++)
+        {
+            var machine = world.Add($"earlier-spot-{i}", "spot");
+            world.Machines[machine.Id] = machine with { State = InstanceState.Running };
+        }
+        world.List();
+        world.Tick(0);
+        Assert.Equal((5, 0, 0), (world.Connecting.Count, world.Draining.Count, world.Terminating.Count));
+    }
+
+    [Fact]
+    public void OneThatRunsAsItIsAdoptedCostsFromThenOn()
+    {
+        var world = World();
+        var standby = new InstanceDescriptor { Id = "x", LaunchId = "earlier", OfferingName = "standby", State = InstanceState.Running, BilledFrom = world.Now.AddDays(-30) };
+        world.Controller.OnListed(world.Now, world.Now, [standby]);
+        Assert.Equal(0, world.Ledger.Summary(world.Now).StandbyCost);
+        Assert.Equal(7.2m, world.Ledger.Summary(world.Now.AddHours(1)).StandbyCost);
+    }
+
+    [Fact]
+    public void AStopThatFailedAndTookEffectIsUndoneByAStart()
+    {
+        // It was seen before the call failed.
+        var world = World();
+        world.Tick(1);
+        var (spot, standby) = (world.Serve(), world.Serve());
+        world.Drained(standby);
+        world.Change(standby, InstanceState.Stopped);
+        Assert.Equal(1, world.Controller.Stopped);
+        world.Vanish(spot);
+        Assert.Empty(world.Starting);
+        world.Stopped(standby, well: false);
+        Assert.Equal([standby], world.Starting);
+
+        // It was not.
+        world = World();
+        world.Tick(1);
+        (spot, standby) = (world.Serve(), world.Serve());
+        world.Drained(standby);
+        world.Stopped(standby, well: false);
+        world.Vanish(spot);
+        world.Advance(5);
+        Assert.Equal([standby], world.Starting);
+        Assert.Empty(world.Connecting);
+        world.Resume(standby);
+        Assert.Equal([standby], world.Serving);
+    }
+
+    [Fact]
+    public void OneWhoseOfferingTurnsOutTooSlowMakesRoomForAnother()
+    {
+        var world = World(Settings, Spot, Standby, Standby with { Name = "other", ResumeDelay = TimeSpan.FromSeconds(60) });
+        world.Controller.OnCapacity(world.Now, 1, double.NaN);
+        world.Tick(1);
+        world.Serve();
+        var slow = world.Accept(Assert.Single(world.Launching));
+        Assert.Equal("standby", slow.OfferingName);
+        world.Change(slow.Id, InstanceState.Running);
+        world.Controller.OnCapacity(world.Now, 1, 0);
+        world.Connected(slow.Id);
+        Assert.Equal(["other"], world.Launching.Select(l => l.OfferingName));
+        world.Drained(slow.Id);
+        Assert.Equal([slow.Id], world.Terminating);
+    }
+
+    [Fact]
+    public void OneThatMayHaveStartedAlreadyIsPaidForOnceByTheBudget()
+    {
+        // A replacement and the machine at its full price are 10.8.
+        var (world, pool) = Serving(1, Settings with { MaxHourlySpend = 12 });
+        world.Vanish(world.Serving[0]);
+        world.Started(pool[0], LaunchFailure.Unknown);
+        world.Advance(10);
+        Assert.Equal(pool, world.Starting);
     }
 
     [Fact]

@@ -180,10 +180,10 @@ public sealed class TwoKeepersTests
 
         private void Schedule(TimeSpan delay, Action what) => _events.Enqueue(what, (_now + delay, _sequence++));
 
-        /// <summary>A host acts by what it knows, and a host that was paused does so before it looks at the clock again; but at most one may by the clock.</summary>
         private void CheckOneActs(Host actor)
         {
             Assert.True(actor.Keeps);
+            Assert.True(actor.KeepsUntil > _now);
             Assert.DoesNotContain(_hosts, host => host != actor && host.KeepsUntil > _now);
         }
 

@@ -74,8 +74,8 @@ internal static class ReckonedPrices
 
     /// <summary>
     /// The penalty of a violation where none is given: what the same request costs at full use of the instance that serves it most cheaply, over the allowed share of misses, times
-    /// 0.3. At one time that, capacity is added until the load exceeds it with a probability of 1 - service level: the critical fractile. Misses up to the allowed share are free
-    /// beside it, and a forecast's tail is wide: on simulated days a penalty of 1 and of 10 cost up to a fifth more and saved no more misses.
+    /// 0.3. At one time that, capacity is added until the load exceeds it with a probability of 1 - service level: the critical fractile. It is less, since misses up to the allowed
+    /// share cost nothing, and a forecast's tail is wide.
     /// </summary>
     public static double OfViolation(in ProvisioningContext context, ReadOnlySpan<int> usable, ReadOnlySpan<double> pricePerHour)
     {
