@@ -63,6 +63,17 @@ public sealed class ServingSimulator
         {
             throw new ArgumentException("A simulated fleet needs at least one instance, and one that scales at least one offering.", nameof(settings));
         }
+        if (settings.Scaling is { } scaling)
+        {
+            if (OfferingRules.Violation([.. scaling.Offerings.Select(o => o.Offering)], scaling.Options.StandbyInstances) is { } violation)
+            {
+                throw new ArgumentException($"The simulated provider {violation}", nameof(settings));
+            }
+            if (scaling.InterruptionNotice < TimeSpan.Zero)
+            {
+                throw new ArgumentException($"InterruptionNotice is {scaling.InterruptionNotice}; accepted: at least 00:00:00.", nameof(settings));
+            }
+        }
         if (settings.Slo <= TimeSpan.Zero || settings.MaxBatchSize < 1 || settings.MaxQueueLength < 1 || settings.LatencyNoise is not (>= 0 and < 1))
         {
             throw new ArgumentException(FormattableString.Invariant(
@@ -123,8 +134,11 @@ public sealed class ServingSimulator
                 _wakeAt = TimeSpan.MaxValue;
                 _scheduler.OnWakeUp(_now);
                 break;
+            case WorldEventKind.BatchDone when what.Batch!.Tag != what.Run:
+                // Its instance was lost, and what it had runs elsewhere.
+                break;
             case WorldEventKind.BatchDone:
-                foreach (var slot in what.Batch!.Slots)
+                foreach (var slot in what.Batch.Slots)
                 {
                     Answer(slot);
                 }
@@ -173,7 +187,9 @@ public sealed class ServingSimulator
                 case SchedulerCommandKind.Dispatch:
                     _batches++;
                     _batched += command.Batch!.Count;
-                    _events.Schedule(_now + BatchTime(command.Batch), new WorldEvent(WorldEventKind.BatchDone, command.Batch, 0));
+                    // A batch object is used again: its run tells one use from the next.
+                    command.Batch.Tag = new object();
+                    _events.Schedule(_now + BatchTime(command.Batch), new WorldEvent(WorldEventKind.BatchDone, command.Batch, 0) { Run = command.Batch.Tag });
                     break;
                 case SchedulerCommandKind.Spill:
                     _spillsUnderWay++;
@@ -259,6 +275,8 @@ public sealed class ServingSimulator
             SpilloverCost = cost.SpilloverCost,
             PeakInstances = _fleet.PeakInstances,
             Launched = cost.Launched,
+            Interruptions = _fleet.Interruptions,
+            Resumptions = _fleet.Resumptions,
         };
     }
 
@@ -273,6 +291,8 @@ public sealed class ServingSimulator
     private readonly record struct WorldEvent(WorldEventKind Kind, DispatchedBatch? Batch, int Slot)
     {
         public FleetWorldEvent Fleet { get; init; }
+
+        public object? Run { get; init; }
     }
 
     private readonly record struct Flight(TimeSpan Arrival, TimeSpan Deadline);

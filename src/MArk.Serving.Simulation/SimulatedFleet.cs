@@ -16,6 +16,7 @@ internal sealed class SimulatedFleet
     private readonly ArrivalCounter? _arrivals;
     private readonly OutcomeCounter? _outcomes;
     private readonly Action<TimeSpan, FleetWorldEvent> _schedule;
+    private readonly Random _hazard;
     private int _next;
     private int _serving;
 
@@ -26,6 +27,8 @@ internal sealed class SimulatedFleet
         _offerings = offerings;
         Ledger = ledger;
         _schedule = schedule;
+        // Of its own, so that interruptions do not change how long batches take.
+        _hazard = new Random(unchecked(settings.Seed * 31 + 17));
         if (settings.Scaling is not { } scaling)
         {
             return;
@@ -33,13 +36,19 @@ internal sealed class SimulatedFleet
         _arrivals = new ArrivalCounter(scaling.Options.SampleInterval, settings.Start);
         _outcomes = new OutcomeCounter(scaling.Options.SampleInterval, settings.Slo, settings.Start, TimeSpan.Zero);
         _controller = new FleetController(
-            FleetSettings.Of("simulated", scaling.Options, settings.ServiceLevel, settings.Seed, launchIdPrefix: "", settings.Spillover is { } spillover && spillover.Latency <= settings.Slo ? new SpilloverTerms((double)spillover.PricePerRequest, spillover.Latency) : null),
+            FleetSettings.Of(
+                "simulated", scaling.Options, settings.ServiceLevel, settings.Seed, launchIdPrefix: "",
+                settings.Spillover is { } spillover ? SpilloverTerms.Within(settings.Slo, (double)spillover.PricePerRequest, spillover.Latency) : null),
             [.. offerings.Select(o => o.Offering)], scaling.CreatePredictor(), scaling.CreatePlanner(), ledger);
     }
 
     public CostLedger Ledger { get; }
 
     public int PeakInstances { get; private set; }
+
+    public long Interruptions => _controller?.Tally.Interruptions ?? 0;
+
+    public long Resumptions => _controller?.Tally.Resumptions ?? 0;
 
     public void Start(TimeSpan now)
     {
@@ -53,6 +62,10 @@ internal sealed class SimulatedFleet
             {
                 Ledger.OnLaunched(machine.Descriptor.Id, instance.Offering, Utc(now));
                 Serve(now, machine);
+            }
+            else
+            {
+                ScheduleInterruption(now, machine, again: true);
             }
         }
         if (_controller is null)
@@ -93,9 +106,18 @@ internal sealed class SimulatedFleet
             case FleetWorldEventKind.Plan when again:
                 Plan(now);
                 break;
-            case FleetWorldEventKind.Running when _byId.TryGetValue(what.InstanceId!, out var machine):
-                machine.Descriptor = machine.Descriptor with { State = InstanceState.Running };
-                _controller!.OnInstanceChanged(Utc(now), machine.Descriptor);
+            case FleetWorldEventKind.Running when _byId[what.InstanceId!] is { Descriptor.State: InstanceState.Pending } machine:
+                Change(now, machine, InstanceState.Running);
+                ScheduleInterruption(now, machine, again);
+                break;
+            case FleetWorldEventKind.Interrupting when again && _byId[what.InstanceId!] is { Descriptor.State: InstanceState.Running } machine:
+                var notice = _settings.Scaling!.InterruptionNotice;
+                machine.Descriptor = machine.Descriptor with { InterruptedAt = Utc(now + notice) };
+                Change(now, machine, InstanceState.Interrupting);
+                _schedule(now + notice, new FleetWorldEvent(FleetWorldEventKind.Gone, what.InstanceId));
+                break;
+            case FleetWorldEventKind.Gone when _byId[what.InstanceId!] is { Descriptor.State: InstanceState.Interrupting } machine:
+                Change(now, machine, InstanceState.Terminated);
                 break;
             case FleetWorldEventKind.WakeUp:
                 _controller!.OnWakeUp(Utc(now));
@@ -109,9 +131,42 @@ internal sealed class SimulatedFleet
 
     public void OnDrained(TimeSpan now, int number)
     {
-        _controller!.OnDrained(Utc(now), _byNumber[number].Descriptor.Id);
+        _byNumber[number].IsServing = false;
         _serving--;
+        _controller!.OnDrained(Utc(now), _byNumber[number].Descriptor.Id);
         Carry(now);
+    }
+
+    private void Change(TimeSpan now, Machine machine, InstanceState state)
+    {
+        machine.Descriptor = machine.Descriptor with { State = state };
+        _controller!.OnInstanceChanged(Utc(now), machine.Descriptor);
+    }
+
+    /// <summary>The time until a machine's interruption is exponential: however long it has run, the next hour is as likely to bring it.</summary>
+    private void ScheduleInterruption(TimeSpan now, Machine machine, bool again)
+    {
+        var perHour = _offerings[machine.Offering].Offering.InterruptionsPerHour;
+        if (perHour > 0 && again)
+        {
+            var hours = Math.Min(-Math.Log(1 - _hazard.NextDouble()) / perHour, TimeSpan.FromDays(3650).TotalHours);
+            _schedule(now + TimeSpan.FromHours(hours), new FleetWorldEvent(FleetWorldEventKind.Interrupting, machine.Descriptor.Id));
+        }
+    }
+
+    private void Lose(TimeSpan now, Machine machine)
+    {
+        if (!machine.IsServing)
+        {
+            return;
+        }
+        machine.IsServing = false;
+        _serving--;
+        foreach (var batch in _scheduler.RunningOn(machine.Number))
+        {
+            batch.Tag = null;
+        }
+        _scheduler.OnInstancesLost(now, [machine.Number], (_, _) => false);
     }
 
     /// <summary>The end: every machine is let go.</summary>
@@ -164,6 +219,7 @@ internal sealed class SimulatedFleet
     {
         // The instance's copy learns; the world's own does not change.
         var profile = _offerings[machine.Offering].Profile.Clone();
+        machine.IsServing = true;
         _scheduler.OnInstanceReady(now, machine.Number, machine.Offering, profile.MaxBatchSize, 1, profile);
         PeakInstances = Math.Max(PeakInstances, ++_serving);
     }
@@ -214,7 +270,20 @@ internal sealed class SimulatedFleet
                 case FleetCommandKind.Drain:
                     _scheduler.OnInstanceDraining(now, _byId[command.InstanceId!].Number);
                     break;
+                case FleetCommandKind.Lose:
+                    Lose(now, _byId[command.InstanceId!]);
+                    break;
+                case FleetCommandKind.Stop:
+                    _byId[command.InstanceId!].Descriptor = _byId[command.InstanceId!].Descriptor with { State = InstanceState.Stopped };
+                    _controller.OnStopped(Utc(now), command.InstanceId!);
+                    break;
+                case FleetCommandKind.Start:
+                    _byId[command.InstanceId!].Descriptor = _byId[command.InstanceId!].Descriptor with { State = InstanceState.Pending };
+                    _controller.OnStarted(Utc(now), command.InstanceId!);
+                    _schedule(now + _offerings[command.Offering].Offering.ResumeDelay, new FleetWorldEvent(FleetWorldEventKind.Running, command.InstanceId));
+                    break;
                 case FleetCommandKind.Terminate:
+                    _byId[command.InstanceId!].Descriptor = _byId[command.InstanceId!].Descriptor with { State = InstanceState.Terminated };
                     _controller.OnTerminated(Utc(now), command.InstanceId!);
                     break;
                 case FleetCommandKind.WakeAt:
@@ -248,6 +317,8 @@ internal sealed class SimulatedFleet
         public int Offering { get; } = offering;
 
         public InstanceDescriptor Descriptor { get; set; } = descriptor;
+
+        public bool IsServing { get; set; }
     }
 }
 
@@ -256,6 +327,8 @@ internal enum FleetWorldEventKind
     Sense,
     Plan,
     Running,
+    Interrupting,
+    Gone,
     WakeUp,
 }
 

@@ -48,6 +48,11 @@ public sealed record SimulationSettings
 public sealed record SimulatedInstance(InstanceOffering Offering, LatencyProfile Profile);
 
 /// <summary>How a simulated fleet is planned: by the controller that the engine runs.</summary>
+/// <remarks>
+/// A spot machine is taken away after a time that is drawn from an exponential distribution, of <see cref="InstanceOffering.InterruptionsPerHour"/>, and is told of
+/// <see cref="InterruptionNotice"/> before. A standby machine is stopped at once and runs its <see cref="InstanceOffering.ResumeDelay"/> after it is started. Left out: launches and
+/// starts that fail, interruptions that come together, and that a burstable machine slows down once its credits are spent.
+/// </remarks>
 public sealed record SimulatedScaling
 {
     /// <summary>What can be launched, and how long each takes for a batch of each size; at least one. A launch takes the offering's launch delay.</summary>
@@ -61,6 +66,9 @@ public sealed record SimulatedScaling
 
     /// <summary>The settings a live fleet has.</summary>
     public FleetOptions Options { get; init; } = new();
+
+    /// <summary>How long before a spot machine is taken away that is told: at least 0. Default 2 min.</summary>
+    public TimeSpan InterruptionNotice { get; init; } = TimeSpan.FromMinutes(2);
 }
 
 /// <summary>A simulated spillover target whose latency does not vary.</summary>
@@ -101,6 +109,12 @@ public sealed record SimulationResult
 
     /// <summary>Instances that began to cost.</summary>
     public required int Launched { get; init; }
+
+    /// <summary>Instances that their provider took away, after a notice.</summary>
+    public required long Interruptions { get; init; }
+
+    /// <summary>Starts of stopped standby instances.</summary>
+    public required long Resumptions { get; init; }
 
     /// <summary>From the start to the last event.</summary>
     public required TimeSpan Duration { get; init; }

@@ -145,6 +145,61 @@ public sealed class FleetSimulationTests
         Assert.InRange(result.InstanceCost, 0.001m * 60, 0.001m * 250);
     }
 
+    // A spot machine lasts three minutes on average, and another takes 20 s to launch; a standby machine takes one to start.
+    private static SimulationSettings Interrupted(double perHour, int standbys)
+    {
+        var spot = Kind with { Offering = Kind.Offering with { Market = InstanceMarket.Spot, LaunchDelay = Seconds(20), InterruptionsPerHour = perHour } };
+        var standby = new SimulatedInstance(
+            new InstanceOffering { Name = "standby", Market = InstanceMarket.Standby, PricePerHour = 7.2m, StoppedPricePerHour = 0.36m, LaunchDelay = Seconds(20), ResumeDelay = Seconds(1) }, Kind.Profile);
+        var settings = Settings(planner: new StaticPlanner(2)) with { Fleet = [spot, spot], MaxQueueLength = 1_000_000 };
+        return settings with
+        {
+            Scaling = settings.Scaling! with
+            {
+                Offerings = [spot, standby],
+                InterruptionNotice = Seconds(5),
+                Options = new FleetOptions { SampleInterval = Seconds(1), PlanInterval = Seconds(10), Horizon = 3, MinInstances = 1, StandbyInstances = standbys, ScaleInCooldown = Seconds(20) },
+            },
+        };
+    }
+
+    [Fact]
+    public void SpotMachinesAreTakenAwayByTheirHazardAndNoRequestIsLost()
+    {
+        // More than one machine does, so that the loss of either is felt.
+        var arrivals = Ramp(2000, 2000, 900).ToList();
+        var calm = ServingSimulator.Run(Interrupted(0, standbys: 0), arrivals);
+        var interrupted = ServingSimulator.Run(Interrupted(20, standbys: 0), arrivals);
+        Assert.Equal((0L, 2), (calm.Interruptions, calm.Launched));
+        // Two machines for a quarter of an hour, at 20 an hour each: ten on average.
+        Assert.InRange(interrupted.Interruptions, 4, 18);
+        Assert.InRange(interrupted.Launched - 2, interrupted.Interruptions - 2, interrupted.Interruptions + 2);
+        Assert.Equal(0, interrupted.Rejected);
+        Assert.True(interrupted.SloAttainment < calm.SloAttainment, $"{interrupted.SloAttainment} of {calm.SloAttainment}");
+        Assert.Equal(interrupted, ServingSimulator.Run(Interrupted(20, standbys: 0), arrivals));
+        Assert.NotEqual(interrupted, ServingSimulator.Run(Interrupted(20, standbys: 0) with { Seed = 2 }, arrivals));
+    }
+
+    [Fact]
+    public void WhatIsInFlightOnAMachineThatGoesIsServedElsewhere()
+    {
+        // No notice at all: what runs is taken back and runs again.
+        var settings = Interrupted(60, standbys: 0);
+        var result = ServingSimulator.Run(settings with { Scaling = settings.Scaling! with { InterruptionNotice = TimeSpan.Zero } }, Ramp(2000, 2000, 300));
+        Assert.True(result.Interruptions > 3, $"{result.Interruptions}");
+        Assert.Equal(0, result.Rejected);
+    }
+
+    [Fact]
+    public void StandbyMachinesStandInUntilTheReplacementServes()
+    {
+        var arrivals = Ramp(2000, 2000, 900).ToList();
+        var without = ServingSimulator.Run(Interrupted(20, standbys: 0), arrivals);
+        var with = ServingSimulator.Run(Interrupted(20, standbys: 2), arrivals);
+        Assert.True(with.Resumptions > 3, $"{with.Resumptions}");
+        Assert.True(1 - with.SloAttainment < 0.2 * (1 - without.SloAttainment), $"{with.SloAttainment} with, {without.SloAttainment} without");
+    }
+
     [Fact]
     public void RequestsThatNobodyWillServeAreRefusedAtTheEnd()
     {
@@ -162,7 +217,14 @@ public sealed class FleetSimulationTests
         Assert.Contains("at least one offering", Assert.Throws<ArgumentException>(() => ServingSimulator.Run(Settings() with { Scaling = Settings().Scaling! with { Offerings = [] } }, [])).Message);
         var stranger = Kind with { Offering = Kind.Offering with { Name = "x" } };
         Assert.Contains("offering 'x'; there are: d", Assert.Throws<ArgumentException>(() => ServingSimulator.Run(Settings() with { Fleet = [stranger] }, [])).Message);
+        Assert.Contains("'d', of market OnDemand, has 1 interruptions an hour", Refused(Kind with { Offering = Kind.Offering with { InterruptionsPerHour = 1 } }).Message);
+        Assert.Contains("none of market Standby, and Fleet:StandbyInstances is 1", Refused(Kind, new FleetOptions { StandbyInstances = 1 }).Message);
+        Assert.Contains("InterruptionNotice is -00:00:01", Assert.Throws<ArgumentException>(
+            () => ServingSimulator.Run(Settings() with { Scaling = Settings().Scaling! with { InterruptionNotice = Seconds(-1) } }, [])).Message);
         var slow = Settings() with { Slo = Ms(1) };
         Assert.Throws<NoUsableOfferingException>(() => ServingSimulator.Run(slow, [Ms(1)]));
+
+        static ArgumentException Refused(SimulatedInstance kind, FleetOptions? options = null) => Assert.Throws<ArgumentException>(
+            () => ServingSimulator.Run(Settings(start: 0) with { Scaling = Settings().Scaling! with { Offerings = [kind], Options = options ?? new FleetOptions() } }, []));
     }
 }

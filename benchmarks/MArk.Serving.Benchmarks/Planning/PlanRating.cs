@@ -14,7 +14,7 @@ internal sealed class PlanRating
         _case = planCase;
         _plan = new FleetPlan(planCase.Forecast.Horizon, planCase.Offerings.Length);
         double[] prices = [.. planCase.Offerings.Select(o => (double)o.Offering.PricePerHour)];
-        Problem = FleetProblems.Of(planCase.Context, [.. Enumerable.Range(0, prices.Length)], prices, new MissModel(planCase.SpilloverPricePerRequest));
+        Problem = FleetProblems.Of(planCase.Context, [.. Enumerable.Range(0, prices.Length)], prices, prices, new MissModel(planCase.SpilloverPricePerRequest));
     }
 
     public FleetProblem Problem { get; }

@@ -1,7 +1,10 @@
 namespace MArk.Serving;
 
 /// <summary>Where compute comes from: the life cycle of machines, and nothing about models.</summary>
-/// <remarks>Called from the engine's control loop, one call a machine at a time; calls for different machines may overlap.</remarks>
+/// <remarks>
+/// Called from the engine's control loop, one call a machine at a time, except that a machine may be terminated while an <see cref="IStandbyProvider"/> stops or starts it; calls for
+/// different machines may overlap.
+/// </remarks>
 public interface IInstanceProvider
 {
     /// <summary>What can be launched. Names are unique; the list does not change.</summary>
@@ -29,8 +32,31 @@ public interface IInstanceProvider
     /// <summary>Changes of a fleet's machines from now on: running, about to be interrupted, gone.</summary>
     /// <param name="fleet">The fleet's name.</param>
     /// <param name="cancellationToken">Ends the watch.</param>
-    /// <returns>The changes, as they happen.</returns>
+    /// <returns>The changes, as they happen; those of one machine in their order.</returns>
     IAsyncEnumerable<InstanceDescriptor> WatchAsync(string fleet, CancellationToken cancellationToken);
+}
+
+/// <summary>A provider whose machines can be stopped, kept, and started again: what offerings of <see cref="InstanceMarket.Standby"/> need.</summary>
+/// <remarks>
+/// A machine is not stopped while it is being started, nor the other way round. A stopped machine is in the fleet's list, as <see cref="InstanceState.Stopped"/>.
+/// </remarks>
+public interface IStandbyProvider : IInstanceProvider
+{
+    /// <summary>Stops a machine and keeps it. Stopping one that is stopped succeeds. Where the call fails, it is repeated.</summary>
+    /// <param name="instanceId">The machine's identifier.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <returns>When the machine costs no more than <see cref="InstanceOffering.StoppedPricePerHour"/>.</returns>
+    ValueTask StopAsync(string instanceId, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Begins to start a stopped machine and returns when that is accepted; that it runs is told by the watch or the list, with its new <see cref="InstanceDescriptor.Endpoint"/>.
+    /// Starting one that runs succeeds.
+    /// </summary>
+    /// <param name="instanceId">The machine's identifier.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <returns>When it is accepted.</returns>
+    /// <exception cref="InstanceLaunchException">The machine cannot be started; says why.</exception>
+    ValueTask StartAsync(string instanceId, CancellationToken cancellationToken);
 }
 
 /// <summary>A kind of machine that can be launched.</summary>
@@ -51,8 +77,23 @@ public sealed record InstanceOffering
     /// <summary>From the launch call until the machine serves, as far as it is known beforehand.</summary>
     public TimeSpan LaunchDelay { get; init; }
 
-    /// <summary>The shortest time a machine is billed for, once launched.</summary>
+    /// <summary>The shortest time a machine is billed for, once launched or started again.</summary>
     public TimeSpan MinimumBilling { get; init; }
+
+    /// <summary>
+    /// How often its provider is expected to take a machine away, per machine and hour: a finite number of at least 0. Default 0; more only where <see cref="Market"/> is
+    /// <see cref="InstanceMarket.Spot"/>. Planning adds what an interruption costs, so many times an hour, to the price.
+    /// </summary>
+    public double InterruptionsPerHour { get; init; }
+
+    /// <summary>What a stopped machine costs, for its storage, US dollars per hour: 0 to <see cref="PricePerHour"/>. Default 0; more only where <see cref="Market"/> is <see cref="InstanceMarket.Standby"/>.</summary>
+    public decimal StoppedPricePerHour { get; init; }
+
+    /// <summary>
+    /// From the call that starts a stopped machine until it serves, as far as it is known beforehand: at least 0. Default 0; more only where <see cref="Market"/> is
+    /// <see cref="InstanceMarket.Standby"/>.
+    /// </summary>
+    public TimeSpan ResumeDelay { get; init; }
 
     /// <summary>The most machines of this kind at a time.</summary>
     public int MaxInstances { get; init; } = int.MaxValue;
@@ -73,7 +114,7 @@ public enum InstanceMarket
     /// <summary>At a lower price, until its provider takes it away.</summary>
     Spot,
 
-    /// <summary>Kept stopped, and started when it is wanted.</summary>
+    /// <summary>Kept stopped, and started when it is wanted, by an <see cref="IStandbyProvider"/>. Not planned: how many are had is <c>Fleet:StandbyInstances</c>.</summary>
     Standby,
 }
 
@@ -97,6 +138,9 @@ public enum InstanceState
 
     /// <summary>Gone.</summary>
     Terminated,
+
+    /// <summary>Stopped and kept: it costs <see cref="InstanceOffering.StoppedPricePerHour"/>, and can be started again.</summary>
+    Stopped,
 }
 
 /// <summary>One machine, as its provider knows it.</summary>
@@ -116,6 +160,9 @@ public sealed record InstanceDescriptor
 
     /// <summary>When it began to cost money, UTC.</summary>
     public DateTimeOffset BilledFrom { get; init; }
+
+    /// <summary>When its provider takes a machine away that is <see cref="InstanceState.Interrupting"/>, UTC; <see langword="null"/> where that is not known.</summary>
+    public DateTimeOffset? InterruptedAt { get; init; }
 
     /// <summary>Where a remote machine answers; <see langword="null"/> in this process.</summary>
     public Uri? Endpoint { get; init; }

@@ -25,7 +25,7 @@ public readonly ref struct ProvisioningContext
     /// <summary>The arrival rate of every interval to come.</summary>
     public required WorkloadForecast Forecast { get; init; }
 
-    /// <summary>What can be launched, and how much of it there is. The plan's columns are in this order.</summary>
+    /// <summary>What can be planned, and how much of it there is; standby offerings are not among it. The plan's columns are in this order.</summary>
     public required ReadOnlySpan<OfferingState> Offerings { get; init; }
 
     /// <summary>The fewest instances allowed.</summary>

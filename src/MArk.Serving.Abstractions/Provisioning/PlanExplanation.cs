@@ -73,11 +73,11 @@ public sealed record PlannedLoad(DateTimeOffset At, double Mean, double Low, dou
 /// <param name="Active">Instances that serve or are on their way.</param>
 /// <param name="Planned">Instances wanted now.</param>
 /// <param name="Capacity">The rate one instance sustains, requests per second; 0 if it cannot keep the objective.</param>
-/// <param name="DollarsPerMillionRequests">What a million requests cost on an instance that is launched now and fully used over the horizon, US dollars; <see langword="null"/> if it cannot keep the objective.</param>
+/// <param name="DollarsPerMillionRequests">What a million requests cost on an instance that is launched now and fully used over the horizon, US dollars, expected interruptions included; <see langword="null"/> if it cannot keep the objective.</param>
 public sealed record PlanCandidate(string Offering, int Active, int Planned, double Capacity, double? DollarsPerMillionRequests);
 
 /// <summary>What a plan is expected to cost over its horizon, US dollars.</summary>
-/// <param name="Instances">Instances that serve, or are billed for their minimum.</param>
+/// <param name="Instances">Instances that serve, or are billed for their minimum; of spot ones what their interruptions are expected to cost as well.</param>
 /// <param name="Launches">Instances on their way.</param>
 /// <param name="Misses">Requests beyond the capacity: spilled at the price of spillover, or missed at that of a violation.</param>
 public sealed record PlanCost(double Instances, double Launches, double Misses)
@@ -94,7 +94,15 @@ public sealed record PlanAction(PlanActionKind Kind, string Offering, int Count)
 {
     /// <summary>The action for people.</summary>
     /// <returns>For example <c>launch 2 x small</c>.</returns>
-    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{(Kind == PlanActionKind.Launch ? "launch" : "let go")} {Count} x {Offering}");
+    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{Verb} {Count} x {Offering}");
+
+    private string Verb => Kind switch
+    {
+        PlanActionKind.Launch => "launch",
+        PlanActionKind.Start => "start",
+        PlanActionKind.Stop => "stop",
+        _ => "let go",
+    };
 }
 
 /// <summary>What can be done to carry a plan out.</summary>
@@ -105,6 +113,12 @@ public enum PlanActionKind
 
     /// <summary>Instances are drained and ended.</summary>
     LetGo,
+
+    /// <summary>Stopped standby instances are started.</summary>
+    Start,
+
+    /// <summary>Standby instances are drained and stopped.</summary>
+    Stop,
 }
 
 /// <summary>Something that kept a plan from being another.</summary>
@@ -130,7 +144,10 @@ public enum PlanBoundKind
     /// <summary>How long fewer instances must have been wanted before one is let go.</summary>
     Cooldown,
 
-    /// <summary>An offering that is not launched for a while, since a launch of it failed: the planner is told that no more than there are can be had.</summary>
+    /// <summary>
+    /// An offering that is not launched for a while, since a launch of it failed, or since its provider took a spot machine of it away and there is another to be had: the planner
+    /// is told that no more than there are can be had.
+    /// </summary>
     LaunchHold,
 
     /// <summary>The objective was broken: what was launched beyond the plan is kept until it has been kept for a while.</summary>

@@ -26,7 +26,7 @@ internal static class ScheduledCapacityValidator
             check(window.Days.Count == 0, nameof(window.Days), string.Join(", ", window.Days), "nothing, as the window comes once, from Start to End");
         }
         check(TimeZoneInfo.TryFindSystemTimeZoneById(window.TimeZone, out _), nameof(window.TimeZone), $"'{window.TimeZone}'", "the name of a time zone that this machine knows, such as UTC or Europe/Berlin");
-        check(window.MinInstances is null || (window.MinInstances >= 1 && window.MinInstances <= maxInstances), nameof(window.MinInstances), window.MinInstances, $"1 to MaxInstances, {maxInstances}, or nothing");
+        check(window.MinInstances is null || (window.MinInstances >= 1 && window.MinInstances <= maxInstances), nameof(window.MinInstances), window.MinInstances, $"1 to MaxInstances less StandbyInstances, {maxInstances}, or nothing");
         check(window.MinRate is null or (> 0 and <= 1e9), nameof(window.MinRate), window.MinRate, "more than 0, at most 1e9, or nothing");
         check(window.MinInstances is not null || window.MinRate is not null, nameof(window.MinInstances), window.MinInstances, "a number, as there is no MinRate either");
     }

@@ -25,6 +25,9 @@ internal sealed class FleetInstruments
         meter.CreateObservableCounter("mark.serving.fleet.plan_bounds", () => Counts<PlanBoundKind>("bound", NameOf, f => f.Tally.Bounds), "{plan}", "Plans that something kept from being another, by what.");
         meter.CreateObservableCounter("mark.serving.fleet.launch_failures", () => Counts<LaunchFailure>("reason", NameOf, f => f.Tally.LaunchFailures), "{launch}", "Launches that failed, by reason.");
         meter.CreateObservableCounter("mark.serving.fleet.never_ready", () => One(Take().Fleet.Tally.NeverReady), "{instance}", "Machines that were given up since they did not serve in time.");
+        meter.CreateObservableCounter("mark.serving.fleet.interruptions", () => One(Take().Fleet.Tally.Interruptions), "{instance}", "Machines whose provider took them away.");
+        meter.CreateObservableGauge("mark.serving.fleet.stopped", () => One((long)Take().Fleet.Stopped), "{instance}", "Standby machines that are stopped.");
+        meter.CreateObservableCounter("mark.serving.fleet.resumptions", () => One(Take().Fleet.Tally.Resumptions), "{instance}", "Starts of standby machines.");
         meter.CreateObservableCounter("mark.serving.slo.breaches", () => One(Take().Fleet.Tally.SloBreaks), "{breach}", "Times that the objective was broken, after it had been kept for a while.");
         meter.CreateObservableGauge("mark.serving.slo.attainment", () => One(Take().Fleet.RecentAttainment), "1", "The share of recent requests that were answered in time.");
     }

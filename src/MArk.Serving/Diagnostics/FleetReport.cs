@@ -15,6 +15,15 @@ public sealed record FleetReport
     /// <summary>Machines that were given up since they did not serve in time: <see cref="Provisioning.FleetOptions.ReadyTimeout"/>.</summary>
     public required long NeverReady { get; init; }
 
+    /// <summary>Machines whose provider took them away: told beforehand, or, of spot ones, lost.</summary>
+    public required long Interruptions { get; init; }
+
+    /// <summary>Standby machines that are stopped, and can be started.</summary>
+    public required int StoppedInstances { get; init; }
+
+    /// <summary>Times that a standby machine was started to stand in for others.</summary>
+    public required long Resumptions { get; init; }
+
     /// <summary>Times that the objective was broken, after it had been kept for a while: <see cref="Provisioning.FleetOptions.SloWindow"/>.</summary>
     public required long SloBreaches { get; init; }
 

@@ -17,7 +17,7 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
     private InferenceOperation<TIn, TOut>?[] _operations = [];
     private Answer[] _answers = [];
     private TimeSpan[] _latencies = [];
-    private (TimeSpan Arrival, TimeSpan Deadline)[] _terms = [];
+    private (TimeSpan Arrival, TimeSpan Deadline)[] _terms = [];    // where outcomes are counted
     private int[] _heard = [];      // the indices whose callers are to go on, in the order of their answers
     private TOut[] _kept = [];      // the results of the whole batch, which nobody was told yet
     private TimeSpan _keptAt;
@@ -82,7 +82,7 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
             _operations = new InferenceOperation<TIn, TOut>?[count];
             _answers = new Answer[count];
             _latencies = new TimeSpan[count];
-            _terms = new (TimeSpan, TimeSpan)[count];
+            _terms = engine.CountsOutcomes ? new (TimeSpan, TimeSpan)[count] : [];
             _heard = new int[count];
         }
         Volatile.Write(ref _heardCount, 0);
@@ -95,7 +95,10 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
         _operations[_count] = operation;
         _hasDestinations |= operation.HasDestination;
         _answers[_count] = Answer.None;
-        _terms[_count] = (operation.Arrival, operation.Deadline);
+        if (_terms.Length > 0)
+        {
+            _terms[_count] = (operation.Arrival, operation.Deadline);
+        }
         _count++;
     }
 
@@ -118,6 +121,7 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
 
     public bool IsAnsweredBadly(int index) => _answers[index] == Answer.Failed;
 
+    /// <summary>When a request arrived, where outcomes are counted.</summary>
     public TimeSpan Arrival(int index) => _terms[index].Arrival;
 
     public TimeSpan Deadline(int index) => _terms[index].Deadline;

@@ -183,6 +183,7 @@ internal sealed class FleetOperator : IAsyncDisposable
                 Ready = _controller.Ready,
                 Launching = _controller.Launching,
                 Draining = _controller.Draining,
+                Stopped = _controller.Stopped,
                 ForecastPeak = _controller.Forecast.Peak[0],
                 Explanation = _controller.Explanation,
                 Machines = [.. _controller.Machines],
@@ -277,6 +278,12 @@ internal sealed class FleetOperator : IAsyncDisposable
                 break;
             case FleetCommandKind.Lose:
                 _pool.Lose(command.InstanceId!);
+                break;
+            case FleetCommandKind.Stop:
+                _ = StopMachineAsync(command.InstanceId!, command.At);
+                break;
+            case FleetCommandKind.Start:
+                _ = StartMachineAsync(command.InstanceId!, command.Offering, command.At);
                 break;
             case FleetCommandKind.Prewarm:
                 _ = PrewarmAsync(command.Concurrency);
@@ -379,6 +386,42 @@ internal sealed class FleetOperator : IAsyncDisposable
         }
     }
 
+    private IStandbyProvider Standby =>
+        _provider as IStandbyProvider ?? throw new InvalidOperationException($"{_provider.GetType().Name} is no {nameof(IStandbyProvider)}.");
+
+    private async Task StopMachineAsync(string instanceId, DateTimeOffset giveUpAt)
+    {
+        try
+        {
+            using var late = new CancellationTokenSource(Until(giveUpAt), _time);
+            using var either = CancellationTokenSource.CreateLinkedTokenSource(late.Token, _calls.Token);
+            await Standby.StopAsync(instanceId, either.Token).ConfigureAwait(false);
+            Post(now => _controller.OnStopped(now, instanceId));
+        }
+        catch (Exception e)
+        {
+            Report(new ServingException($"Standby machine '{instanceId}' of fleet '{_fleet}' could not be stopped, and it costs its full price on; it is tried again: {e.Message}", e));
+            Post(now => _controller.OnStopFailed(now, instanceId));
+        }
+    }
+
+    private async Task StartMachineAsync(string instanceId, int offering, DateTimeOffset giveUpAt)
+    {
+        try
+        {
+            using var late = new CancellationTokenSource(Until(giveUpAt), _time);
+            using var either = CancellationTokenSource.CreateLinkedTokenSource(late.Token, _calls.Token);
+            await Standby.StartAsync(instanceId, either.Token).ConfigureAwait(false);
+            Post(now => _controller.OnStarted(now, instanceId));
+        }
+        catch (Exception e)
+        {
+            var failure = (e as InstanceLaunchException)?.Failure ?? LaunchFailure.Unknown;
+            Report(new ServingException($"Standby machine '{instanceId}' of offering '{_provider.Offerings[offering].Name}' could not be started ({failure}); another is, or it is tried again: {e.Message}", e));
+            Post(now => _controller.OnStartFailed(now, instanceId, failure));
+        }
+    }
+
     /// <summary>Trains on a thread of its own, which does not keep the process from ending; what was learned is applied by the loop.</summary>
     private async Task TrainAsync(ITrainingJob job)
     {
@@ -462,6 +505,8 @@ internal sealed record FleetStatus
     public int Launching { get; init; }
 
     public int Draining { get; init; }
+
+    public int Stopped { get; init; }
 
     public double ForecastPeak { get; init; }
 

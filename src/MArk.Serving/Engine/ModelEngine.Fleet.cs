@@ -13,6 +13,9 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
     private ArrivalCounter? _arrivals;                                  // under the lock
     private FleetOperator? _fleet;
 
+    /// <summary>Whether it is counted what becomes of the requests of each slot, for a fleet's monitor: decided before the first request.</summary>
+    internal bool CountsOutcomes => _counters.Outcomes is not null;
+
     private DateTimeOffset Utc(TimeSpan now) => _utcOrigin + now;
 
     async Task IInstancePool.ConnectAsync(InstanceDescriptor machine, int offering, CancellationToken cancellationToken) =>
@@ -79,7 +82,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
     }
 
     SpilloverTerms? IInstancePool.Spillover() =>
-        _parts.Spillover is { } target && Quote(target) is var quote && quote.Warm.P95 <= _parts.Options.Slo ? new SpilloverTerms(PriceOf(target, quote), quote.Warm.P95) : null;
+        _parts.Spillover is { } target && Quote(target) is var quote ? SpilloverTerms.Within(_parts.Options.Slo, PriceOf(target, quote), quote.Warm.P95) : null;
 
     async Task IInstancePool.PrewarmAsync(int concurrency, CancellationToken cancellationToken)
     {
@@ -139,12 +142,19 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
 
     private async Task StartFleetAsync(IInstanceProvider provider, CancellationToken cancellationToken)
     {
-        if (provider.Offerings.Count == 0 || provider.Offerings.DistinctBy(o => o.Name).Count() != provider.Offerings.Count)
+        var options = _parts.Options.Fleet;
+        var offerings = ConfiguredOfferings.Of(ModelName, provider.Offerings, options);
+        if (OfferingRules.Violation(offerings, options.StandbyInstances) is { } violation)
+        {
+            throw new ContractViolationException(provider.GetType().Name, violation);
+        }
+        if (provider is not IStandbyProvider && offerings.FirstOrDefault(o => o.Market == InstanceMarket.Standby) is { } standby)
         {
             throw new ContractViolationException(
-                provider.GetType().Name, $"offers '{string.Join("', '", provider.Offerings.Select(o => o.Name))}'; accepted is at least one offering, with names that are unique.");
+                provider.GetType().Name, $"offers '{standby.Name}' of market Standby, and cannot stop and start machines; accepted is an {nameof(IStandbyProvider)}, or offerings of the markets OnDemand and Spot.");
         }
-        var options = _parts.Options.Fleet;
+        // One that acts on nothing would take the lease from one that does.
+        var lease = options.DryRun ? null : _parts.Lease;
         var now = _time.GetUtcNow();
         DateTimeOffset countedFrom;
         lock (_gate)
@@ -157,19 +167,19 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
         var controller = new FleetController(
             FleetSettings.Of(
                 ModelName, options, _parts.Options.ServiceLevel, _parts.Seed, launchIdPrefix: FormattableString.Invariant($"{now.Ticks:x}-"),
-                ((IInstancePool)this).Spillover()) with { IsLeased = _parts.Lease is not null },
-            provider.Offerings, _parts.CreatePredictor(), _parts.CreatePlanner(), _ledger);
-        for (var i = 0; i < provider.Offerings.Count; i++)
+                ((IInstancePool)this).Spillover()) with { IsLeased = lease is not null },
+            offerings, _parts.CreatePredictor(), _parts.CreatePlanner(), _ledger);
+        for (var i = 0; i < offerings.Count; i++)
         {
-            if (_parts.Profiles.TryGetValue(provider.Offerings[i].Name, out var known))
+            if (_parts.Profiles.TryGetValue(offerings[i].Name, out var known))
             {
-                var profile = known.Scale(provider.Offerings[i].DeviceTimeScale);
+                var profile = known.Scale(offerings[i].DeviceTimeScale);
                 controller.OnCapacity(
                     now, i, profile.CapacityWithin(_parts.Options.Slo, _parts.Options.MaxBatchSize), profile.ServiceWithin(_parts.Options.Slo, _parts.Options.MaxBatchSize));
             }
         }
         var history = _parts.HistoryStore is { } store ? new HistoryKeeper(store, ModelName, countedFrom, _time, Report) : null;
-        _fleet = new FleetOperator(controller, provider, this, options, ModelName, _time, _parts.Report, _parts.Explain, history, _parts.Lease);
+        _fleet = new FleetOperator(controller, provider, this, options, ModelName, _time, _parts.Report, _parts.Explain, history, lease);
         await _fleet.StartAsync(cancellationToken).ConfigureAwait(false);
     }
 

@@ -4,7 +4,7 @@ namespace MArk.Serving.Provisioning;
 /// <param name="InstanceCost">What instances cost, US dollars, by the second, minimum billing paid; those that still run included.</param>
 /// <param name="SpilloverCost">What spilled requests cost, US dollars.</param>
 /// <param name="SpilledRequests">How many were spilled.</param>
-/// <param name="InstanceTime">The time instances were billed for, added up.</param>
+/// <param name="InstanceTime">The time instances were billed for at their full price, added up: that in which standby instances were stopped is not in it.</param>
 /// <param name="Launched">How many instances began to cost.</param>
 /// <param name="Terminated">How many of them have ended.</param>
 public readonly record struct CostSummary(
@@ -19,10 +19,10 @@ public readonly record struct CostSummary(
     /// <summary>The part of <see cref="InstanceCost"/> that spot instances cost, US dollars.</summary>
     public decimal SpotCost { get; init; }
 
-    /// <summary>The part of <see cref="InstanceCost"/> that standby instances cost, US dollars.</summary>
+    /// <summary>The part of <see cref="InstanceCost"/> that standby instances cost, stopped or not, US dollars.</summary>
     public decimal StandbyCost { get; init; }
 
-    /// <summary>The most instances that were had at a time.</summary>
+    /// <summary>The most instances that were had at a time, stopped ones left out.</summary>
     public int PeakInstances { get; init; }
 
     /// <summary>
@@ -39,49 +39,85 @@ public readonly record struct CostSummary(
 internal sealed class CostLedger
 {
     private readonly Lock _gate = new();
-    private readonly Dictionary<string, (InstanceOffering Offering, DateTimeOffset BilledFrom)> _running = [];
-    private readonly List<string> _order = [];      // the order in which running instances are added up
+    private readonly Dictionary<string, Account> _accounts = [];
+    private readonly List<string> _order = [];      // the order in which instances are added up
     private readonly decimal[] _endedCost = new decimal[Enum.GetValues<InstanceMarket>().Length];      // by market
     private DateTimeOffset? _since;
     private decimal _onDemandPerHour;       // what those that run now would cost on demand
     private decimal _peakPerHour;
     private int _peak;
+    private int _running;
     private TimeSpan _endedTime;
     private decimal _spilloverCost;
     private long _spilled;
     private int _launched;
     private int _terminated;
 
-    public void OnLaunched(string instanceId, InstanceOffering offering, DateTimeOffset billedFrom)
+    /// <summary>An instance costs from now on.</summary>
+    /// <param name="instanceId">Which.</param>
+    /// <param name="offering">What it is.</param>
+    /// <param name="billedFrom">Since when.</param>
+    /// <param name="isStopped">Whether it is stopped, and costs its stopped price.</param>
+    public void OnLaunched(string instanceId, InstanceOffering offering, DateTimeOffset billedFrom, bool isStopped = false)
     {
         lock (_gate)
         {
-            if (_running.TryAdd(instanceId, (offering, billedFrom)))
+            if (!_accounts.TryAdd(instanceId, new Account(offering, billedFrom, isStopped)))
             {
-                _order.Add(instanceId);
-                _launched++;
-                _since = billedFrom < _since ? billedFrom : _since ?? billedFrom;
-                _onDemandPerHour += OnDemand(offering);
-                _peakPerHour = Math.Max(_peakPerHour, _onDemandPerHour);
-                _peak = Math.Max(_peak, _running.Count);
+                return;
             }
+            _order.Add(instanceId);
+            _launched++;
+            _since = billedFrom < _since ? billedFrom : _since ?? billedFrom;
+            Count(offering, isStopped ? 0 : 1);
         }
     }
+
+    /// <summary>An instance is kept and costs its stopped price. One that is stopped stays so.</summary>
+    public void OnStopped(string instanceId, DateTimeOffset at) => Turn(instanceId, at, isStopped: true);
+
+    /// <summary>A stopped instance costs its price again. One that runs goes on.</summary>
+    public void OnStarted(string instanceId, DateTimeOffset at) => Turn(instanceId, at, isStopped: false);
 
     public void OnTerminated(string instanceId, DateTimeOffset at)
     {
         lock (_gate)
         {
-            if (_running.Remove(instanceId, out var instance))
+            if (_accounts.Remove(instanceId, out var account))
             {
                 _order.Remove(instanceId);
-                var billed = Billed(instance.Offering, instance.BilledFrom, at);
-                _endedTime += billed;
-                _endedCost[(int)instance.Offering.Market] += Price(instance.Offering, billed);
-                _onDemandPerHour -= OnDemand(instance.Offering);
+                Close(account, at);
+                Count(account.Offering, account.IsStopped ? 0 : -1);
                 _terminated++;
             }
         }
+    }
+
+    private void Turn(string instanceId, DateTimeOffset at, bool isStopped)
+    {
+        lock (_gate)
+        {
+            if (_accounts.TryGetValue(instanceId, out var account) && account.IsStopped != isStopped)
+            {
+                Close(account, at);
+                _accounts[instanceId] = account with { From = at, IsStopped = isStopped };
+                Count(account.Offering, isStopped ? -1 : 1);
+            }
+        }
+    }
+
+    private void Close(in Account account, DateTimeOffset at)
+    {
+        _endedTime += account.TimeUntil(at);
+        _endedCost[(int)account.Offering.Market] += account.CostUntil(at);
+    }
+
+    private void Count(InstanceOffering offering, int more)
+    {
+        _running += more;
+        _onDemandPerHour += more * (offering.OnDemandPricePerHour ?? offering.PricePerHour);
+        _peakPerHour = Math.Max(_peakPerHour, _onDemandPerHour);
+        _peak = Math.Max(_peak, _running);
     }
 
     public void OnSpilled(decimal price)
@@ -101,10 +137,9 @@ internal sealed class CostLedger
             var time = _endedTime;
             foreach (var id in _order)
             {
-                var (offering, from) = _running[id];
-                var billed = Billed(offering, from, now);
-                time += billed;
-                cost[(int)offering.Market] += Price(offering, billed);
+                var account = _accounts[id];
+                time += account.TimeUntil(now);
+                cost[(int)account.Offering.Market] += account.CostUntil(now);
             }
             return new CostSummary(cost.Sum(), _spilloverCost, _spilled, time, _launched, _terminated)
             {
@@ -117,13 +152,16 @@ internal sealed class CostLedger
         }
     }
 
-    private static decimal OnDemand(InstanceOffering offering) => offering.OnDemandPricePerHour ?? offering.PricePerHour;
-
-    private static TimeSpan Billed(InstanceOffering offering, DateTimeOffset from, DateTimeOffset until)
+    /// <summary>What an instance has cost since it was launched, stopped or started last.</summary>
+    private readonly record struct Account(InstanceOffering Offering, DateTimeOffset From, bool IsStopped)
     {
-        var ran = until > from ? until - from : TimeSpan.Zero;
-        return ran > offering.MinimumBilling ? ran : offering.MinimumBilling;
-    }
+        /// <summary>The time that is billed at the full price.</summary>
+        public TimeSpan TimeUntil(DateTimeOffset at) =>
+            IsStopped ? TimeSpan.Zero : Passed(at) is var ran && ran > Offering.MinimumBilling ? ran : Offering.MinimumBilling;
 
-    private static decimal Price(InstanceOffering offering, TimeSpan billed) => offering.PricePerHour * billed.Ticks / TimeSpan.TicksPerHour;
+        public decimal CostUntil(DateTimeOffset at) =>
+            IsStopped ? Offering.StoppedPricePerHour * Passed(at).Ticks / TimeSpan.TicksPerHour : Offering.PricePerHour * TimeUntil(at).Ticks / TimeSpan.TicksPerHour;
+
+        private TimeSpan Passed(DateTimeOffset at) => at > From ? at - From : TimeSpan.Zero;
+    }
 }

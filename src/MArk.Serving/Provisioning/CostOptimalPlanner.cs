@@ -12,6 +12,10 @@ namespace MArk.Serving.Provisioning;
 /// no launch. Where a batching profile is known, the share of requests that wait for too long at a load is priced as well (M/D/c); it is reckoned for the offering that serves a
 /// request most cheaply. The search is local and its effort bounded, 90,000 steps of moves looked at; it is deterministic. A spillover price of 0 is taken for none,
 /// and a spillover target to have room for all that is spilled.
+/// <para>
+/// A spot machine is reckoned at its price and what its interruptions are expected to cost: <see cref="InstanceOffering.InterruptionsPerHour"/> times the launch of what replaces
+/// it and the requests that miss until that serves. A budget is spent on the price alone.
+/// </para>
 /// <para>A budget or a maximum goes before the minimum where they contradict each other.</para>
 /// </remarks>
 public sealed class CostOptimalPlanner : IProvisioningPlanner
@@ -39,8 +43,12 @@ public sealed class CostOptimalPlanner : IProvisioningPlanner
         ArgumentNullException.ThrowIfNull(plan);
         PlanningInput.Check(context, plan);
         var usable = UsableOfferings.Of(context.Offerings);
-        var prices = ReckonedPrices.OfInstances(context, usable);
-        var problem = FleetProblems.Of(context, usable, prices, MissesOf(context, usable, prices));
+        var billed = ReckonedPrices.OfInstances(context, usable);
+        var missPrice = context.SpilloverPricePerRequest is > 0 and var spilled ? spilled
+            : _options.ViolationPenaltyPerRequest ?? ReckonedPrices.OfViolation(context, usable, billed);
+        var prices = ReckonedPrices.WithInterruptions(context, usable, billed, missPrice);
+        var misses = new MissModel(missPrice, context.SpilloverPricePerRequest > 0 ? 0 : 1 - context.ServiceLevel, WaitingAt(context, usable, prices));
+        var problem = FleetProblems.Of(context, usable, prices, billed, misses);
         var schedule = new ScheduleSearch(problem, Effort, Seed).Run();
         for (var i = 0; i < usable.Length; i++)
         {
@@ -51,14 +59,6 @@ public sealed class CostOptimalPlanner : IProvisioningPlanner
             }
         }
         plan.Explanation = PlanExplainer.Explain(context, usable, problem, schedule, () => new ScheduleSearch(problem.WithoutBounds(), Effort, Seed).Run());
-    }
-
-    private MissModel MissesOf(in ProvisioningContext context, int[] usable, double[] prices)
-    {
-        var waiting = WaitingAt(context, usable, prices);
-        return context.SpilloverPricePerRequest is > 0 and var spilled
-            ? new MissModel(spilled, AllowedShare: 0, waiting)
-            : new MissModel(_options.ViolationPenaltyPerRequest ?? ReckonedPrices.OfViolation(context, usable, prices), 1 - context.ServiceLevel, waiting);
     }
 
     /// <summary>The wait on the offering that serves a request most cheaply: one that does not depend on what runs, so that the plan does not follow its own choice about.</summary>

@@ -18,6 +18,12 @@ internal enum FleetCommandKind : byte
     /// <summary>Take the instance from the scheduler: it is gone.</summary>
     Lose,
 
+    /// <summary>Stop the machine and keep it; then <c>OnStopped</c>, or <c>OnStopFailed</c>.</summary>
+    Stop,
+
+    /// <summary>Start the stopped machine, and cancel the call at <see cref="FleetCommand.At"/>; then <c>OnStarted</c>, or <c>OnStartFailed</c>.</summary>
+    Start,
+
     /// <summary>Have <see cref="FleetCommand.Concurrency"/> environments of the spillover target warm, if it has such.</summary>
     Prewarm,
 
@@ -46,7 +52,7 @@ internal readonly record struct FleetCommand(FleetCommandKind Kind)
 
     public string? InstanceId { get; init; }
 
-    /// <summary>The offering's index, with <see cref="FleetCommandKind.Connect"/>.</summary>
+    /// <summary>The offering's index, with <see cref="FleetCommandKind.Launch"/>, <see cref="FleetCommandKind.Connect"/> and <see cref="FleetCommandKind.Start"/>.</summary>
     public int Offering { get; init; }
 
     public int Concurrency { get; init; }

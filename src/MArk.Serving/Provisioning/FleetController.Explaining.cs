@@ -19,9 +19,9 @@ internal sealed partial class FleetController
         for (var i = 0; i < _offerings.Count; i++)
         {
             var name = _offerings[i].Name;
-            if (_holds.IsHeld(now, i))
+            if (IsHeldBack(now, i))
             {
-                bounds = bounds.Add(new PlanBound(PlanBoundKind.LaunchHold, _holds.Describe(i, name)));
+                bounds = bounds.Add(new PlanBound(PlanBoundKind.LaunchHold, _holds.Describe(now, i, name)));
             }
             if (Math.Min(_held[i], ActiveOf(i)) - _wantedBefore.Max(w => w.Wanted[i]) is > 0 and var beyond)
             {

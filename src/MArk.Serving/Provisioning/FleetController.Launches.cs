@@ -50,7 +50,7 @@ internal sealed partial class FleetController
     /// <summary>Asks for one more, unless that must wait. What drains, is being ended or is in doubt may exist, and counts against the maxima.</summary>
     private bool TryLaunch(DateTimeOffset now, int offering)
     {
-        if (!CanLaunch(now, offering) || IsPastBudget(offering))
+        if (Launchable(now, [offering]).Length == 0)
         {
             return false;
         }
@@ -60,7 +60,7 @@ internal sealed partial class FleetController
             _dryLaunches[offering]++;
             return true;
         }
-        var machine = new FleetMachine($"{_settings.LaunchIdPrefix}{_settings.Fleet}-{++_nextLaunch}", offering, now);
+        var machine = new FleetMachine($"{_settings.LaunchIdPrefix}{_settings.Fleet}-{++_nextLaunch}", offering, now) { IsStandby = IsStandby(offering) };
         _machines.Add(machine);
         _commands.Enqueue(new FleetCommand(FleetCommandKind.Launch)
         {
@@ -73,28 +73,37 @@ internal sealed partial class FleetController
 
     private bool CanLaunch(DateTimeOffset now, int offering) =>
         IsInCharge(now)
-        && !_holds.IsHeld(now, offering)
+        && !IsHeldBack(now, offering)
         && !_holds.IsThrottled(now)
         && _machines.Count(m => m.Offering == offering) + _dryLaunches[offering] < _offerings[offering].MaxInstances
-        && _machines.Count + _dryLaunches.Sum() < _settings.MaxInstances;
+        && _machines.Count + _dryLaunches.Sum() < _settings.MaxInstances
+        && (IsStandby(offering) || _machines.Count(m => !m.IsStandby) + _candidates.Sum(i => _dryLaunches[i]) < MaxPlanned);
 
-    /// <summary>Whether one more would cost more than may be spent, whatever the planner says; what drains or is being ended still costs.</summary>
-    private bool IsPastBudget(int offering)
+    private bool IsStandby(int offering) => _offerings[offering].Market == InstanceMarket.Standby;
+
+    /// <summary>Those of some offerings of which one more can be launched within the guard rails, whatever the planner says. Where it is the budget alone that forbids all of them, that is said.</summary>
+    private int[] Launchable(DateTimeOffset now, int[] among)
     {
-        if (IsWithinBudget(offering))
+        var allowed = Array.FindAll(among, i => CanLaunch(now, i));
+        var affordable = Array.FindAll(allowed, i => IsWithinBudget(_offerings[i].PricePerHour));
+        if (affordable.Length == 0 && allowed.Length > 0)
         {
-            return false;
+            RefuseForBudget("launch", allowed[0], _offerings[allowed[0]].PricePerHour);
         }
-        var spend = SpendWith(offering);
-        Refuse(PlanBoundKind.HourlySpend, FormattableString.Invariant($"MaxHourlySpend {_settings.MaxHourlySpend} dollars: refused to launch {_offerings[offering].Name}, {spend} dollars an hour with it"));
-        return true;
+        return affordable;
     }
 
-    private bool IsWithinBudget(int offering) => !(SpendWith(offering) > _settings.MaxHourlySpend);
+    private void RefuseForBudget(string what, int offering, decimal more) => Refuse(
+        PlanBoundKind.HourlySpend,
+        FormattableString.Invariant($"MaxHourlySpend {_settings.MaxHourlySpend} dollars: refused to {what} {_offerings[offering].Name}, {SpendWithMore(more)} dollars an hour with it"));
 
-    private decimal SpendWith(int offering)
+    /// <summary>Whether so much more an hour, US dollars, is no more than may be spent.</summary>
+    private bool IsWithinBudget(decimal more) => !(SpendWithMore(more) > _settings.MaxHourlySpend);
+
+    /// <summary>What drains, is being ended or may come costs too.</summary>
+    private decimal SpendWithMore(decimal more)
     {
-        var spend = HourlySpend + _offerings[offering].PricePerHour;
+        var spend = HourlySpend + more;
         for (var i = 0; i < _dryLaunches.Length; i++)
         {
             spend += _dryLaunches[i] * _offerings[i].PricePerHour;
@@ -145,7 +154,7 @@ internal sealed partial class FleetController
     /// <summary>By when a machine on its way must serve; never where it is not on its way.</summary>
     private DateTimeOffset ReadyBy(FleetMachine machine)
     {
-        if (_settings.IsDryRun || machine.State is not (FleetMachineState.Requested or FleetMachineState.Pending or FleetMachineState.Connecting))
+        if (_settings.IsDryRun || !machine.IsOnItsWay)
         {
             return DateTimeOffset.MaxValue;
         }
@@ -153,7 +162,8 @@ internal sealed partial class FleetController
         {
             return machine.AwaitedFrom + set;
         }
-        var (declared, measured) = (_offerings[machine.Offering].LaunchDelay, _launchDelay[machine.Offering]);
+        var offering = _offerings[machine.Offering];
+        var (declared, measured) = machine.ResumedAt is null ? (offering.LaunchDelay, _launchDelay[machine.Offering]) : (offering.ResumeDelay, _resumeDelay[machine.Offering]);
         var bound = ReadyFactor * (declared > measured ? declared : measured);
         return machine.AwaitedFrom + (bound > ReadyFloor ? bound : ReadyFloor);
     }

@@ -47,8 +47,7 @@ internal sealed partial class FleetController
             machine.IsHandedOver = machine.IsUnwanted = true;
             if (machine.State == FleetMachineState.Ready)
             {
-                machine.State = FleetMachineState.Draining;
-                _commands.Enqueue(new FleetCommand(FleetCommandKind.Drain) { InstanceId = machine.InstanceId });
+                Drain(machine);
             }
             else if (machine.State != FleetMachineState.Draining)
             {
@@ -57,6 +56,7 @@ internal sealed partial class FleetController
             }
         }
         _wantedBefore.Clear();
+        _missing = 0;
     }
 
     /// <summary>From when on a machine's cost is this host's: what it cost before it was taken over, the last keeper has counted.</summary>

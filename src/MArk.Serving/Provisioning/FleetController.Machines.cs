@@ -12,8 +12,9 @@ internal sealed partial class FleetController
         Keeps(now);
         foreach (var descriptor in listed)
         {
-            OnInstanceChanged(now, descriptor);
+            OnSeen(now, descriptor, asOf);
         }
+        var (anyLost, served) = (false, 0.0);
         foreach (var machine in _machines.Where(m => m.InstanceId is not null && m.AcceptedAt < asOf && !listed.Any(d => d.Id == m.InstanceId)).ToArray())
         {
             if (machine.IsHandedOver)
@@ -26,10 +27,16 @@ internal sealed partial class FleetController
             }
             else if (machine.State != FleetMachineState.Terminating)
             {
+                (anyLost, served) = (true, served + ServedBy(machine));
+                CountLoss(now, machine);
                 // A list may miss a machine that lives, so it is ended, which does no harm to one that is gone.
                 LoseIfConnected(machine);
                 Terminate(machine);
             }
+        }
+        if (anyLost)
+        {
+            MakeUpFor(now, served);
         }
         if (_machines.RemoveAll(m => m.State == FleetMachineState.InDoubt && m.CallEndedAt <= asOf) > 0)
         {
@@ -44,16 +51,20 @@ internal sealed partial class FleetController
     }
 
     /// <summary>A machine is as described: known ones change, unknown ones are adopted.</summary>
-    public void OnInstanceChanged(DateTimeOffset now, InstanceDescriptor descriptor)
+    public void OnInstanceChanged(DateTimeOffset now, InstanceDescriptor descriptor) => OnSeen(now, descriptor, now);
+
+    /// <summary>A machine is as described, or was as its provider was asked.</summary>
+    private void OnSeen(DateTimeOffset now, InstanceDescriptor descriptor, DateTimeOffset asOf)
     {
         if (_settings.IsDryRun && _stopping)
         {
             return;
         }
+        var keeps = Keeps(now);
         var machine = _machines.Find(m => m.InstanceId == descriptor.Id || (m.InstanceId is null && m.LaunchId == descriptor.LaunchId));
         if (machine is null)
         {
-            if (descriptor.State == InstanceState.Terminated || _ended.Contains(descriptor.Id) || !Keeps(now))
+            if (descriptor.State == InstanceState.Terminated || _ended.Contains(descriptor.Id) || !keeps)
             {
                 return;
             }
@@ -63,13 +74,23 @@ internal sealed partial class FleetController
                 Fault(new ServingException($"Machine '{descriptor.Id}' of fleet '{_settings.Fleet}' is of offering '{descriptor.OfferingName}', which is not configured; it is left alone. There are: {names}."));
                 return;
             }
-            _machines.Add(machine = new FleetMachine(descriptor.LaunchId, offering, now) { IsAdopted = true });
+            _machines.Add(machine = new FleetMachine(descriptor.LaunchId, offering, now) { IsAdopted = true, IsStandby = IsStandby(offering) });
+            if (machine.IsStandby && descriptor.State is InstanceState.Running or InstanceState.Pending)
+            {
+                // It may have been started by an earlier run, for what is lost still.
+                StandIn(now, OneMachines);
+            }
         }
         if (machine.IsHandedOver)
         {
-            if (descriptor.State == InstanceState.Terminated)
+            if (descriptor.State is InstanceState.Terminated or InstanceState.Stopped)
             {
                 PartWith(machine);
+            }
+            else if (descriptor.State == InstanceState.Interrupting)
+            {
+                OnNotice(now, machine, descriptor.InterruptedAt);
+                SayWhenToWake(now);
             }
             return;
         }
@@ -80,23 +101,50 @@ internal sealed partial class FleetController
             machine.State = FleetMachineState.Pending;
             machine.AwaitedFrom = now;
             Launched++;
-            _ledger.OnLaunched(descriptor.Id, _offerings[machine.Offering], BilledHereFrom(now, descriptor));
+            // Since when an adopted one of the pool has run, or been stopped, is not known.
+            var billedFrom = machine is { IsStandby: true, IsAdopted: true } ? now : BilledHereFrom(now, descriptor);
+            _ledger.OnLaunched(descriptor.Id, _offerings[machine.Offering], billedFrom, descriptor.State == InstanceState.Stopped);
         }
-        if (descriptor.State == InstanceState.Terminated)
+        if (descriptor.State is (InstanceState.Running or InstanceState.Stopped) && asOf < machine.SettledAt)
         {
-            Lose(now, machine);
+            return;
         }
-        else if (machine.IsUnwanted || _stopping || descriptor.State == InstanceState.Interrupting)
+        if (descriptor.State is InstanceState.Running or InstanceState.Stopped)
         {
-            machine.IsInterrupted |= descriptor.State == InstanceState.Interrupting;
-            LetGo(machine);
+            Bill(now, machine, descriptor.State == InstanceState.Stopped);
         }
-        else if (descriptor.State == InstanceState.Running && machine.State == FleetMachineState.Pending)
-        {
-            machine.State = FleetMachineState.Connecting;
-            _commands.Enqueue(new FleetCommand(FleetCommandKind.Connect) { Instance = descriptor, InstanceId = descriptor.Id, Offering = machine.Offering });
-        }
+        Follow(now, machine, descriptor);
         SayWhenToWake(now);
+    }
+
+    private void Follow(DateTimeOffset now, FleetMachine machine, InstanceDescriptor descriptor)
+    {
+        switch (descriptor.State)
+        {
+            case InstanceState.Terminated:
+                var (wasWanted, served) = (machine.State != FleetMachineState.Terminating, ServedBy(machine));
+                Lose(now, machine);
+                if (wasWanted)
+                {
+                    CountLoss(now, machine);
+                    MakeUpFor(now, served);
+                }
+                break;
+            case InstanceState.Interrupting:
+                OnNotice(now, machine, descriptor.InterruptedAt);
+                break;
+            case InstanceState.Stopped:
+                OnSeenStopped(now, machine);
+                break;
+            case InstanceState.Running or InstanceState.Pending when machine.IsUnwanted || _stopping:
+                LetGo(machine);
+                break;
+            case InstanceState.Running:
+                OnSeenRunning(now, machine, descriptor);
+                break;
+            default:
+                break;
+        }
     }
 
     /// <summary>The model is loaded and warm on a machine: it serves.</summary>
@@ -110,24 +158,41 @@ internal sealed partial class FleetController
         }
         machine.State = FleetMachineState.Ready;
         _holds.OnServing(machine.Offering);
-        if (IsHeld(now))
+        if (IsHeld(now) && (!machine.IsStandby || _missing > 0))
         {
             _monitor!.Restart(now);
             _monitor.Hold(now);
         }
-        // What was declared gives way to what is measured; half the weight to each new launch.
-        if (!machine.IsAdopted)
-        {
-            _launchDelay[machine.Offering] = (_launchDelay[machine.Offering] + (now - machine.RequestedAt)) / 2;
-        }
+        LearnDelay(now, machine);
         if (machine.IsUnwanted || _stopping)
         {
             LetGo(machine);
         }
+        else if (machine.IsStandby)
+        {
+            // It is stopped, unless it is to stand in; and what it does may have been measured only now.
+            Reconcile(now);
+        }
+    }
+
+    /// <summary>What was declared gives way to what is measured; half the weight to each new launch.</summary>
+    private void LearnDelay(DateTimeOffset now, FleetMachine machine)
+    {
+        if (machine.ResumedAt is { } at)
+        {
+            _resumeDelay[machine.Offering] = (_resumeDelay[machine.Offering] + (now - at)) / 2;
+        }
+        else if (!machine.IsAdopted && !machine.HasServed)
+        {
+            _launchDelay[machine.Offering] = (_launchDelay[machine.Offering] + (now - machine.RequestedAt)) / 2;
+        }
+        machine.ResumedAt = null;
+        machine.HasServed = true;
     }
 
     public void OnConnectFailed(DateTimeOffset now, string instanceId)
     {
+        Keeps(now);
         if (Find(instanceId) is { State: FleetMachineState.Connecting } machine)
         {
             Terminate(machine);
@@ -143,13 +208,17 @@ internal sealed partial class FleetController
         {
             return;
         }
-        if (Keeps(now) && !machine.IsHandedOver)
+        if (!Keeps(now) || machine.IsHandedOver)
         {
-            Terminate(machine);
+            _machines.Remove(machine);
+        }
+        else if (machine.IsStandby && !machine.IsUnwanted && !_stopping)
+        {
+            StopUnlessNeeded(now, machine);
         }
         else
         {
-            _machines.Remove(machine);
+            Terminate(machine);
         }
     }
 
@@ -158,6 +227,11 @@ internal sealed partial class FleetController
         if (Find(instanceId) is { } machine)
         {
             Forget(now, machine);
+            if (_missing > 0)
+            {
+                // There may be room for what could not be started.
+                Reconcile(now);
+            }
         }
     }
 
@@ -165,7 +239,7 @@ internal sealed partial class FleetController
     {
         if (Find(instanceId) is { State: FleetMachineState.Terminating } machine)
         {
-            machine.RetryAt = now + _delays.After(machine.TerminateFailures++);
+            machine.RetryAt = now + _delays.After(machine.CallFailures++);
             SayWhenToWake(now);
         }
     }
@@ -221,16 +295,21 @@ internal sealed partial class FleetController
         switch (machine.State)
         {
             case FleetMachineState.Ready:
-                machine.State = FleetMachineState.Draining;
-                _commands.Enqueue(new FleetCommand(FleetCommandKind.Drain) { InstanceId = machine.InstanceId });
+                Drain(machine);
                 break;
-            case FleetMachineState.Pending:
+            case FleetMachineState.Pending or FleetMachineState.Stopping or FleetMachineState.Stopped or FleetMachineState.Starting:
                 Terminate(machine);
                 break;
             default:
                 // Requested, in doubt: ended once it is named. Connecting: drained once it is connected. Draining, terminating: on its way already.
                 break;
         }
+    }
+
+    private void Drain(FleetMachine machine)
+    {
+        machine.State = FleetMachineState.Draining;
+        _commands.Enqueue(new FleetCommand(FleetCommandKind.Drain) { InstanceId = machine.InstanceId });
     }
 
     private void Terminate(FleetMachine machine)
@@ -240,6 +319,8 @@ internal sealed partial class FleetController
             return;
         }
         machine.State = FleetMachineState.Terminating;
+        machine.RetryAt = null;
+        machine.CallFailures = 0;
         _commands.Enqueue(new FleetCommand(FleetCommandKind.Terminate) { InstanceId = machine.InstanceId });
     }
 }

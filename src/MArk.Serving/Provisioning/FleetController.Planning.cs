@@ -64,7 +64,7 @@ internal sealed partial class FleetController
         {
             // Nothing is known of what an instance can do: one is had, so that it is measured.
             var wanted = new int[_offerings.Count];
-            wanted[unmeasured] = Math.Min(Math.Max(1, least), Math.Min(_settings.MaxInstances, _offerings[unmeasured].MaxInstances));
+            wanted[unmeasured] = Math.Min(Math.Max(1, least), Math.Min(MaxPlanned, _offerings[unmeasured].MaxInstances));
             _planned = new PlanExplanation { Summary = $"no offering is measured that can keep the objective: {_offerings[unmeasured].Name} is had first, the cheapest that is not" };
             return wanted;
         }
@@ -78,10 +78,10 @@ internal sealed partial class FleetController
                     Forecast = Forecast,
                     Offerings = states,
                     MinInstances = least,
-                    MaxInstances = _settings.MaxInstances,
+                    MaxInstances = MaxPlanned,
                     SpilloverPricePerRequest = _spillover?.PricePerRequest,
                     ServiceLevel = _settings.ServiceLevel,
-                    MaxHourlySpend = _settings.MaxHourlySpend,
+                    MaxHourlySpend = _settings.MaxHourlySpend is { } most ? Math.Max(0, most - _machines.Where(m => m.IsStandby).Sum(SpendOf)) : null,
                 },
                 _plan);
         }
@@ -104,19 +104,25 @@ internal sealed partial class FleetController
             }
         }
         _planned = _plan.Explanation;
-        return _plan.Step(0).ToArray();
+        var counts = new int[_offerings.Count];
+        for (var k = 0; k < _candidates.Length; k++)
+        {
+            counts[_candidates[k]] = _plan.Step(0)[k];
+        }
+        return counts;
     }
 
     private OfferingState[] OfferingStates(DateTimeOffset now)
     {
-        var states = new OfferingState[_offerings.Count];
-        for (var i = 0; i < states.Length; i++)
+        var states = new OfferingState[_candidates.Length];
+        for (var k = 0; k < states.Length; k++)
         {
+            var i = _candidates[k];
             var ready = _machines.Count(m => m.Offering == i && m.State == FleetMachineState.Ready);
             var launching = _machines.Count(m => m.Offering == i && m.IsComing);
             // One that is held back keeps what it has.
-            var offering = _holds.IsHeld(now, i) ? _offerings[i] with { MaxInstances = Math.Min(_offerings[i].MaxInstances, ready + launching) } : _offerings[i];
-            states[i] = new OfferingState(offering, double.IsNaN(_capacity[i]) ? 0 : _capacity[i], ready, launching, _launchDelay[i])
+            var offering = IsHeldBack(now, i) ? _offerings[i] with { MaxInstances = Math.Min(_offerings[i].MaxInstances, ready + launching) } : _offerings[i];
+            states[k] = new OfferingState(offering, double.IsNaN(_capacity[i]) ? 0 : _capacity[i], ready, launching, _launchDelay[i])
             {
                 Service = _service[i],
                 LaunchingReadyIn = ReadyIn(now, i),
@@ -128,7 +134,7 @@ internal sealed partial class FleetController
     /// <summary>Machines of an offering that serve or are on their way, and those that a dry run would have launched.</summary>
     private int ActiveOf(int offering) => _machines.Count(m => m.Offering == offering && m.IsActive) + _dryLaunches[offering];
 
-    private int[] Active() => [.. Enumerable.Range(0, _offerings.Count).Select(ActiveOf)];
+    private int[] Active() => [.. Enumerable.Range(0, _offerings.Count).Select(i => IsStandby(i) ? 0 : ActiveOf(i))];
 
     /// <summary>When the last of an offering's machines on their way is expected to serve; one that is late, any moment.</summary>
     private TimeSpan? ReadyIn(DateTimeOffset now, int offering)
@@ -147,7 +153,7 @@ internal sealed partial class FleetController
     private int? Unmeasured(DateTimeOffset now)
     {
         int? cheapest = null;
-        for (var i = 0; i < _offerings.Count; i++)
+        foreach (var i in _candidates)
         {
             if (_capacity[i] > 0 && !_holds.IsForGood(i))
             {
@@ -160,7 +166,7 @@ internal sealed partial class FleetController
         }
         return cheapest;
 
-        (bool IsHeld, decimal Price) Order(int i) => (_holds.IsHeld(now, i) && !_machines.Exists(m => m.Offering == i && m.IsActive), _offerings[i].PricePerHour);
+        (bool IsHeld, decimal Price) Order(int i) => (IsHeldBack(now, i) && !_machines.Exists(m => m.Offering == i && m.IsActive), _offerings[i].PricePerHour);
     }
 
     private string? BadForecast()

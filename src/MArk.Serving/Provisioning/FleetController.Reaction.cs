@@ -41,7 +41,12 @@ internal sealed partial class FleetController
     private void React(DateTimeOffset now, SloMonitor monitor)
     {
         var rate = monitor.Rate;
-        Prewarm(rate);
+        Prewarm(rate - CapacityOf(m => m.State == FleetMachineState.Ready));
+        // They serve before anything that is launched does; so much is launched as if they did not.
+        if (IsInCharge(now))
+        {
+            StandIn(now, Math.Max(rate - ReadyCapacity(), OneMachines));
+        }
         var launched = false;
         while (rate > ActiveCapacity() && TryLaunchQuick(now))
         {
@@ -52,13 +57,18 @@ internal sealed partial class FleetController
         {
             TryLaunchQuick(now);
         }
+        // What a dry run would start is told with the next plan.
+        if (_missing > 0 && !_settings.IsDryRun && IsInCharge(now))
+        {
+            Resume(now);
+        }
         Hold(now, monitor);
     }
 
     private void Hold(DateTimeOffset now, SloMonitor monitor)
     {
         monitor.Hold(now);
-        for (var i = 0; i < _held.Length; i++)
+        foreach (var i in _candidates)
         {
             _held[i] = Math.Max(_held[i], ActiveOf(i));
         }
@@ -76,11 +86,9 @@ internal sealed partial class FleetController
     /// <summary>Launches one of the quickest type that can be had within the guard rails; of those, the cheapest for what it serves.</summary>
     private bool TryLaunchQuick(DateTimeOffset now)
     {
-        var able = Enumerable.Range(0, _offerings.Count).Where(i => _capacity[i] > 0 && CanLaunch(now, i) && IsWithinBudget(i)).ToArray();
+        var able = Launchable(now, Array.FindAll(_candidates, i => _capacity[i] > 0));
         if (able.Length == 0)
         {
-            // Where it is the budget that forbids, that is said.
-            _ = Enumerable.Range(0, _offerings.Count).Any(i => _capacity[i] > 0 && CanLaunch(now, i) && IsPastBudget(i));
             return false;
         }
         var shortest = able.Min(i => _launchDelay[i]);
@@ -89,13 +97,14 @@ internal sealed partial class FleetController
     }
 
     /// <summary>Has as many spillover environments warm as what the instances cannot serve keeps busy (Little's law), once for as many.</summary>
-    private void Prewarm(double rate)
+    /// <param name="beyond">What they cannot serve, requests per second.</param>
+    private void Prewarm(double beyond)
     {
         if (_spillover is not { } spillover)
         {
             return;
         }
-        var busy = Math.Max(0, rate - CapacityOf(m => m.State == FleetMachineState.Ready)) * spillover.Latency.TotalSeconds;
+        var busy = Math.Max(0, beyond) * spillover.Latency.TotalSeconds;
         var concurrency = (int)Math.Clamp(Math.Ceiling(busy), 1, MostPrewarmed);
         if (concurrency > _prewarmed)
         {
@@ -107,7 +116,7 @@ internal sealed partial class FleetController
     private double ActiveCapacity()
     {
         var capacity = CapacityOf(m => m.IsActive);
-        for (var i = 0; i < _dryLaunches.Length; i++)
+        foreach (var i in _candidates)
         {
             capacity += _dryLaunches[i] > 0 ? _dryLaunches[i] * _capacity[i] : 0;
         }

@@ -5,7 +5,7 @@ internal sealed partial class FleetController
 {
     private void Reconcile(DateTimeOffset now)
     {
-        if (_wantedBefore.Count == 0 || !IsInCharge(now))
+        if (_stopping || _wantedBefore.Count == 0 || !IsInCharge(now))
         {
             return;
         }
@@ -18,7 +18,7 @@ internal sealed partial class FleetController
             Array.Clear(_held);
             _prewarmed = 0;
         }
-        for (var i = 0; i < _offerings.Count; i++)
+        foreach (var i in _candidates)
         {
             // One is let go only if fewer were wanted all through the cool-down.
             var planned = Math.Max(wanted[i], _wantedBefore.Max(w => w.Wanted[i]));
@@ -34,20 +34,21 @@ internal sealed partial class FleetController
                 Refuse(PlanBoundKind.Cooldown, FormattableString.Invariant($"ScaleInCooldown {_settings.ScaleInCooldown}: {more} x {_offerings[i].Name} kept"));
             }
         }
-        for (var i = 0; i < _offerings.Count; i++)
+        foreach (var i in _candidates)
         {
             while (IsShort(i, wanted[i]) && (TryKeep(i) || TryLaunch(now, i)))
             {
                 // One more is on its way.
             }
         }
+        ReconcileStandbys(now);
         Explain(now);
         SayWhenToWake(now);
     }
 
     private bool IsShort(int offering, int wanted) =>
         ActiveOf(offering) < Math.Min(wanted, _offerings[offering].MaxInstances)
-        && _machines.Count(m => m.IsActive) + _dryLaunches.Sum() < _settings.MaxInstances;
+        && _machines.Count(m => m.IsActive) + _candidates.Sum(i => _dryLaunches[i]) < MaxPlanned;
 
     /// <summary>One that was to be ended as soon as it could be is wanted again.</summary>
     private bool TryKeep(int offering)

@@ -14,12 +14,12 @@ internal sealed partial class FleetController
             return _settings.MinInstances;
         }
         var delay = TimeSpan.Zero;
-        for (var i = 0; i < _offerings.Count; i++)
+        foreach (var i in _candidates)
         {
             delay = !_holds.IsForGood(i) && _launchDelay[i] > delay ? _launchDelay[i] : delay;
         }
         _scheduledInstances = schedule.MostInstances(now, now + delay + _settings.Step) is { } window && window.MinInstances > _settings.MinInstances ? window : null;
-        return Math.Min(_scheduledInstances?.MinInstances ?? _settings.MinInstances, _settings.MaxInstances);
+        return Math.Min(_scheduledInstances?.MinInstances ?? _settings.MinInstances, MaxPlanned);
     }
 
     /// <summary>Raises the forecast to what is scheduled: the planner launches for it as it does for any load.</summary>

@@ -51,7 +51,12 @@ internal sealed partial class FleetController
         Array.Fill(_capacity, double.NaN);
         _service = new ServicePoint?[offerings.Count];
         _launchDelay = [.. offerings.Select(o => o.LaunchDelay)];
-        _plan = new FleetPlan(settings.Horizon, offerings.Count);
+        _resumeDelay = [.. offerings.Select(o => o.ResumeDelay)];
+        var indices = Enumerable.Range(0, offerings.Count).ToArray();
+        _candidates = Array.FindAll(indices, i => offerings[i].Market != InstanceMarket.Standby);
+        _standbys = Array.FindAll(indices, i => offerings[i].Market == InstanceMarket.Standby);
+        ArgumentOutOfRangeException.ThrowIfZero(_candidates.Length);
+        _plan = new FleetPlan(settings.Horizon, _candidates.Length);
         Forecast = new WorkloadForecast(settings.Horizon, settings.Step);
         IsKeeper = !settings.IsLeased;
         _leasedUntil = settings.IsLeased ? DateTimeOffset.MinValue : DateTimeOffset.MaxValue;
@@ -66,8 +71,8 @@ internal sealed partial class FleetController
     /// <summary>The share of the monitor's recent requests that were answered in time; 1 if there were none, or where it is turned off.</summary>
     public double RecentAttainment => _monitor?.Attainment ?? 1;
 
-    /// <summary>What all machines together cost an hour, those included that drain, are being ended or may come, US dollars.</summary>
-    public decimal HourlySpend => _machines.Sum(m => _offerings[m.Offering].PricePerHour);
+    /// <summary>What all machines together cost an hour, those included that drain, are being ended or may come, US dollars; a stopped one its stopped price.</summary>
+    public decimal HourlySpend => _machines.Sum(SpendOf);
 
     /// <summary>Machines the provider has given, adopted ones included.</summary>
     public int Launched { get; private set; }
@@ -77,9 +82,9 @@ internal sealed partial class FleetController
 
     public int Ready => _machines.Count(m => m.State == FleetMachineState.Ready);
 
-    public int Launching => _machines.Count(m => m.IsComing);
+    public int Launching => _machines.Count(m => m.IsOnItsWay && !m.IsUnwanted);
 
-    public int Draining => _machines.Count(m => m.State is FleetMachineState.Draining or FleetMachineState.Terminating);
+    public int Draining => _machines.Count(m => m.State is FleetMachineState.Draining or FleetMachineState.Terminating or FleetMachineState.Stopping);
 
     /// <summary>The machines there are, by the provider's name for them, or by their launch where they have none yet.</summary>
     public IEnumerable<string> Machines => _machines.Select(m => m.InstanceId ?? m.LaunchId);
@@ -88,7 +93,10 @@ internal sealed partial class FleetController
     public bool IsStopped => _stopping && _machines.Count == 0;
 
     /// <summary>When the first machine on its way is expected to serve; nothing if none is.</summary>
-    public DateTimeOffset? NextReadyAt => _machines.Where(m => m.IsComing).Select(m => (DateTimeOffset?)(m.RequestedAt + _launchDelay[m.Offering])).Min();
+    public DateTimeOffset? NextReadyAt =>
+        _machines.Where(m => m.IsComing || (m.StandsIn && m.ResumedAt is not null))
+            .Select(m => m.ResumedAt is { } at ? at + _resumeDelay[m.Offering] : m.RequestedAt + _launchDelay[m.Offering])
+            .Min(at => (DateTimeOffset?)at);
 
     public bool TryTakeCommand(out FleetCommand command) => _commands.TryDequeue(out command);
 
@@ -164,7 +172,9 @@ internal sealed partial class FleetController
     public void OnWakeUp(DateTimeOffset now)
     {
         _wakeAt = DateTimeOffset.MaxValue;
-        if (!Keeps(now))
+        var keeps = Keeps(now);
+        TakeBackOverdue(now);
+        if (!keeps)
         {
             SayWhenToWake(now);
             return;
@@ -173,8 +183,7 @@ internal sealed partial class FleetController
         {
             if (machine.RetryAt <= now)
             {
-                machine.RetryAt = null;
-                _commands.Enqueue(new FleetCommand(FleetCommandKind.Terminate) { InstanceId = machine.InstanceId });
+                TryAgain(now, machine);
             }
         }
         GiveUpOverdue(now);
@@ -188,6 +197,28 @@ internal sealed partial class FleetController
             Reconcile(now);
         }
         SayWhenToWake(now);
+    }
+
+    private void TryAgain(DateTimeOffset now, FleetMachine machine)
+    {
+        machine.RetryAt = null;
+        if (machine.State == FleetMachineState.Terminating)
+        {
+            _commands.Enqueue(new FleetCommand(FleetCommandKind.Terminate) { InstanceId = machine.InstanceId });
+        }
+        else if (machine.State == FleetMachineState.Stopping)
+        {
+            if (_missing > 0)
+            {
+                // Whether it has stopped is not known: starting one that runs does no harm.
+                Start(now, machine);
+            }
+            else
+            {
+                Stop(now, machine);
+            }
+        }
+        // One that could not be started is started as the fleet is reconciled, if it is needed still.
     }
 
     /// <summary>The fleet is given up: every machine is drained and ended, and nothing is launched any more.</summary>
@@ -237,10 +268,12 @@ internal sealed partial class FleetController
     {
         var earliest = _stopping || !IsKeeper ? DateTimeOffset.MaxValue : _holds.NextEnd(now);
         earliest = IsKeeper && _leasedUntil < earliest ? _leasedUntil : earliest;
+        earliest = !_stopping && _missing > 0 && _standsInUntil > now && _standsInUntil < earliest ? _standsInUntil : earliest;
         foreach (var machine in _machines)
         {
             earliest = machine.RetryAt < earliest ? machine.RetryAt.Value : earliest;
             earliest = ReadyBy(machine) is var by && by < earliest ? by : earliest;
+            earliest = TakenBackAt(machine) is var back && back < earliest ? back : earliest;
         }
         // A bound that follows from a measured delay may have shrunk meanwhile.
         earliest = earliest > now ? earliest : now;
@@ -250,6 +283,9 @@ internal sealed partial class FleetController
             _commands.Enqueue(new FleetCommand(FleetCommandKind.WakeAt) { At = earliest });
         }
     }
+
+    private decimal SpendOf(FleetMachine machine) =>
+        machine.CostsStopped ? _offerings[machine.Offering].StoppedPricePerHour : _offerings[machine.Offering].PricePerHour;
 
     private void Fault(object part, string message, Exception? inner = null) => Fault(new ContractViolationException(part.GetType().Name, message, inner));
 

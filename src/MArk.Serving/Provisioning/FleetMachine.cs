@@ -23,6 +23,15 @@ internal enum FleetMachineState : byte
 
     /// <summary>The provider was asked to end it.</summary>
     Terminating,
+
+    /// <summary>The provider was asked to stop it and keep it.</summary>
+    Stopping,
+
+    /// <summary>It is kept, and does not run.</summary>
+    Stopped,
+
+    /// <summary>The provider was asked to start it again, and it does not run yet.</summary>
+    Starting,
 }
 
 internal sealed class FleetMachine(string launchId, int offering, DateTimeOffset requestedAt)
@@ -36,7 +45,13 @@ internal sealed class FleetMachine(string launchId, int offering, DateTimeOffset
     /// <summary>It was there before this controller asked for it.</summary>
     public bool IsAdopted { get; init; }
 
+    /// <summary>It is kept to stand in for others, stopped while it need not, and no part of the plan.</summary>
+    public bool IsStandby { get; init; }
+
     public string? InstanceId { get; set; }
+
+    /// <summary>What the provider told of it when it ran last.</summary>
+    public InstanceDescriptor? Running { get; set; }
 
     /// <summary>Since when it has been waited for, as long as it may take.</summary>
     public DateTimeOffset AwaitedFrom { get; set; } = requestedAt;
@@ -58,14 +73,37 @@ internal sealed class FleetMachine(string launchId, int offering, DateTimeOffset
     /// <summary>Its provider will take it away.</summary>
     public bool IsInterrupted { get; set; }
 
-    /// <summary>How often ending it failed, and when to try again.</summary>
-    public int TerminateFailures { get; set; }
+    /// <summary>When it will, if that is known.</summary>
+    public DateTimeOffset? InterruptedAt { get; set; }
+
+    /// <summary>When it was asked to start again, while it does not serve yet.</summary>
+    public DateTimeOffset? ResumedAt { get; set; }
+
+    /// <summary>It costs its stopped price for certain: not while a call may change that.</summary>
+    public bool CostsStopped { get; set; }
+
+    /// <summary>A call to stop or start it is under way; another waits for its end.</summary>
+    public bool IsBeingCalled { get; set; }
+
+    /// <summary>It has served, and teaches nothing of how long a launch takes any more.</summary>
+    public bool HasServed { get; set; }
+
+    /// <summary>When it was last known that it had stopped or started: a list that was asked for before tells nothing of that.</summary>
+    public DateTimeOffset SettledAt { get; set; }
+
+    /// <summary>How often ending, stopping or starting it has failed in a row, and when to try again.</summary>
+    public int CallFailures { get; set; }
 
     public DateTimeOffset? RetryAt { get; set; }
 
-    /// <summary>On its way, and wanted.</summary>
-    public bool IsComing => !IsUnwanted && State is (FleetMachineState.Requested or FleetMachineState.Pending or FleetMachineState.Connecting);
+    /// <summary>On its way, and wanted by the plan.</summary>
+    public bool IsComing => !IsStandby && !IsUnwanted && IsOnItsWay;
 
-    /// <summary>Serving or on its way, and wanted.</summary>
-    public bool IsActive => !IsUnwanted && State is not (FleetMachineState.InDoubt or FleetMachineState.Draining or FleetMachineState.Terminating);
+    /// <summary>Serving or on its way, and wanted by the plan.</summary>
+    public bool IsActive => IsComing || (!IsStandby && !IsUnwanted && State == FleetMachineState.Ready);
+
+    /// <summary>A standby machine that serves, or does soon.</summary>
+    public bool StandsIn => IsStandby && !IsUnwanted && State is (FleetMachineState.Ready or FleetMachineState.Connecting or FleetMachineState.Starting);
+
+    public bool IsOnItsWay => State is (FleetMachineState.Requested or FleetMachineState.Pending or FleetMachineState.Connecting or FleetMachineState.Starting);
 }

@@ -6,8 +6,27 @@ public sealed class FleetOptions
     /// <summary>The fewest instances: 0 to 10000, at most <see cref="MaxInstances"/>. Default 1.</summary>
     public int MinInstances { get; set; } = 1;
 
-    /// <summary>The most instances, over all offerings, those that are draining included: 1 to 10000. Default 100.</summary>
+    /// <summary>The most instances, over all offerings, those that are draining or stopped included: 1 to 10000. Default 100.</summary>
     public int MaxInstances { get; set; } = 100;
+
+    /// <summary>
+    /// How many of <see cref="MaxInstances"/> are kept stopped, of offerings of <see cref="InstanceMarket.Standby"/>, to stand in where a machine is interrupted or lost or the
+    /// objective is broken: 0 to <see cref="MaxInstances"/> less what is planned at least, <see cref="MinInstances"/> or 1. They are launched, stopped once the model has been loaded on them, and, once
+    /// started, stopped again when what is planned has served without them for <see cref="ScaleInCooldown"/>. Default 0.
+    /// </summary>
+    public int StandbyInstances { get; set; }
+
+    /// <summary>
+    /// What holds for single offerings, by name, in place of what their provider and <see cref="PriceFile"/> say: prices, interruptions, quotas. A name that the provider does not
+    /// offer is refused at start.
+    /// </summary>
+    public Dictionary<string, OfferingOptions> Offerings { get; } = [];
+
+    /// <summary>
+    /// A CSV file of prices that holds in place of the provider's: columns <c>offering</c>, <c>price_per_hour</c> and, if wanted, <c>on_demand_price_per_hour</c>,
+    /// <c>stopped_price_per_hour</c>, <c>interruptions_per_hour</c>; US dollars. Offerings that are not in it keep their prices. Read at start. Default <see langword="null"/>: none.
+    /// </summary>
+    public string? PriceFile { get; set; }
 
     /// <summary>
     /// The most that the fleet may cost an hour, US dollars: 0 to 1e9. A hard stop, whatever the load: nothing is launched past it, and what was refused is said. Default
@@ -22,7 +41,7 @@ public sealed class FleetOptions
 
     /// <summary>
     /// Whether plans are only made, explained and logged, and nothing is launched, drained or ended: <see cref="PlanExplanation.Actions"/> says what would have been. Machines of the
-    /// fleet that there are serve. Default <see langword="false"/>.
+    /// fleet that there are serve, and its lease is left to others. Default <see langword="false"/>.
     /// </summary>
     public bool DryRun { get; set; }
 

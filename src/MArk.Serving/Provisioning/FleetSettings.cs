@@ -15,6 +15,9 @@ internal sealed record FleetSettings
 
     public int MaxInstances { get; init; } = 100;
 
+    /// <summary>How many standby machines are kept, of the most there may be.</summary>
+    public int StandbyInstances { get; init; }
+
     /// <summary>How long fewer instances must have been wanted before one is let go (the paper's destroy cool-down).</summary>
     public TimeSpan ScaleInCooldown { get; init; } = TimeSpan.FromMinutes(5);
 
@@ -24,6 +27,9 @@ internal sealed record FleetSettings
     public TimeSpan BackoffBase { get; init; } = TimeSpan.FromSeconds(5);
 
     public TimeSpan BackoffMax { get; init; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>For how long an offering is avoided of which a spot machine was taken away.</summary>
+    public TimeSpan InterruptionHold { get; init; } = TimeSpan.FromMinutes(5);
 
     /// <summary>Seeds the jitter of retries.</summary>
     public int Seed { get; init; }
@@ -60,6 +66,7 @@ internal sealed record FleetSettings
         Horizon = options.Horizon,
         MinInstances = options.MinInstances,
         MaxInstances = options.MaxInstances,
+        StandbyInstances = options.StandbyInstances,
         ScaleInCooldown = options.ScaleInCooldown,
         ReadyTimeout = options.ReadyTimeout,
         Schedule = options.ScheduledCapacity.Count > 0 ? new CapacitySchedule(options.ScheduledCapacity) : null,

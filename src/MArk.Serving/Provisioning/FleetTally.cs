@@ -9,6 +9,12 @@ internal sealed record FleetTally
     /// <summary>Machines that were given up because they did not become ready in time.</summary>
     public long NeverReady { get; set; }
 
+    /// <summary>Machines whose provider took them away: told beforehand, or, of spot ones, lost.</summary>
+    public long Interruptions { get; set; }
+
+    /// <summary>Starts of stopped standby machines that were accepted.</summary>
+    public long Resumptions { get; set; }
+
     /// <summary>Plans that something kept from being another, by <see cref="PlanBoundKind"/>.</summary>
     public long[] Bounds { get; private init; } = new long[Enum.GetValues<PlanBoundKind>().Length];
 

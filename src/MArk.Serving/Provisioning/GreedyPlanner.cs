@@ -11,7 +11,7 @@ namespace MArk.Serving.Provisioning;
 /// <remarks>
 /// An instance launched now serves from the step its launch delay ends in, so each candidate has its own lead (the paper has one, 5 min,
 /// for all); a running one serves from now and costs no launch. The overhead of a launch is its price times its launch delay.
-/// Only what must be launched by now is planned: later steps are planned when they come within a lead.
+/// Only what must be launched by now is planned: later steps are planned when they come within a lead. Interruptions of spot machines are not priced, as in the paper.
 /// </remarks>
 public sealed class GreedyPlanner : IProvisioningPlanner
 {
@@ -191,7 +191,7 @@ public sealed class StaticPlanner : IProvisioningPlanner
     private readonly int[] _counts;
 
     /// <summary>A fleet that does not change.</summary>
-    /// <param name="counts">The instances of each offering, in the provider's order; what is left out is 0.</param>
+    /// <param name="counts">The instances of each offering, in the provider's order without standby offerings; what is left out is 0.</param>
     /// <exception cref="ArgumentOutOfRangeException">A count is negative.</exception>
     public StaticPlanner(params int[] counts)
     {

@@ -3,8 +3,8 @@ using System.Globalization;
 namespace MArk.Serving.Provisioning;
 
 /// <summary>
-/// What is not to be launched for now. An offering whose launch failed is held back, so that the capacity is had elsewhere; a provider that
-/// was called too often is left alone altogether, since another offering would be one more call.
+/// What is not to be launched for now. An offering whose launch failed is held back, so that the capacity is had elsewhere; one of which a machine was interrupted is avoided while
+/// there is another; a provider that was called too often is left alone altogether, since another offering would be one more call.
 /// </summary>
 internal sealed class LaunchHolds(int offerings, RetryDelays delays)
 {
@@ -16,6 +16,12 @@ internal sealed class LaunchHolds(int offerings, RetryDelays delays)
     public bool IsHeld(DateTimeOffset now, int offering) => _holds[offering].IsForGood || _holds[offering].Until > now;
 
     public bool IsForGood(int offering) => _holds[offering].IsForGood;
+
+    /// <summary>Whether an offering is launched only where there is no other.</summary>
+    public bool IsAvoided(DateTimeOffset now, int offering) => _holds[offering].AvoidedUntil > now;
+
+    /// <summary>A provider takes machines of an offering away: it has none to spare for a while.</summary>
+    public void OnInterrupted(int offering, DateTimeOffset until) => _holds[offering] = _holds[offering] with { AvoidedUntil = until };
 
     /// <summary>Whether nothing at all is to be launched.</summary>
     public bool IsThrottled(DateTimeOffset now) => _throttledUntil > now;
@@ -51,17 +57,22 @@ internal sealed class LaunchHolds(int offerings, RetryDelays delays)
         foreach (var hold in _holds)
         {
             next = hold.Until > now && hold.Until < next ? hold.Until : next;
+            next = hold.AvoidedUntil > now && hold.AvoidedUntil < next ? hold.AvoidedUntil : next;
         }
         return next;
     }
 
     /// <summary>Whether the hold of any offering has ended in an interval.</summary>
-    public bool AnyEnded(DateTimeOffset after, DateTimeOffset until) => Array.Exists(_holds, h => h.Until > after && h.Until <= until);
+    public bool AnyEnded(DateTimeOffset after, DateTimeOffset until) => Array.Exists(_holds, h => (h.Until > after && h.Until <= until) || (h.AvoidedUntil > after && h.AvoidedUntil <= until));
 
     /// <summary>The hold of an offering, for people.</summary>
-    public string Describe(int offering, string name) => _holds[offering].IsForGood
-        ? $"{name} is misconfigured, and not launched any more"
-        : string.Create(CultureInfo.InvariantCulture, $"{name} is not launched before {_holds[offering].Until.UtcDateTime:u}, after {_holds[offering].Reason}");
+    public string Describe(DateTimeOffset now, int offering, string name)
+    {
+        var hold = _holds[offering];
+        return hold.IsForGood ? $"{name} is misconfigured, and not launched any more"
+            : hold.Until > now ? string.Create(CultureInfo.InvariantCulture, $"{name} is not launched before {hold.Until.UtcDateTime:u}, after {hold.Reason}")
+            : string.Create(CultureInfo.InvariantCulture, $"{name} is not launched before {hold.AvoidedUntil.UtcDateTime:u} while there is another, after an interruption");
+    }
 
-    private readonly record struct Hold(DateTimeOffset Until, int Failures, LaunchFailure Reason, bool IsForGood);
+    private readonly record struct Hold(DateTimeOffset Until, int Failures, LaunchFailure Reason, bool IsForGood, DateTimeOffset AvoidedUntil);
 }

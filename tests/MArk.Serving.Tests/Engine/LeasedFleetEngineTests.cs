@@ -53,6 +53,17 @@ public sealed class LeasedFleetEngineTests : IDisposable
     }
 
     [Fact]
+    public async Task ADryRunKeepsTheLeaseFromNobody()
+    {
+        var lease = new InMemoryFleetLease(_time);
+        await using var dry = await ServingHost.StartAsync(Fleet(m => m.UseFleetLease(_ => lease).WithOptions(o => o.Fleet.DryRun = true)));
+        await using var acting = await ServingHost.StartAsync(Fleet(m => m.UseFleetLease(_ => lease)));
+        Assert.True(await ServesAsync(acting));
+        Assert.True(acting.Monitor.GetReport().Fleet!.IsKeeper);
+        Assert.Single(_provider.Machines);
+    }
+
+    [Fact]
     public async Task ADirectoryInTheSettingsIsEnough()
     {
         var settings = new Dictionary<string, string?> { ["MArk:Models:m:Fleet:LeaseDirectory"] = _directory };

@@ -58,16 +58,16 @@ internal sealed class ScriptedProvider(params InstanceOffering[] offerings) : II
         }
     }
 
-    public void Change(string id, InstanceState state)
+    public void Change(string id, InstanceState state, DateTimeOffset? interruptedAt = null)
     {
-        if (!TryChange(id, state))
+        if (!TryChange(id, state, interruptedAt))
         {
             throw new ArgumentException($"There is no machine '{id}'.", nameof(id));
         }
     }
 
     /// <returns>Whether there is such a machine; it may have been ended meanwhile.</returns>
-    public bool TryChange(string id, InstanceState state)
+    public bool TryChange(string id, InstanceState state, DateTimeOffset? interruptedAt = null)
     {
         lock (_gate)
         {
@@ -75,7 +75,7 @@ internal sealed class ScriptedProvider(params InstanceOffering[] offerings) : II
             {
                 return false;
             }
-            machine = machine with { State = state };
+            machine = machine with { State = state, InterruptedAt = interruptedAt };
             _machines[id] = machine;
             if (state == InstanceState.Terminated)
             {

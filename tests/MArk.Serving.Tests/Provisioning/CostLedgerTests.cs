@@ -26,6 +26,43 @@ public sealed class CostLedgerTests
     }
 
     [Fact]
+    public void TimeStoppedCostsTheStoppedPriceAndEachTimeStartedHasItsMinimum()
+    {
+        // 0.002 dollars a second, 0.0001 while it is stopped.
+        var standby = new InstanceOffering
+        {
+            Name = "t", Market = InstanceMarket.Standby, PricePerHour = 7.2m, OnDemandPricePerHour = 9.0m, StoppedPricePerHour = 0.36m, MinimumBilling = TimeSpan.FromSeconds(60),
+        };
+        var ledger = new CostLedger();
+        ledger.OnLaunched("a", standby, Noon);
+        ledger.OnStarted("a", Noon.AddSeconds(50));
+        ledger.OnStopped("a", Noon.AddSeconds(100));
+        ledger.OnStopped("a", Noon.AddSeconds(500));
+        Assert.Equal(0.200m + 0.090m, ledger.Summary(Noon.AddSeconds(1000)).StandbyCost);
+        ledger.OnStarted("a", Noon.AddSeconds(1100));
+        ledger.OnStopped("a", Noon.AddSeconds(1110));
+        // Of ten seconds that it ran sixty are billed, and its storage from when it stopped.
+        ledger.OnTerminated("a", Noon.AddSeconds(1210));
+        ledger.OnStarted("a", Noon.AddSeconds(2000));
+        ledger.OnStopped("b", Noon);
+        var summary = ledger.Summary(Noon.AddSeconds(3600));
+        Assert.Equal(0.200m + 0.100m + 0.120m + 0.010m, summary.StandbyCost);
+        Assert.Equal((summary.StandbyCost, TimeSpan.FromSeconds(160), 1, 1, 1), (summary.InstanceCost, summary.InstanceTime, summary.Launched, summary.Terminated, summary.PeakInstances));
+        // One at a time, for an hour, at 9 dollars.
+        Assert.Equal(9.0m, summary.OnDemandPeakCost);
+    }
+
+    [Fact]
+    public void OneThatIsFoundStoppedHasCostNothingElseYet()
+    {
+        var standby = new InstanceOffering { Name = "t", Market = InstanceMarket.Standby, PricePerHour = 7.2m, StoppedPricePerHour = 0.36m, MinimumBilling = TimeSpan.FromSeconds(60) };
+        var ledger = new CostLedger();
+        ledger.OnLaunched("a", standby, Noon, isStopped: true);
+        var summary = ledger.Summary(Noon.AddSeconds(100));
+        Assert.Equal((0.010m, TimeSpan.Zero, 0), (summary.StandbyCost, summary.InstanceTime, summary.PeakInstances));
+    }
+
+    [Fact]
     public void DollarsAreCountedByMarketAndSavingsAgainstTheOnDemandPeakAlwaysOn()
     {
         var spot = Offering with { Name = "s", Market = InstanceMarket.Spot, PricePerHour = 1.2m, OnDemandPricePerHour = 3.6m };

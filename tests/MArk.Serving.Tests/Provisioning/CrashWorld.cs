@@ -64,6 +64,12 @@ internal sealed class CrashWorld
 
     public int MostMachines { get; private set; }
 
+    /// <summary>Machines that were stopped so far.</summary>
+    public int Stops { get; private set; }
+
+    /// <summary>Machines that were started again so far.</summary>
+    public int Starts { get; private set; }
+
     public Func<InstanceDescriptor, bool> IsStuck { get; init; } = _ => false;
 
     public Func<LaunchRequest, LaunchFailure?> Fails { get; init; } = _ => null;
@@ -85,13 +91,13 @@ internal sealed class CrashWorld
         Now = end;
     }
 
-    public void Change(string id, InstanceState state)
+    public void Change(string id, InstanceState state, double? interruptedIn = null)
     {
         if (!_machines.TryGetValue(id, out var machine))
         {
             return;
         }
-        machine = machine with { State = state };
+        machine = machine with { State = state, InterruptedAt = interruptedIn is { } seconds ? Now.AddSeconds(seconds) : null };
         if (state == InstanceState.Terminated)
         {
             _machines.Remove(id);
@@ -157,6 +163,12 @@ internal sealed class CrashWorld
                 case FleetCommandKind.Terminate:
                     Call(() => _machines.Remove(id), _ => Tell(0, controller => controller.OnTerminated(Now, id)));
                     break;
+                case FleetCommandKind.Stop:
+                    Call(() => StopMachine(id), well => Tell(0, controller => Answer(well, () => controller.OnStopped(Now, id), () => controller.OnStopFailed(Now, id))));
+                    break;
+                case FleetCommandKind.Start:
+                    Call(() => StartMachine(id), well => Tell(0, controller => Answer(well, () => controller.OnStarted(Now, id), () => controller.OnStartFailed(Now, id, LaunchFailure.Unknown))));
+                    break;
                 case FleetCommandKind.List:
                     List();
                     break;
@@ -212,6 +224,35 @@ internal sealed class CrashWorld
         }
         return (machine, null);
     }
+
+    private bool StopMachine(string id)
+    {
+        if (_machines.TryGetValue(id, out var machine) && machine.State != InstanceState.Stopped)
+        {
+            Stops++;
+            Change(id, InstanceState.Stopped);
+        }
+        return machine is not null;
+    }
+
+    private bool StartMachine(string id)
+    {
+        if (_machines.TryGetValue(id, out var machine) && machine.State == InstanceState.Stopped)
+        {
+            Starts++;
+            Change(id, InstanceState.Pending);
+            Schedule(Offerings.First(o => o.Name == machine.OfferingName).ResumeDelay, () =>
+            {
+                if (_machines.TryGetValue(id, out var started) && started.State == InstanceState.Pending)
+                {
+                    Change(id, InstanceState.Running);
+                }
+            });
+        }
+        return machine is not null;
+    }
+
+    private static void Answer(bool well, Action done, Action failed) => (well ? done : failed)();
 
     /// <summary>A call takes effect half a second after it is made, and is answered half a second later.</summary>
     private void Call<T>(Func<T> effect, Action<T> answer)

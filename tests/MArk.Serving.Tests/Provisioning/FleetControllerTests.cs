@@ -226,7 +226,8 @@ public sealed class FleetControllerTests
         world.Advance(1);
         world.Accept(world.Launching[0]);
         world.Controller.OnListed(world.Now, asked, []);
-        Assert.Equal((0, 1), (world.Controller.Ready, world.Controller.Launching));
+        // What is missed in it is replaced at once.
+        Assert.Equal((0, 2), (world.Controller.Ready, world.Controller.Launching));
     }
 
     [Fact]
@@ -290,7 +291,8 @@ public sealed class FleetControllerTests
         world.Vanish(id);
         Assert.Equal(0, world.Controller.Ready);
         world.Controller.OnInstanceChanged(world.Now, late);
-        Assert.Equal((0, 0, 1), (world.Controller.Ready, world.Controller.Launching, world.Controller.Launched));
+        // What replaces it is on its way, and nothing else.
+        Assert.Equal((0, 1, 1), (world.Controller.Ready, world.Controller.Launching, world.Controller.Launched));
         world.Tick(1);
         Assert.Single(world.Launching);
     }

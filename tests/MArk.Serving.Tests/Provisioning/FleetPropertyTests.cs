@@ -142,13 +142,118 @@ public sealed class FleetPropertyTests
         Assert.DoesNotContain(world.Journal, j => j.Contains(" Launch ", StringComparison.Ordinal) || j.Contains(" Terminate ", StringComparison.Ordinal) || j.Contains(" Drain ", StringComparison.Ordinal));
     }, iter: 1000);
 
+    // Besides, a pool that is stopped, started, interrupted and forgotten.
+    private static readonly InstanceOffering[] WithStandby =
+    [
+        new() { Name = "a", Market = InstanceMarket.Spot, PricePerHour = 3.6m, MinimumBilling = TimeSpan.FromSeconds(60), LaunchDelay = TimeSpan.FromSeconds(30), MaxInstances = 2, InterruptionsPerHour = 1 },
+        new() { Name = "b", PricePerHour = 1.8m, LaunchDelay = TimeSpan.FromSeconds(90) },
+        new()
+        {
+            Name = "s", Market = InstanceMarket.Standby, PricePerHour = 2.4m, StoppedPricePerHour = 0.1m, MinimumBilling = TimeSpan.FromSeconds(60), LaunchDelay = TimeSpan.FromSeconds(60),
+            ResumeDelay = TimeSpan.FromSeconds(20), MaxInstances = 3,
+        },
+    ];
+
+    private static void PlayWithStandby(FleetWorld world, Step step, bool adopt)
+    {
+        var ids = world.Machines.Keys.Order().ToList();
+        var isStopped = ids.Count > 0 && world.IsBilledStopped(ids[step.A % ids.Count]);
+        switch (step.Kind)
+        {
+            case 98 when adopt:
+                world.AddStopped($"earlier-{step.A}-{step.B}-{world.Now.Ticks}-{world.Machines.Count}", "s");
+                world.List();
+                break;
+            case >= 94:
+                world.Slot(step.A, step.A * step.B / 1000);
+                break;
+            case < 20 or (>= 73 and < 80) when world.Stopping.Count > 0 && step.B % 2 == 0:
+                world.Stopped(world.Stopping[step.A % world.Stopping.Count], well: step.B % 5 > 0);
+                break;
+            case < 20 or (>= 73 and < 80) when world.Starting.Count > 0 && step.B % 2 == 1:
+                world.Started(world.Starting[step.A % world.Starting.Count], step.B % 5 > 0 ? null : (LaunchFailure)(step.A % 4));
+                break;
+            case >= 30 and < 68 when isStopped && !adopt && (step.Kind >= 52 || world.Launching.Count == 0):
+                // One that runs by another hand's doing is not within what the controller may spend.
+                break;
+            case < 70 and >= 68 when ids.Count > 0:
+                world.Change(ids[step.A % ids.Count], InstanceState.Interrupting, step.B % 3 == 0 ? null : world.Now.AddSeconds(step.B % 150));
+                break;
+            case 72 when ids.Count > 0:
+                world.Change(ids[step.A % ids.Count], InstanceState.Stopped);
+                break;
+            default:
+                Play(world, step, adopt: false);
+                break;
+        }
+    }
+
+    [Fact]
+    public void WithAPoolNeverAboveTheMaximumOrTheBudgetAndTheLedgerAddsUpWhateverHappens() => GenRun.Sample(run =>
+    {
+        var (max, budget) = (run.Max + 3, 3m + 2.5m * run.Cap);
+        var settings = new FleetSettings
+        {
+            Fleet = "m", MinInstances = 0, MaxInstances = max, StandbyInstances = run.Cap % 3, MaxHourlySpend = budget, Seed = 3, ScaleInCooldown = TimeSpan.FromSeconds(120),
+        };
+        var world = new FleetWorld(settings, WithStandby);
+        foreach (var step in run.Steps)
+        {
+            PlayWithStandby(world, step, adopt: false);
+            var named = world.Machines.Values.Select(m => m.LaunchId).ToHashSet();
+            var coming = world.Launching.Where(l => !named.Contains(l.LaunchId)).ToArray();
+            Assert.True(named.Count + coming.Length <= max, $"{named.Count} machines and {coming.Length} launches; the maximum is {max}");
+            var spend = world.Machines.Values.Sum(m => SpendOf(world, m)) + coming.Sum(l => WithStandby.First(o => o.Name == l.OfferingName).PricePerHour);
+            Assert.True(spend <= budget, $"{spend} dollars an hour; the budget is {budget}");
+            if (!HasUnseen(world))
+            {
+                Assert.Equal(world.Bill(), world.Ledger.Summary(world.Now).InstanceCost);
+            }
+        }
+    }, iter: 3000);
+
+    private static decimal SpendOf(FleetWorld world, InstanceDescriptor machine)
+    {
+        var offering = WithStandby.First(o => o.Name == machine.OfferingName);
+        return world.IsBilledStopped(machine.Id) && !world.Starting.Contains(machine.Id) ? offering.StoppedPricePerHour : offering.PricePerHour;
+    }
+
+    [Fact]
+    public void WithAPoolNothingIsLeftAfterAStopAndTheSameEventsGiveTheSameCommands() => GenRun.Sample(run =>
+    {
+        var world = Play();
+        Assert.Equal(Play().Journal, world.Journal);
+        End(world, drains: run.Cap > 0);
+        Assert.Equal(world.Bill(), world.Ledger.Summary(world.Now).InstanceCost);
+
+        FleetWorld Play()
+        {
+            var played = new FleetWorld(
+                new FleetSettings { Fleet = "m", MinInstances = 0, MaxInstances = run.Max + 3, StandbyInstances = run.Cap % 3, Seed = 7, ScaleInCooldown = TimeSpan.FromSeconds(120) }, WithStandby);
+            foreach (var step in run.Steps)
+            {
+                PlayWithStandby(played, step, adopt: true);
+            }
+            return played;
+        }
+    }, iter: 2000);
+
     [Fact]
     public void NothingIsLeftAfterAStopWhateverHappenedBefore() => GenRun.Sample(run =>
     {
         var world = Run(run.Max, run.Cap, run.Steps, adopt: true);
+        End(world, drains: run.Cap > 0);
+        var before = world.Journal.Count;
+        world.Tick(3, 3);
+        world.Advance(1000);
+        Assert.Equal(before, world.Journal.Count);
+    }, iter: 3000);
+
+    private static void End(FleetWorld world, bool drains)
+    {
         world.Stop();
         Assert.DoesNotContain(world.Machines.Keys, id => world.Serving.Contains(id));
-        if (run.Cap == 0)
+        if (!drains)
         {
             // The time to drain is over at once.
             world.StopDeadline();
@@ -185,11 +290,7 @@ public sealed class FleetPropertyTests
         Assert.Empty(world.Machines);
         Assert.Equal(world.Bill(), world.Ledger.Summary(world.Now).InstanceCost);
         Assert.Equal(world.Controller.Launched, world.Controller.Terminated);
-        var before = world.Journal.Count;
-        world.Tick(3, 3);
-        world.Advance(1000);
-        Assert.Equal(before, world.Journal.Count);
-    }, iter: 3000);
+    }
 
     [Fact]
     public void TheSameEventsGiveTheSameCommands() => GenRun.Sample(run =>

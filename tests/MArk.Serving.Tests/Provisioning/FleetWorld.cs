@@ -7,7 +7,7 @@ internal sealed class FleetWorld
 {
     public static readonly DateTimeOffset Start = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
-    private readonly List<(string Id, InstanceOffering Offering, DateTimeOffset From, DateTimeOffset? Until)> _bills = [];
+    private readonly List<(string Id, InstanceOffering Offering, DateTimeOffset From, DateTimeOffset? Until, bool IsStopped)> _bills = [];
     private readonly HashSet<string> _launchIds = [];
     private readonly HashSet<string> _connected = [];
     private int _next;
@@ -47,6 +47,10 @@ internal sealed class FleetWorld
     public List<string> Draining { get; } = [];
 
     public List<string> Terminating { get; } = [];
+
+    public List<string> Stopping { get; } = [];
+
+    public List<string> Starting { get; } = [];
 
     public DateTimeOffset? WakeAt { get; private set; }
 
@@ -111,7 +115,7 @@ internal sealed class FleetWorld
     {
         var machine = new InstanceDescriptor { Id = $"i-{++_next}", LaunchId = launchId, OfferingName = offering, BilledFrom = Now };
         Machines.Add(machine.Id, machine);
-        _bills.Add((machine.Id, Offerings.First(o => o.Name == offering), Now, null));
+        _bills.Add((machine.Id, Offerings.First(o => o.Name == offering), Now, null, false));
         return machine;
     }
 
@@ -122,11 +126,73 @@ internal sealed class FleetWorld
         Carry();
     }
 
-    public void Change(string id, InstanceState state)
+    /// <summary>A stopped machine of an earlier run.</summary>
+    public InstanceDescriptor AddStopped(string launchId, string offering)
     {
-        Machines[id] = Machines[id] with { State = state };
+        var machine = Add(launchId, offering);
+        _bills[^1] = _bills[^1] with { IsStopped = true };
+        return Machines[machine.Id] = machine with { State = InstanceState.Stopped };
+    }
+
+    public void Change(string id, InstanceState state, DateTimeOffset? interruptedAt = null)
+    {
+        Machines[id] = Machines[id] with { State = state, InterruptedAt = interruptedAt };
+        if (state is InstanceState.Running or InstanceState.Stopped)
+        {
+            Bill(id, state == InstanceState.Stopped);
+        }
         Controller.OnInstanceChanged(Now, Machines[id]);
         Carry();
+    }
+
+    /// <summary>A call that stops a machine has ended.</summary>
+    public void Stopped(string id, bool well = true)
+    {
+        Stopping.Remove(id);
+        if (well)
+        {
+            _connected.Remove(id);
+            Machines[id] = Machines[id] with { State = InstanceState.Stopped };
+            Bill(id, isStopped: true);
+            Controller.OnStopped(Now, id);
+        }
+        else
+        {
+            Controller.OnStopFailed(Now, id);
+        }
+        Carry();
+    }
+
+    /// <summary>A call that starts a machine has ended; it does not run yet.</summary>
+    public void Started(string id, LaunchFailure? failure = null)
+    {
+        Starting.Remove(id);
+        if (failure is { } why)
+        {
+            Controller.OnStartFailed(Now, id, why);
+        }
+        else
+        {
+            Machines[id] = Machines[id].State == InstanceState.Stopped ? Machines[id] with { State = InstanceState.Pending } : Machines[id];
+            Bill(id, isStopped: false);
+            Controller.OnStarted(Now, id);
+        }
+        Carry();
+    }
+
+    /// <summary>A stopped machine that is being started, until it serves.</summary>
+    public void Resume(string id)
+    {
+        Started(id);
+        Change(id, InstanceState.Running);
+        Connected(id);
+    }
+
+    /// <summary>A machine that serves and is to be stopped, until it is.</summary>
+    public void StandDown(string id)
+    {
+        Drained(id);
+        Stopped(id);
     }
 
     public void Vanish(string id)
@@ -156,6 +222,7 @@ internal sealed class FleetWorld
     public void Drained(string id)
     {
         Draining.Remove(id);
+        _connected.Remove(id);
         Controller.OnDrained(Now, id);
         Carry();
     }
@@ -237,8 +304,15 @@ internal sealed class FleetWorld
     public decimal Bill() => _bills.Sum(b =>
     {
         var ran = (b.Until ?? Now) - b.From;
+        if (b.IsStopped)
+        {
+            return b.Offering.StoppedPricePerHour * ran.Ticks / TimeSpan.TicksPerHour;
+        }
         return b.Offering.PricePerHour * (ran > b.Offering.MinimumBilling ? ran : b.Offering.MinimumBilling).Ticks / TimeSpan.TicksPerHour;
     });
+
+    /// <summary>Whether a machine costs its stopped price.</summary>
+    public bool IsBilledStopped(string id) => _bills.FindLast(b => b.Id == id).IsStopped;
 
     private void End(string id)
     {
@@ -246,10 +320,24 @@ internal sealed class FleetWorld
         {
             return;
         }
-        var index = _bills.FindIndex(b => b.Id == id);
+        var index = _bills.FindLastIndex(b => b.Id == id);
         _bills[index] = _bills[index] with { Until = Now };
         Serving.Remove(id);
         Draining.Remove(id);
+        Stopping.Remove(id);
+        Starting.Remove(id);
+    }
+
+    /// <summary>From now on a machine is billed for being stopped, or not.</summary>
+    private void Bill(string id, bool isStopped)
+    {
+        var index = _bills.FindLastIndex(b => b.Id == id);
+        var bill = _bills[index];
+        if (bill.IsStopped != isStopped)
+        {
+            _bills[index] = bill with { Until = Now };
+            _bills.Add((id, bill.Offering, Now, null, isStopped));
+        }
     }
 
     private void Carry()
@@ -278,7 +366,17 @@ internal sealed class FleetWorld
                     Assert.DoesNotContain(command.InstanceId!, Terminating);
                     Terminating.Add(command.InstanceId!);
                     break;
+                case FleetCommandKind.Stop:
+                    Assert.DoesNotContain(command.InstanceId!, Serving.Concat(Draining).Concat(Connecting).Concat(Starting).Concat(Stopping).Concat(Terminating));
+                    Stopping.Add(command.InstanceId!);
+                    break;
+                case FleetCommandKind.Start:
+                    Assert.DoesNotContain(command.InstanceId!, Serving.Concat(Draining).Concat(Connecting).Concat(Starting).Concat(Stopping).Concat(Terminating));
+                    Assert.True(command.At > Now, "a start that is given up at once");
+                    Starting.Add(command.InstanceId!);
+                    break;
                 case FleetCommandKind.Lose:
+                    _connected.Remove(command.InstanceId!);
                     Serving.Remove(command.InstanceId!);
                     Draining.Remove(command.InstanceId!);
                     Connecting.Remove(command.InstanceId!);

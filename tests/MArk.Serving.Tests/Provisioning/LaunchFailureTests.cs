@@ -182,6 +182,19 @@ public sealed class LaunchFailureTests
     }
 
     [Fact]
+    public void AStopLaunchesNothingInPlaceOfALaunchInDoubtThatDidNotCome()
+    {
+        var world = World(offerings: Cheap);
+        world.Tick(1);
+        world.FailLaunch(world.Launching[0], LaunchFailure.Unknown);
+        world.Stop();
+        world.Advance(60);
+        world.List();
+        Assert.Empty(world.Launching);
+        Assert.True(world.Controller.IsStopped);
+    }
+
+    [Fact]
     public void WhatAnEarlierRunHasLeftIsLetGoByTheCoolDownAndNotAtTheFirstPlan()
     {
         var world = World(offerings: Cheap);

@@ -39,6 +39,29 @@ public sealed class LeasedFleetTests
         Assert.Single(world.Launching);
     }
 
+    [Theory]
+    [InlineData("standby", InstanceState.Running)]
+    [InlineData("standby", InstanceState.Interrupting)]
+    [InlineData("a", InstanceState.Stopped)]
+    [InlineData("a", InstanceState.Interrupting)]
+    public void NewsThatComeAfterTheLeaseHasRunOutMoveNothing(string offering, InstanceState state)
+    {
+        var standby = new InstanceOffering { Name = "standby", Market = InstanceMarket.Standby, PricePerHour = 1, LaunchDelay = TimeSpan.FromSeconds(60) };
+        var world = new FleetWorld(new FleetSettings { Fleet = "m", MinInstances = 0, MaxInstances = 10, StandbyInstances = 1, IsLeased = true }, [A, standby]);
+        world.Tick(1);
+        world.Lease(30);
+        world.List();
+        world.Serve();
+        world.StandDown(world.Serve());
+        // The host was paused, and hears of it before its timer says that the lease has run out.
+        world.Controller.OnInstanceChanged(world.Now.AddSeconds(31), world.Machines.Values.Single(m => m.OfferingName == offering) with { State = state });
+        while (world.Controller.TryTakeCommand(out var command))
+        {
+            Assert.DoesNotContain(command.Kind, new[] { FleetCommandKind.Launch, FleetCommandKind.Terminate, FleetCommandKind.Stop, FleetCommandKind.Start });
+        }
+        Assert.False(world.Controller.IsKeeper);
+    }
+
     [Fact]
     public void WhatTheLastKeeperLaunchedIsAdopted()
     {
@@ -148,6 +171,21 @@ public sealed class LeasedFleetTests
         world.List();
         Assert.Empty(world.Draining);
         Assert.Empty(world.Controller.Machines);
+    }
+
+    [Fact]
+    public void WhatAHandedOverMachineHasIsTakenBackBeforeItsProviderTakesItAway()
+    {
+        var (world, machine) = Serving();
+        world.Lease(0);
+        world.Change(machine, InstanceState.Interrupting, world.Now.AddSeconds(120));
+        world.Advance(117);
+        Assert.Equal([machine], world.Draining);
+        world.Advance(1);
+        Assert.Empty(world.Draining);
+        Assert.Empty(world.Controller.Machines);
+        Assert.Empty(world.Terminating);
+        Assert.Empty(world.Launching);
     }
 
     [Fact]

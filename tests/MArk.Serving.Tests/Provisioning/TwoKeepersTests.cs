@@ -11,6 +11,11 @@ public sealed class TwoKeepersTests
     private static readonly TimeSpan Duration = TimeSpan.FromSeconds(30);
     private static readonly InstanceOffering A = new() { Name = "a", PricePerHour = 1, LaunchDelay = TimeSpan.FromSeconds(20), MaxInstances = Max };
 
+    private static readonly InstanceOffering Standby = new()
+    {
+        Name = "standby", Market = InstanceMarket.Standby, PricePerHour = 1, LaunchDelay = TimeSpan.FromSeconds(20), ResumeDelay = TimeSpan.FromSeconds(10),
+    };
+
     internal enum Trouble
     {
         /// <summary>The host's process does nothing for a while: everything that happens meanwhile it hears of late.</summary>
@@ -54,6 +59,20 @@ public sealed class TwoKeepersTests
         Assert.Equal(0, world.Ready(1 - keeper));
     }, iter: 300);
 
+    [Fact]
+    public void WhateverHappensThePoolIsThereOnceAndStopped() => GenTroubles.Sample(troubles =>
+    {
+        const int Pool = 2;
+        var world = new World(troubles, Pool);
+        // A loss at times, so that machines of the pool are started.
+        world.LoseOneAt(200, 400, 600, 800, 1000);
+        world.RunUntil(1800);
+        var keeper = world.Keeps(0) ? 0 : 1;
+        Assert.Equal(World.LastWanted + Pool, world.Machines);
+        Assert.Equal((Pool, Pool), (world.StoppedMachines, world.Stopped(keeper)));
+        Assert.Equal((World.LastWanted, 0), (world.Ready(keeper), world.Ready(1 - keeper)));
+    }, iter: 300);
+
     private sealed class World
     {
         public const int LastWanted = 2;
@@ -64,13 +83,15 @@ public sealed class TwoKeepersTests
         private readonly Host[] _hosts;
         private readonly Dictionary<string, InstanceDescriptor> _machines = [];
         private readonly Episode[] _troubles;
+        private readonly int _pool;
         private TimeSpan _now;
         private int _sequence;
         private int _nextMachine;
 
-        public World(Episode[] troubles)
+        public World(Episode[] troubles, int pool = 0)
         {
             _troubles = troubles;
+            _pool = pool;
             _lease = new InMemoryFleetLease(_clock);
             _hosts = [new Host(this, 0), new Host(this, 1)];
             foreach (var host in _hosts)
@@ -90,7 +111,50 @@ public sealed class TwoKeepersTests
 
         public bool Keeps(int host) => _hosts[host].Keeps;
 
+        public int StoppedMachines => _machines.Values.Count(m => m.State == InstanceState.Stopped);
+
         public int Ready(int host) => _hosts[host].Ready;
+
+        public int Stopped(int host) => _hosts[host].Stopped;
+
+        public void LoseOneAt(params int[] seconds)
+        {
+            foreach (var second in seconds)
+            {
+                Schedule(TimeSpan.FromSeconds(second), () =>
+                {
+                    if (_machines.Values.Where(m => m.OfferingName == "a" && m.State == InstanceState.Running).MinBy(m => m.Id) is { } lost)
+                    {
+                        Change(lost.Id, InstanceState.Terminated);
+                    }
+                });
+            }
+        }
+
+        private void Run(string id)
+        {
+            if (_machines.TryGetValue(id, out var machine) && machine.State == InstanceState.Pending)
+            {
+                Change(id, InstanceState.Running);
+            }
+        }
+
+        private void Change(string id, InstanceState state)
+        {
+            if (!_machines.Remove(id, out var machine))
+            {
+                return;
+            }
+            machine = machine with { State = state };
+            if (state != InstanceState.Terminated)
+            {
+                _machines.Add(id, machine);
+            }
+            foreach (var host in _hosts)
+            {
+                host.Tell(machine);
+            }
+        }
 
         public void RunUntil(int seconds)
         {
@@ -116,10 +180,10 @@ public sealed class TwoKeepersTests
 
         private void Schedule(TimeSpan delay, Action what) => _events.Enqueue(what, (_now + delay, _sequence++));
 
-        /// <summary>A host acts by what it knows, and a host that was paused does so before it looks at the clock again; but at most one may by the clock.</summary>
         private void CheckOneActs(Host actor)
         {
             Assert.True(actor.Keeps);
+            Assert.True(actor.KeepsUntil > _now);
             Assert.DoesNotContain(_hosts, host => host != actor && host.KeepsUntil > _now);
         }
 
@@ -127,6 +191,7 @@ public sealed class TwoKeepersTests
         private sealed class Host(World world, int index)
         {
             private readonly ScriptedPlanner _planner = new(1);
+            private readonly InstanceOffering[] _offerings = world._pool > 0 ? [A, Standby] : [A];
             private FleetController? _controller;
             private string _holder = "";
             private TimeSpan _wakeAt;
@@ -137,6 +202,8 @@ public sealed class TwoKeepersTests
             public bool Keeps => _controller?.IsKeeper == true;
 
             public int Ready => _controller?.Ready ?? 0;
+
+            public int Stopped => _controller?.Stopped ?? 0;
 
             public TimeSpan KeepsUntil { get; private set; }
 
@@ -157,9 +224,16 @@ public sealed class TwoKeepersTests
                 }
                 _holder = FormattableString.Invariant($"{index}-{_life}");
                 _controller = new FleetController(
-                    new FleetSettings { Fleet = "m", MinInstances = 0, MaxInstances = Max, ScaleInCooldown = TimeSpan.FromSeconds(60), IsLeased = true, LaunchIdPrefix = $"{_holder}-" },
-                    [A], new FlatPredictor(), _planner, new CostLedger());
-                _controller.OnCapacity(Now, 0, 100);
+                    new FleetSettings
+                    {
+                        Fleet = "m", MinInstances = 0, MaxInstances = Max + world._pool, StandbyInstances = world._pool, ScaleInCooldown = TimeSpan.FromSeconds(60), IsLeased = true,
+                        LaunchIdPrefix = $"{_holder}-",
+                    },
+                    _offerings, new FlatPredictor(), _planner, new CostLedger());
+                for (var i = 0; i < _offerings.Length; i++)
+                {
+                    _controller.OnCapacity(Now, i, 100);
+                }
                 Ask();
                 Tick();
             }
@@ -221,6 +295,17 @@ public sealed class TwoKeepersTests
                             world.Schedule(TimeSpan.FromSeconds(0.5), () => world._machines.Remove(id));
                             Later(1, () => _controller!.OnTerminated(Now, id));
                             break;
+                        case FleetCommandKind.Stop:
+                            world.CheckOneActs(this);
+                            world.Schedule(TimeSpan.FromSeconds(0.5), () => world.Change(id, InstanceState.Stopped));
+                            Later(1, () => _controller!.OnStopped(Now, id));
+                            break;
+                        case FleetCommandKind.Start:
+                            world.CheckOneActs(this);
+                            world.Schedule(TimeSpan.FromSeconds(0.5), () => world.Change(id, InstanceState.Pending));
+                            world.Schedule(Standby.ResumeDelay, () => world.Run(id));
+                            Later(1, () => _controller!.OnStarted(Now, id));
+                            break;
                         case FleetCommandKind.List:
                             List();
                             break;
@@ -247,22 +332,14 @@ public sealed class TwoKeepersTests
                 world.Launches++;
                 world.Schedule(TimeSpan.FromSeconds(0.5), () =>
                 {
-                    var machine = new InstanceDescriptor { Id = $"i-{++world._nextMachine}", LaunchId = request.LaunchId, OfferingName = "a", BilledFrom = Now };
+                    var machine = new InstanceDescriptor { Id = $"i-{++world._nextMachine}", LaunchId = request.LaunchId, OfferingName = request.OfferingName, BilledFrom = Now };
                     world._machines.Add(machine.Id, machine);
-                    world.Schedule(A.LaunchDelay, () =>
-                    {
-                        if (world._machines.ContainsKey(machine.Id))
-                        {
-                            world._machines[machine.Id] = machine with { State = InstanceState.Running };
-                            foreach (var host in world._hosts)
-                            {
-                                host.Later(0.1, () => host._controller!.OnInstanceChanged(Now, machine with { State = InstanceState.Running }));
-                            }
-                        }
-                    });
+                    world.Schedule(A.LaunchDelay, () => world.Run(machine.Id));
                     Later(0.5, () => _controller!.OnLaunchAccepted(Now, request.LaunchId, machine));
                 });
             }
+
+            public void Tell(InstanceDescriptor machine) => Later(0.1, () => _controller!.OnInstanceChanged(Now, machine));
 
             private void Later(double seconds, Action what)
             {

@@ -3,7 +3,7 @@ using System.Numerics;
 namespace MArk.Serving.Provisioning.Planning;
 
 /// <summary>One kind of machine in a <see cref="FleetProblem"/>.</summary>
-/// <param name="Price">What one instance costs a step, US dollars.</param>
+/// <param name="Price">What one instance is reckoned to cost a step, US dollars.</param>
 /// <param name="Capacity">What one instance serves, requests per second; more than 0.</param>
 /// <param name="Lead">Steps from the decision to launch until the instance serves. It is paid for meanwhile: that is the launch overhead.</param>
 /// <param name="MinimumUp">Steps an instance serves at least, once launched, since they are billed anyway; at least 1.</param>
@@ -11,6 +11,9 @@ namespace MArk.Serving.Provisioning.Planning;
 /// <param name="Max">The most instances at a time.</param>
 internal readonly record struct FleetType(double Price, double Capacity, int Lead, int MinimumUp, int Running, int Max)
 {
+    /// <summary>What one instance is billed a step, US dollars, which is what a budget is spent on.</summary>
+    public double Billed { get; init; } = Price;
+
     /// <summary>What a launch costs before the instance serves, US dollars (O_i of MArk, USENIX ATC 2019, section 4.3).</summary>
     public double LaunchCost => Price * Lead;
 }

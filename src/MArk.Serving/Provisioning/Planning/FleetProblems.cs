@@ -7,14 +7,16 @@ internal static class FleetProblems
     /// <param name="context">What a planner may decide from.</param>
     /// <param name="usable">Those offerings, as indices into the context's.</param>
     /// <param name="pricePerHour">What is reckoned for each of them, US dollars.</param>
+    /// <param name="billedPerHour">What of that is billed, US dollars; more than 0.</param>
     /// <param name="misses">What a request that misses costs.</param>
-    public static FleetProblem Of(in ProvisioningContext context, ReadOnlySpan<int> usable, ReadOnlySpan<double> pricePerHour, in MissModel misses)
+    public static FleetProblem Of(
+        in ProvisioningContext context, ReadOnlySpan<int> usable, ReadOnlySpan<double> pricePerHour, ReadOnlySpan<double> billedPerHour, in MissModel misses)
     {
         var forecast = context.Forecast;
         var types = new FleetType[usable.Length];
         for (var i = 0; i < types.Length; i++)
         {
-            types[i] = TypeOf(context.Offerings[usable[i]], pricePerHour[i], forecast.Step);
+            types[i] = TypeOf(context.Offerings[usable[i]], pricePerHour[i], forecast.Step) with { Billed = billedPerHour[i] * forecast.Step.TotalHours };
         }
         var steps = StepsOf(types, forecast.Horizon);
         var each = misses.Waiting is null ? 1 : EffectiveDemand.Probability.Length;

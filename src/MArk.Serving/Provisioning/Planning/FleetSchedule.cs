@@ -127,7 +127,7 @@ internal sealed class FleetSchedule
         {
             var more = first[t] - Active(move.Type)[t];
             var otherMore = move.Other >= 0 ? second[t] - Active(move.Other)[t] : 0;
-            var spendMore = more * _problem.Types[move.Type].Price + (move.Other >= 0 ? otherMore * _problem.Types[move.Other].Price : 0);
+            var spendMore = more * _problem.Types[move.Type].Billed + (move.Other >= 0 ? otherMore * _problem.Types[move.Other].Billed : 0);
             var total = _activeTotal[t] + more + otherMore;
             if ((first[t] > maxFirst && more > 0)
                 || (second[t] > maxSecond && otherMore > 0)
@@ -181,7 +181,7 @@ internal sealed class FleetSchedule
         for (var t = 0; t < now.Length; t++)
         {
             _activeTotal[t] += now[t] - before[t];
-            _spend[t] += (now[t] - before[t]) * _problem.Types[type].Price;
+            _spend[t] += (now[t] - before[t]) * _problem.Types[type].Billed;
         }
         now.CopyTo(before);
         _most[type] = Highest(Serving(type));

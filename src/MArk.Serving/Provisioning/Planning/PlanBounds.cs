@@ -14,7 +14,7 @@ internal static class PlanBounds
             // An instance may be exchanged for one that is cheaper by little: within the dearest of the budget is near.
             if (schedule.ActiveTotal[t] <= context.MinInstances && context.MinInstances > 0
                 || schedule.ActiveTotal[t] >= problem.MaxInstances
-                || schedule.Spend[t] + problem.Types.Max(type => type.Price) > problem.MaxSpend)
+                || schedule.Spend[t] + problem.Types.Max(type => type.Billed) > problem.MaxSpend)
             {
                 return true;
             }

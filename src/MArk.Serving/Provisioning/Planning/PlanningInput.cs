@@ -46,6 +46,11 @@ internal static class PlanningInput
         Require(state.LaunchDelay >= TimeSpan.Zero, Input, $"'{name}' has a launch delay of {state.LaunchDelay}; accepted is 00:00:00 or more.");
         Require(state.Offering.MinimumBilling >= TimeSpan.Zero, Input, $"'{name}' has a minimum billing of {state.Offering.MinimumBilling}; accepted is 00:00:00 or more.");
         Require(state.Offering.MaxInstances >= 0, Input, $"'{name}' has at most {state.Offering.MaxInstances} instances; accepted is 0 or more.");
+        if (OfferingRules.Violation(state.Offering) is { } violation)
+        {
+            throw Bad(Input, violation);
+        }
+        Require(state.Offering.Market != InstanceMarket.Standby, Input, $"'{name}' is of market Standby; accepted are offerings that can be planned.");
         Require(state.Ready >= 0 && state.Launching >= 0, Input, $"'{name}' has {state.Ready} instances that serve and {state.Launching} on their way; accepted is 0 or more.");
         Require(state.LaunchingReadyIn is not { } left || left >= TimeSpan.Zero, Input, $"'{name}' has instances on their way that serve in {state.LaunchingReadyIn}; accepted is 00:00:00 or more.");
         Require(state.Service is not { } s || (s.BatchSize >= 1 && s.BatchTime > TimeSpan.Zero && s.Slack >= TimeSpan.Zero), Input,

@@ -92,7 +92,7 @@ internal sealed class ScheduleSearch
                 _schedule.LetGo(k, 1);
             }
         }
-        var byPrice = Enumerable.Range(0, _problem.Types.Length).OrderBy(k => _problem.Types[k].Price).ToArray();
+        var byPrice = Enumerable.Range(0, _problem.Types.Length).OrderBy(k => _problem.Types[k].Billed).ToArray();
         FillMinimum(byPrice);
         // The budget may be taken up by few that are dear: they make room for the cheapest.
         for (var i = byPrice.Length - 1; i > 0 && _schedule.ActiveTotal[0] < _problem.MinInstances; i--)
@@ -195,7 +195,7 @@ internal sealed class ScheduleSearch
         var improved = (_problem.MaxInstances < int.MaxValue || order.HasFlag(Order.OneForOne)) && Try(Exchange(from, stride, to, stride));
         if (double.IsFinite(_problem.MaxSpend))
         {
-            var ratio = _problem.Types[from].Price / _problem.Types[to].Price;
+            var ratio = _problem.Types[from].Billed / _problem.Types[to].Billed;
             improved |= ratio >= 1 ? Try(Exchange(from, stride, to, (int)Math.Min(1 << 20, stride * ratio))) : Try(Exchange(from, (int)Math.Min(1 << 20, Math.Ceiling(stride / ratio)), to, stride));
         }
         return improved;
