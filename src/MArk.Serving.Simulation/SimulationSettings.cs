@@ -38,6 +38,9 @@ public sealed record SimulationSettings
     /// <summary>The relative standard deviation of a batch's time about its profile's mean; 0 for none.</summary>
     public double LatencyNoise { get; init; }
 
+    /// <summary>How long a step of <see cref="SimulationResult.History"/> is; more than zero. <see langword="null"/> keeps no history.</summary>
+    public TimeSpan? HistoryStep { get; init; }
+
     /// <summary>Seeds all randomness: the same settings, arrivals and seed give the same result.</summary>
     public int Seed { get; init; }
 }
@@ -103,6 +106,18 @@ public sealed record SimulationResult
 
     /// <summary>The 99th percentile of the latency of answered requests.</summary>
     public required TimeSpan P99 { get; init; }
+
+    /// <summary>The 99.9th percentile of the latency of answered requests.</summary>
+    public required TimeSpan P999 { get; init; }
+
+    /// <summary>The tail of the latency distribution of answered requests, ascending; empty if none was answered.</summary>
+    public required IReadOnlyList<LatencyTailPoint> LatencyTail { get; init; }
+
+    /// <summary>The offerings' names: those of the scaling fleet, or of the fixed one.</summary>
+    public required IReadOnlyList<string> Offerings { get; init; }
+
+    /// <summary>What happened in each step of <see cref="SimulationSettings.HistoryStep"/>; empty unless that is set.</summary>
+    public required IReadOnlyList<SimulationStep> History { get; init; }
 
     /// <summary>The most instances that served at a time.</summary>
     public required int PeakInstances { get; init; }
