@@ -108,6 +108,6 @@ public sealed class ServingSimulatorTests
     {
         Assert.Contains("at least one instance", Assert.Throws<ArgumentException>(() => ServingSimulator.Run(Settings(0), [])).Message);
         Assert.Contains("must ascend", Assert.Throws<ArgumentException>(() => ServingSimulator.Run(Settings(1), [Ms(2), Ms(1)])).Message);
-        Assert.Contains("MaxBatchSize 0", Assert.Throws<ArgumentException>(() => ServingSimulator.Run(Settings(1) with { MaxBatchSize = 0 }, [])).Message);
+        Assert.Contains("MaxBatchSize is 0; accepted: at least 1.", Assert.Throws<ArgumentException>(() => ServingSimulator.Run(Settings(1) with { MaxBatchSize = 0 }, [])).Message);
     }
 }
