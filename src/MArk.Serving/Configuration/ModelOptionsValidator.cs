@@ -70,10 +70,22 @@ internal sealed class ModelOptionsValidator(string modelName, bool hasProvider) 
         CheckDirectory(fleet.LeaseDirectory, nameof(fleet.LeaseDirectory));
         CheckFleet(
             hasProvider || fleet.LeaseDirectory is null, nameof(fleet.LeaseDirectory), $"'{fleet.LeaseDirectory}'", "nothing, as no instance provider is used, whose fleet would be kept");
+        foreach (var (offering, said) in fleet.Offerings)
+        {
+            CheckFleet(hasProvider, $"{nameof(fleet.Offerings)}:{offering}", "said", "nothing, as no instance provider is used, whose offering it would be");
+            CheckOffering(offering, said.PricePerHour is null or (>= 0 and <= 1_000_000), nameof(said.PricePerHour), said.PricePerHour, "0 to 1e6");
+            CheckOffering(offering, said.OnDemandPricePerHour is null or (>= 0 and <= 1_000_000), nameof(said.OnDemandPricePerHour), said.OnDemandPricePerHour, "0 to 1e6");
+            CheckOffering(offering, said.StoppedPricePerHour is null or >= 0, nameof(said.StoppedPricePerHour), said.StoppedPricePerHour, "0 to its price");
+            CheckOffering(offering, said.InterruptionsPerHour is null or (>= 0 and <= 3600), nameof(said.InterruptionsPerHour), said.InterruptionsPerHour, "0 to 3600");
+            CheckOffering(offering, said.MaxInstances is null or >= 0, nameof(said.MaxInstances), said.MaxInstances, "0 or more");
+        }
+        CheckFleet(hasProvider || fleet.PriceFile is null, nameof(fleet.PriceFile), $"'{fleet.PriceFile}'", "nothing, as no instance provider is used, whose prices it would give");
         return failures.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);
 
         void CheckDirectory(string? path, string key) =>
             CheckFleet(path is null || (!string.IsNullOrWhiteSpace(path) && !path.Contains('\0')), key, $"'{path}'", "the path of a directory, or no such key for none");
+
+        void CheckOffering<T>(string offering, bool holds, string key, T value, string accepted) => CheckFleet(holds, $"{nameof(fleet.Offerings)}:{offering}:{key}", value, accepted);
 
         void CheckFleet<T>(bool holds, string key, T value, string accepted) => Check(holds, $"Fleet:{key}", value, accepted);
 

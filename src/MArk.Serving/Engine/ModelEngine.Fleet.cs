@@ -143,11 +143,12 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
     private async Task StartFleetAsync(IInstanceProvider provider, CancellationToken cancellationToken)
     {
         var options = _parts.Options.Fleet;
-        if (OfferingRules.Violation(provider.Offerings, options.StandbyInstances) is { } violation)
+        var offerings = ConfiguredOfferings.Of(ModelName, provider.Offerings, options);
+        if (OfferingRules.Violation(offerings, options.StandbyInstances) is { } violation)
         {
             throw new ContractViolationException(provider.GetType().Name, violation);
         }
-        if (provider is not IStandbyProvider && provider.Offerings.FirstOrDefault(o => o.Market == InstanceMarket.Standby) is { } standby)
+        if (provider is not IStandbyProvider && offerings.FirstOrDefault(o => o.Market == InstanceMarket.Standby) is { } standby)
         {
             throw new ContractViolationException(
                 provider.GetType().Name, $"offers '{standby.Name}' of market Standby, and cannot stop and start machines; accepted is an {nameof(IStandbyProvider)}, or offerings of the markets OnDemand and Spot.");
@@ -167,12 +168,12 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
             FleetSettings.Of(
                 ModelName, options, _parts.Options.ServiceLevel, _parts.Seed, launchIdPrefix: FormattableString.Invariant($"{now.Ticks:x}-"),
                 ((IInstancePool)this).Spillover()) with { IsLeased = lease is not null },
-            provider.Offerings, _parts.CreatePredictor(), _parts.CreatePlanner(), _ledger);
-        for (var i = 0; i < provider.Offerings.Count; i++)
+            offerings, _parts.CreatePredictor(), _parts.CreatePlanner(), _ledger);
+        for (var i = 0; i < offerings.Count; i++)
         {
-            if (_parts.Profiles.TryGetValue(provider.Offerings[i].Name, out var known))
+            if (_parts.Profiles.TryGetValue(offerings[i].Name, out var known))
             {
-                var profile = known.Scale(provider.Offerings[i].DeviceTimeScale);
+                var profile = known.Scale(offerings[i].DeviceTimeScale);
                 controller.OnCapacity(
                     now, i, profile.CapacityWithin(_parts.Options.Slo, _parts.Options.MaxBatchSize), profile.ServiceWithin(_parts.Options.Slo, _parts.Options.MaxBatchSize));
             }

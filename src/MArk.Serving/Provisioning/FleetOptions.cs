@@ -17,6 +17,18 @@ public sealed class FleetOptions
     public int StandbyInstances { get; set; }
 
     /// <summary>
+    /// What holds for single offerings, by name, in place of what their provider and <see cref="PriceFile"/> say: prices, interruptions, quotas. A name that the provider does not
+    /// offer is refused at start.
+    /// </summary>
+    public Dictionary<string, OfferingOptions> Offerings { get; } = [];
+
+    /// <summary>
+    /// A CSV file of prices that holds in place of the provider's: columns <c>offering</c>, <c>price_per_hour</c> and, if wanted, <c>on_demand_price_per_hour</c>,
+    /// <c>stopped_price_per_hour</c>, <c>interruptions_per_hour</c>; US dollars. Offerings that are not in it keep their prices. Read at start. Default <see langword="null"/>: none.
+    /// </summary>
+    public string? PriceFile { get; set; }
+
+    /// <summary>
     /// The most that the fleet may cost an hour, US dollars: 0 to 1e9. A hard stop, whatever the load: nothing is launched past it, and what was refused is said. Default
     /// <see langword="null"/>: no limit.
     /// </summary>
