@@ -1,13 +1,14 @@
 namespace MArk.Serving.Simulation.Baselines;
 
-/// <summary>SageMaker's metric: the invocations of each minute, aligned to the Unix epoch, over the instances in service.</summary>
+/// <summary>SageMaker's metric: the invocations of each minute, counted from the first slot on, over the instances in service.</summary>
 /// <param name="kept">How many of the last points are kept; at least 1.</param>
 internal sealed class InvocationsPerInstance(int kept)
 {
     private const long Minute = TimeSpan.TicksPerMinute;
 
     private readonly List<MetricPoint?> _points = [];
-    private long? _minute;          // of the slots that were added up and are not a point yet
+    private long? _origin;
+    private long _minute;           // of the slots that were added up and are not a point yet
     private long _covered;
     private long _arrivals;
     private double _instanceTicks;
@@ -38,14 +39,15 @@ internal sealed class InvocationsPerInstance(int kept)
     /// <exception cref="InvalidProvisioningInputException">The slot does not lie within one minute.</exception>
     public void Add(in FleetObservation slot)
     {
-        var minute = slot.Start.UtcTicks / Minute;
-        if ((slot.Start.UtcTicks + slot.Length.Ticks - 1) / Minute != minute)
+        var start = slot.Start.UtcTicks - (_origin ??= slot.Start.UtcTicks);
+        var minute = start / Minute;
+        if ((start + slot.Length.Ticks - 1) / Minute != minute)
         {
             throw new InvalidProvisioningInputException(
                 nameof(Provisioning.FleetOptions.SampleInterval), FormattableString.Invariant($"a slot of {slot.Length} does not lie within a minute; accepted are lengths that divide one."));
         }
         // Of a minute that was left off, or left out, there is no data. More of them than are kept make no difference.
-        for (var missing = Math.Min(minute - (_minute ?? minute), kept); missing > 0; missing--)
+        for (var missing = Math.Min(minute - _minute, kept); missing > 0; missing--)
         {
             Close(null);
         }

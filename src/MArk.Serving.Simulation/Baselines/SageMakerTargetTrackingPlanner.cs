@@ -76,7 +76,7 @@ public sealed class SageMakerTargetTrackingPlanner : IProvisioningPlanner, IFlee
     }
 
     /// <inheritdoc/>
-    /// <exception cref="InvalidProvisioningInputException">The slot does not lie within one minute of the clock.</exception>
+    /// <exception cref="InvalidProvisioningInputException">The slot does not lie within one minute: its length does not divide one.</exception>
     public void Observe(in FleetObservation observation) => _metric.Add(observation);
 
     /// <inheritdoc/>

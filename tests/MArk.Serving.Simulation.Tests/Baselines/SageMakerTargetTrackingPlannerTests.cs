@@ -119,6 +119,14 @@ public sealed class SageMakerTargetTrackingPlannerTests
     }
 
     [Fact]
+    public void MinutesBeginWithTheFirstSlotWhereverThatIs()
+    {
+        var fleet = Fleet(2);
+        fleet.Now += TimeSpan.FromSeconds(17.3);
+        Assert.Equal([2, 2, 3], Minutes(fleet, 400, 400, 400));
+    }
+
+    [Fact]
     public void AskedAgainBetweenTwoPointsItSaysTheSame()
     {
         var fleet = Fleet(20, options: new SageMakerTargetTrackingOptions { ScaleInDataPoints = 1, ScaleInCooldown = TimeSpan.Zero });
