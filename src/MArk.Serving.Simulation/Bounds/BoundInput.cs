@@ -81,7 +81,7 @@ internal static class BoundInput
         var total = problem.Requests.Sum();
         var allowed = BoundModel.AllowedMisses(problem.ServiceLevel, total);
         Require(beyond <= allowed + BoundModel.Negligible * total, nameof(problem.Offerings),
-            $"all their machines serve {most} requests/s, which leaves {beyond} requests of {total}; accepted are at most {allowed} left, by the service level of {problem.ServiceLevel}, or a spillover price.");
+            $"all their machines serve {most:0.###} requests/s, which leaves {beyond:0.###} requests of {total:0.###}; accepted are at most {allowed:0.###} left, by the service level of {problem.ServiceLevel}, or a spillover price.");
     }
 
     private static void Require(bool holds, string input, FormattableString message)

@@ -11,8 +11,6 @@ internal sealed record BoundSolution(double Bound, double MissPrice, double[][]?
 /// <summary>A <see cref="BoundModel"/> as a linear or a mixed-integer programme, solved by Google OR-Tools.</summary>
 internal sealed class BoundProgram : IDisposable
 {
-    private const double RelativeGap = 1e-7;
-
     private readonly BoundModel _model;
     private readonly Solver _solver;
     private readonly Objective _objective;
@@ -42,7 +40,7 @@ internal sealed class BoundProgram : IDisposable
     public static BoundSolution SolveFractional(BoundModel model, CancellationToken cancellationToken)
     {
         using var programme = new BoundProgram(model, isWhole: false);
-        var status = programme.Run(null, cancellationToken);
+        var status = programme.Run(null, null, cancellationToken);
         cancellationToken.ThrowIfCancellationRequested();
         return status == Solver.ResultStatus.OPTIMAL
             ? new BoundSolution(programme.Cost, programme.MissPrice, programme.Counts)
@@ -52,14 +50,15 @@ internal sealed class BoundProgram : IDisposable
     /// <summary>The best solution of whole machines, and the best bound, that can be had in some time.</summary>
     /// <param name="model">What to solve.</param>
     /// <param name="known">A solution that is known: machines of each type at each step.</param>
+    /// <param name="gap">How near the bound and the solution need be, as a share.</param>
     /// <param name="limit">The time there is.</param>
     /// <param name="cancellationToken">Gives up.</param>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
-    public static BoundSolution SolveWhole(BoundModel model, int[][] known, TimeSpan limit, CancellationToken cancellationToken)
+    public static BoundSolution SolveWhole(BoundModel model, int[][] known, double gap, TimeSpan limit, CancellationToken cancellationToken)
     {
         using var programme = new BoundProgram(model, isWhole: true);
         programme.Hint(known);
-        var status = programme.Run(limit, cancellationToken);
+        var status = programme.Run(gap, limit, cancellationToken);
         cancellationToken.ThrowIfCancellationRequested();
         var bound = programme._objective.BestBound() * programme._dollar;
         return new BoundSolution(
@@ -74,13 +73,16 @@ internal sealed class BoundProgram : IDisposable
 
     private double[][] Counts => Array.ConvertAll(_counts, row => Array.ConvertAll(row, count => count.SolutionValue()));
 
-    private Solver.ResultStatus Run(TimeSpan? limit, CancellationToken cancellationToken)
+    private Solver.ResultStatus Run(double? gap, TimeSpan? limit, CancellationToken cancellationToken)
     {
         using var parameters = new MPSolverParameters();
+        if (gap is { } share)
+        {
+            parameters.SetDoubleParam(MPSolverParameters.DoubleParam.RELATIVE_MIP_GAP, share);
+        }
         if (limit is { } time)
         {
             _solver.SetTimeLimit((long)Math.Max(1, time.TotalMilliseconds));
-            parameters.SetDoubleParam(MPSolverParameters.DoubleParam.RELATIVE_MIP_GAP, RelativeGap);
         }
         using var giveUp = cancellationToken.Register(() => _solver.InterruptSolve());
         return _solver.Solve(parameters);

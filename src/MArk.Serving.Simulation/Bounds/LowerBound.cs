@@ -11,7 +11,7 @@ namespace MArk.Serving.Simulation;
 /// the steps of the minimum billing up to t, <c>w_t >= Requests_t - sum Throughput_i Step n_it</c>, <c>sum w_t &lt;= (1 - ServiceLevel) sum Requests_t + v</c> (the objective of MArk, USENIX ATC 2019,
 /// section 4.3, for a demand that is known). The linear programme is solved by GLOP. For whole machines, misses get a price in place of their allowance (Lagrangian relaxation), and the rest is solved
 /// exactly by dynamic programming over the counts; where there are too many combinations of counts, or the bound is not within 0.01 % of the best schedule, SCIP goes on with the mixed-integer
-/// programme until the time is over. Every bound is valid whenever it was stopped; solvers are exact to a millionth. A search that the time ends may differ from run to run.
+/// programme until it is or the time is over. Every bound is valid whenever it was stopped; solvers are exact to a millionth. A search that the time ends may differ from run to run.
 /// </para>
 /// <para>
 /// What the bound does not see, all of which costs a policy more: a step's requests are its mean rate, so bursts within a step are free, and so is the time that requests wait; machines of a kind are all
@@ -50,8 +50,10 @@ public static class LowerBound
         timeProvider ??= TimeProvider.System;
         var divisible = model.WithoutDominated(isWhole: false);
         var fractional = BoundProgram.SolveFractional(divisible, cancellationToken);
-        var roundedUp = Array.ConvertAll(fractional.Counts!, row => Array.ConvertAll(row, count => (int)Math.Ceiling(count - Exact)));
-        var best = BoundSchedule.Of(problem, model, divisible.Types, roundedUp)!;
+        var roundedUp = Array.ConvertAll(fractional.Counts!, row => Array.ConvertAll(row, count => (int)Math.Ceiling(count * (1 - Exact))));
+        // A demand too small for the solver to see is served by what serves any.
+        var all = Array.ConvertAll(divisible.Types, type => Enumerable.Repeat(type.Max, model.Steps).ToArray());
+        var best = BoundSchedule.Of(problem, model, divisible.Types, roundedUp) ?? BoundSchedule.Of(problem, model, divisible.Types, all)!;
         var bound = fractional.Bound;
 
         var start = timeProvider.GetTimestamp();
@@ -68,7 +70,7 @@ public static class LowerBound
         var left = timeLimit - timeProvider.GetElapsedTime(start);
         if (IsOpen() && left > TimeSpan.Zero)
         {
-            var solution = BoundProgram.SolveWhole(whole, best.CountsOf(whole.Types), left, cancellationToken);
+            var solution = BoundProgram.SolveWhole(whole, best.CountsOf(whole.Types), GoodEnough, left, cancellationToken);
             bound = Math.Max(bound, solution.Bound);
             if (solution.Counts is { } counts)
             {
