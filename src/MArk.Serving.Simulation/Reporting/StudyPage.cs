@@ -40,7 +40,8 @@ internal sealed class StudyPage(StudyReport report, IReadOnlyList<ShownPolicy> p
         }
         @media print {
           @page { size: A4; margin: 12mm; }
-          body { max-width: none; padding: 0; font-size: 10pt; }
+          :root { font-size: 9.5pt; }
+          body { max-width: none; padding: 0; }
           .scroll { overflow: visible; }
           table { font-size: 6.5pt; width: 100%; }
           th, td { padding: 1mm 0.8mm; }
