@@ -55,8 +55,7 @@ internal static class StudyRules
     {
         if (!holds)
         {
-            // The parameter is the caller's.
-            throw new ArgumentException(otherwise, "report");
+            throw new ArgumentException(otherwise);
         }
     }
 }
