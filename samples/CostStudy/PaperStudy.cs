@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using MArk.Serving.Simulation;
+using MArk.Serving.Simulation.Reporting;
 using Spectre.Console;
 
 namespace CostStudy;

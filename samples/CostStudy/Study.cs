@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
 using MArk.Serving.Simulation;
+using MArk.Serving.Simulation.Reporting;
 using Spectre.Console;
 
 namespace CostStudy;

@@ -1,5 +1,6 @@
 using System.Globalization;
 using MArk.Serving.Simulation;
+using MArk.Serving.Simulation.Reporting;
 using Spectre.Console;
 
 namespace CostStudy;

@@ -63,5 +63,5 @@ internal static class SimulationSettingsValidator
         }
     }
 
-    private static ArgumentException Bad(string message) => new(message, "settings");
+    private static ArgumentException Bad(string message) => new(message);
 }

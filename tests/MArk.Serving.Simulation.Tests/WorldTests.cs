@@ -105,7 +105,8 @@ public sealed class WorldTests
     {
         var settings = Settings(Kind(), new StaticPlanner(2), minutes: 10) with { HistoryStep = Minutes(1), Spillover = new SimulatedSpillover(Ms(20), 0.25m, 100) };
         var result = ServingSimulator.Run(settings, Workloads.Constant(Minutes(10), 150).Arrivals(1));
-        Assert.Equal(10, result.History.Count);
+        // What runs at the end may end a little later.
+        Assert.InRange(result.History.Count, 10, 11);
         Assert.Equal(result.Requests, result.History.Sum(step => step.Arrivals));
         Assert.Equal(result.InTime, result.History.Sum(step => step.InTime));
         Assert.Equal(result.Spilled, result.History.Sum(step => step.Spilled));

@@ -1,12 +1,11 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 
 namespace MArk.Serving.Simulation;
 
 /// <summary>A model of a cost study: how long its batches take on each type of machine, and what is asked of it.</summary>
 public sealed record StudyModel
 {
-    private static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
-
     /// <summary>Its name.</summary>
     public required string Name { get; init; }
 
@@ -56,9 +55,9 @@ public sealed record StudyModel
         {
             using var document = JsonDocument.Parse(json);
             var root = document.RootElement;
-            ModelDocument[] models = root.ValueKind == JsonValueKind.Object && root.TryGetProperty("models", out var list)
-                ? list.Deserialize<ModelDocument[]>(Json) ?? []
-                : [root.Deserialize<ModelDocument>(Json)!];
+            StudyModelDocument[] models = root.ValueKind == JsonValueKind.Object && root.TryGetProperty("models", out var list)
+                ? list.Deserialize(StudyJson.Default.StudyModelDocumentArray) ?? []
+                : [root.Deserialize(StudyJson.Default.StudyModelDocument)!];
             return models.Length > 0 ? [.. models.Select(m => Of(m, name))] : throw new StudyInputException(name, "it has no models; expected is at least one.");
         }
         catch (JsonException e)
@@ -67,7 +66,7 @@ public sealed record StudyModel
         }
     }
 
-    private static StudyModel Of(ModelDocument model, string path)
+    private static StudyModel Of(StudyModelDocument model, string path)
     {
         if (string.IsNullOrWhiteSpace(model.Name))
         {
@@ -103,7 +102,7 @@ public sealed record StudyModel
         };
     }
 
-    private static LatencyProfile Profile(ModelDocument model, InstanceDocument instance, string path)
+    private static LatencyProfile Profile(StudyModelDocument model, StudyInstanceDocument instance, string path)
     {
         var points = new List<LatencyPoint>();
         foreach (var (size, milliseconds) in instance.BatchLatencyMs ?? [])
@@ -123,13 +122,18 @@ public sealed record StudyModel
             throw new StudyInputException(path, $"instance '{instance.Type}' of model '{model.Name}': {e.Message}", e);
         }
     }
-
-    private sealed record ModelDocument(string? Name, double SloMs, double ServiceLevel, double MeanRps, InstanceDocument[]? Instances, LambdaDocument? Lambda);
-
-    private sealed record InstanceDocument(string? Type, Dictionary<string, double>? BatchLatencyMs);
-
-    private sealed record LambdaDocument(double WarmMs, double ColdMs, decimal UsdPerMillion);
 }
+
+internal sealed record StudyModelDocument(string? Name, double SloMs, double ServiceLevel, double MeanRps, StudyInstanceDocument[]? Instances, StudyFunctionDocument? Lambda);
+
+internal sealed record StudyInstanceDocument(string? Type, Dictionary<string, double>? BatchLatencyMs);
+
+internal sealed record StudyFunctionDocument(double WarmMs, double ColdMs, decimal UsdPerMillion);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+[JsonSerializable(typeof(StudyModelDocument))]
+[JsonSerializable(typeof(StudyModelDocument[]))]
+internal sealed partial class StudyJson : JsonSerializerContext;
 
 /// <summary>A type of machine, and how long a model's batches take there.</summary>
 /// <param name="Type">The type's name.</param>

@@ -59,6 +59,7 @@ internal static class StudyInputs
             Requests = requests,
             InTime = (long)(requests * attainment),
             Rejected = (long)(requests * (1 - attainment) / 4),
+            ColdStarts = seed,
             Spilled = (long)(requests * spilled),
             Batches = requests / 8,
             MeanBatch = 8,

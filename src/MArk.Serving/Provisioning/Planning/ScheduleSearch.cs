@@ -8,6 +8,7 @@ namespace MArk.Serving.Provisioning.Planning;
 internal sealed class ScheduleSearch
 {
     private const int MaxCandidates = 8;
+    private const double LargeRatio = 1.5;      // of capacities: below it, an instance more or less is tried alone
 
     private readonly FleetProblem _problem;
     private readonly FleetSchedule _schedule;
@@ -15,6 +16,7 @@ internal sealed class ScheduleSearch
     private readonly Random _random;
     private readonly long _budget;
     private readonly int[] _candidates;     // types worth launching, the cheapest a request first
+    private readonly double[] _meanDemand;  // by step
     private readonly double _least;         // a saving below this is none
     private int[] _best = [];
     private double _bestCost;
@@ -27,6 +29,7 @@ internal sealed class ScheduleSearch
         _schedule = new FleetSchedule(problem);
         _finder = new MoveFinder(problem, _schedule);
         _candidates = [.. Enumerable.Range(0, problem.Types.Length).OrderBy(problem.CostOfACapacity).Take(MaxCandidates)];
+        _meanDemand = [.. Enumerable.Range(0, problem.Steps).Select(problem.MeanDemand)];
         _least = 1e-9 * Math.Max(problem.Cost(_schedule.All).Total, double.Epsilon);
     }
 
@@ -157,7 +160,7 @@ internal sealed class ScheduleSearch
             {
                 if (j != k)
                 {
-                    improved |= TryExchange(j, k, stride) | TryExchangeWithinBounds(j, k, stride, order);
+                    improved |= TryExchange(j, k, stride) | TryExchangeForNeed(j, k, stride) | TryExchangeWithinBounds(j, k, stride, order);
                 }
             }
         }
@@ -187,6 +190,25 @@ internal sealed class ScheduleSearch
         var (gone, come) = ratio >= 1 ? (stride, stride * ratio) : (stride / ratio, (double)stride);
         return (ratio >= 1 ? Try(Exchange(from, stride, to, (int)Math.Floor(come))) : Try(Exchange(from, (int)Math.Floor(gone), to, stride)))
             | (ratio >= 1 ? Try(Exchange(from, stride, to, (int)Math.Ceiling(come))) : Try(Exchange(from, (int)Math.Ceiling(gone), to, stride)));
+    }
+
+    /// <summary>Not all of a large instance may be needed: as many small ones are had for it as the mean demand needs without it, over the horizon on average and at most.</summary>
+    private bool TryExchangeForNeed(int from, int to, int stride)
+    {
+        var ratio = _problem.Types[from].Capacity / _problem.Types[to].Capacity;
+        if (ratio < LargeRatio || _schedule.Most(from) < stride)
+        {
+            return false;
+        }
+        var (sum, most) = (0.0, 0.0);
+        for (var t = 0; t < _problem.Steps; t++)
+        {
+            var need = Math.Max(0, _meanDemand[t] - _schedule.Capacity[t] + stride * _problem.Types[from].Capacity);
+            sum += need;
+            most = Math.Max(most, need);
+        }
+        var (onAverage, atMost) = ((int)Math.Ceiling(sum / _problem.Steps / _problem.Types[to].Capacity), (int)Math.Ceiling(most / _problem.Types[to].Capacity));
+        return (onAverage < stride * ratio && Try(Exchange(from, stride, to, onAverage))) | (atMost > onAverage && atMost < stride * ratio && Try(Exchange(from, stride, to, atMost)));
     }
 
     /// <summary>Where no more instances may be had, one may be had for one of less capacity; where no more may be spent, as many as cost no more.</summary>
