@@ -1,4 +1,5 @@
 using MArk.Serving.Prediction;
+using MArk.Serving.Profiling;
 using MArk.Serving.Provisioning;
 using MArk.Serving.Scheduling;
 
@@ -89,9 +90,7 @@ internal sealed class SimulatedFleet
         }
         for (var i = 0; i < _offerings.Count; i++)
         {
-            var profile = _offerings[i].Profile;
-            _controller.OnCapacity(
-                Utc(now), i, profile.CapacityWithin(_settings.Slo, _settings.MaxBatchSize), profile.ServiceWithin(_settings.Slo, _settings.MaxBatchSize));
+            _controller.OnCapacity(Utc(now), i, CapacityCurve.Of([(_offerings[i].Profile, _settings.MaxBatchSize)], _settings.Slo));
         }
         _controller.OnListed(Utc(now), Utc(now), descriptors);
         Carry(now);
@@ -304,9 +303,9 @@ internal sealed class SimulatedFleet
         Sense(now);
         for (var i = 0; i < _offerings.Count; i++)
         {
-            if (_scheduler.CapacityOf(i) is var capacity && !double.IsNaN(capacity))
+            if (_scheduler.CapacityOf(i) is { IsMeasured: true } capacity)
             {
-                _controller!.OnCapacity(Utc(now), i, capacity, _scheduler.ServiceOf(i));
+                _controller!.OnCapacity(Utc(now), i, capacity);
             }
         }
         _controller!.OnTick(Utc(now));
