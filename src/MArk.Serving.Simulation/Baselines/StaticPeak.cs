@@ -29,18 +29,24 @@ public static class StaticPeak
         {
             throw new ArgumentOutOfRangeException(nameof(serviceLevel), serviceLevel, "A service level is more than 0 and less than 1.");
         }
-        if (profile.ServiceWithin(slo, maxBatchSize) is not { } service)
+        if (profile.ServiceWithin(slo, maxBatchSize) is null)
         {
             throw new ArgumentException(FormattableString.Invariant($"A lone request takes up to {profile.High(1).TotalMilliseconds} ms, more than the objective of {slo.TotalMilliseconds} ms."), nameof(profile));
         }
-        var load = peakRate / service.Throughput;
-        var instances = Math.Max(1, (int)Math.Ceiling(load));
-        var patience = 2 * service.BatchSize * (service.Slack / service.BatchTime);
-        while (load > 0 && WaitingLoss.Share(instances, load, patience) > 1 - serviceLevel)
+        var instances = 1;
+        while (!Carry(instances))
         {
             instances++;
         }
         return instances;
+
+        // The more there are, the larger batches each may have.
+        bool Carry(int count)
+        {
+            var service = profile.ServiceWithin(slo, maxBatchSize, count)!.Value;
+            var load = peakRate / service.Throughput;
+            return load == 0 || (load <= count && WaitingLoss.Share(count, load, 2 * service.BatchSize * (service.Slack / service.BatchTime)) <= 1 - serviceLevel);
+        }
     }
 
     /// <summary>A planner of that fleet, of one offering.</summary>
