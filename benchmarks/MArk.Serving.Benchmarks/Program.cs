@@ -2,6 +2,7 @@ using MArk.Serving.Benchmarks;
 using MArk.Serving.Benchmarks.Forecasting;
 using MArk.Serving.Benchmarks.Micro;
 using MArk.Serving.Benchmarks.Planning;
+using MArk.Serving.Benchmarks.Simulating;
 
 (string Name, string About, Func<string[], Task<int>> RunAsync)[] verbs =
 [
@@ -12,6 +13,8 @@ using MArk.Serving.Benchmarks.Planning;
     ("reload", "what requests notice of hot reloads: failures, and what they add to the 99th percentile", ReloadBenchmark.RunAsync),
     ("forecast", "how good the predictors' distributions are, on recorded and made-up arrivals: coverage, quantile loss, cost of a tick", ForecastBenchmark.RunAsync),
     ("plan", "how far the planner's schedules are from the cheapest there are, and how long it takes", PlanBenchmark.RunAsync),
+    ("simulate", "how quickly a day of traffic is simulated, request by request, with all that serves by default", SimulateBenchmark.RunAsync),
+    ("fidelity", "whether the simulator tells what the live engine does, on the same arrivals", FidelityBenchmark.RunAsync),
     ("micro", "BenchmarkDotNet over single decisions: enqueue, decide, complete, forecast, plan", MicroBenchmark.RunAsync),
 ];
 

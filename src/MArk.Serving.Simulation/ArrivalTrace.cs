@@ -182,21 +182,53 @@ public sealed class ArrivalTrace
         return new ArrivalTrace(slot, Array.ConvertAll(shape, c => c * factor));
     }
 
+    /// <summary>Its first part.</summary>
+    /// <param name="duration">How long that is, to whole slots; more than zero. The whole trace where it is no longer.</param>
+    /// <returns>The new trace.</returns>
+    public ArrivalTrace First(TimeSpan duration)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(duration, TimeSpan.Zero);
+        var slots = (int)Math.Min(_counts.Length, Math.Ceiling(duration / SlotLength));
+        return _gaps is null ? new ArrivalTrace(SlotLength, _counts[..slots]) : new ArrivalTrace(SlotLength, _counts[..slots], _gaps[..slots]);
+    }
+
+    /// <summary>Another height: every count times a factor.</summary>
+    /// <param name="factor">The factor; finite, more than 0.</param>
+    /// <returns>The new trace.</returns>
+    public ArrivalTrace Scale(double factor)
+    {
+        if (!(double.IsFinite(factor) && factor > 0))
+        {
+            throw new ArgumentOutOfRangeException(nameof(factor), factor, "Accepted is a finite number of more than 0.");
+        }
+        var counts = Array.ConvertAll(_counts, c => c * factor);
+        return _gaps is null ? new ArrivalTrace(SlotLength, counts) : new ArrivalTrace(SlotLength, counts, _gaps);
+    }
+
     /// <summary>Arrival times: a Poisson process whose rate in each slot is the slot's. The same seed gives the same times.</summary>
     /// <param name="seed">Seeds the randomness.</param>
     /// <returns>The times since the trace's begin, ascending.</returns>
     public IEnumerable<TimeSpan> Arrivals(int seed)
     {
         var random = new Random(seed);
-        // A unit-rate process, read on the clock of the expected arrivals so far.
-        var due = -Math.Log(1 - random.NextDouble());
+        return Times(() => Sampling.Exponential(random));
+    }
+
+    /// <summary>Arrival times at gaps that are the same within a slot: one for each whole request of the expected count so far.</summary>
+    /// <returns>The times since the trace's begin, ascending.</returns>
+    public IEnumerable<TimeSpan> EvenArrivals() => Times(() => 1);
+
+    /// <summary>A process of unit rate, read on the clock of the expected arrivals so far.</summary>
+    private IEnumerable<TimeSpan> Times(Func<double> gap)
+    {
+        var due = gap();
         var before = 0.0;
         for (var i = 0; i < _counts.Length; i++)
         {
             while (due < before + _counts[i])
             {
                 yield return SlotLength * (i + (due - before) / _counts[i]);
-                due += -Math.Log(1 - random.NextDouble());
+                due += gap();
             }
             before += _counts[i];
         }

@@ -13,16 +13,21 @@ public sealed class ServingSimulator
     private readonly SimulationSettings _settings;
     private readonly EventQueue<WorldEvent> _events = new();
     private readonly ModelScheduler _scheduler;
+    private readonly WhenUnreachable _whenUnreachable;
     private readonly Random _random;
     private readonly LatencyHistogram _latencies = new();
     private readonly CostLedger _ledger = new();
+    private readonly IReadOnlyList<SimulatedInstance> _offerings;
     private readonly SimulatedFleet _fleet;
+    private readonly EnvironmentPool? _environments;
+    private readonly SimulationHistory? _history;
     private readonly Queue<int> _drained = new();
+    private readonly Stack<BatchRun> _spareRuns = new();
     private Flight[] _flights = new Flight[64];
     private TimeSpan _now;
     private TimeSpan _wakeAt = TimeSpan.MaxValue;
+    private TimeSpan _quotedUntil = TimeSpan.MaxValue;      // when the first environment that the last quote told of is given up
     private bool _isOver;
-    private int _spillsUnderWay;
     private long _requests;
     private long _inTime;
     private long _rejected;
@@ -34,8 +39,9 @@ public sealed class ServingSimulator
     {
         _settings = settings;
         _random = new Random(settings.Seed);
+        _whenUnreachable = settings.Spillover is null ? WhenUnreachable.ServeLate : WhenUnreachable.Spill;
         // Instances of one offering share a policy, as in the engine.
-        var offerings = settings.Scaling?.Offerings ?? [.. settings.Fleet.DistinctBy(i => i.Offering.Name)];
+        _offerings = settings.Scaling?.Offerings ?? [.. settings.Fleet.DistinctBy(i => i.Offering.Name)];
         _scheduler = new ModelScheduler(new SchedulerSettings
         {
             ModelName = "simulated",
@@ -43,9 +49,13 @@ public sealed class ServingSimulator
             MaxBatchSize = settings.MaxBatchSize,
             MaxQueueLength = settings.MaxQueueLength,
             CreatePolicy = offering => settings.CreatePolicy(new BatchPolicySettings(
-                "simulated", offerings[offering].Offering.Name, settings.Slo, settings.MaxBatchSize)),
+                "simulated", _offerings[offering].Offering.Name, settings.Slo, settings.MaxBatchSize)),
         });
-        _fleet = new SimulatedFleet(settings, _scheduler, offerings, _ledger, (due, what) => _events.Schedule(due, new WorldEvent(WorldEventKind.Fleet, null, 0) { Fleet = what }));
+        _environments = settings.Spillover is { } spillover ? new EnvironmentPool(spillover) : null;
+        _history = settings.HistoryStep is { } step
+            ? new SimulationHistory(step, [.. _offerings.Select(o => o.Profile.CapacityWithin(settings.Slo, settings.MaxBatchSize))])
+            : null;
+        _fleet = new SimulatedFleet(settings, _scheduler, _offerings, _ledger, _history, Prewarm, (due, what) => _events.Schedule(due, new WorldEvent(WorldEventKind.Fleet, what.Machine, (int)what.Kind)));
     }
 
     /// <summary>Runs a simulation to its end: until every request has been answered or refused.</summary>
@@ -59,26 +69,7 @@ public sealed class ServingSimulator
     {
         ArgumentNullException.ThrowIfNull(settings);
         ArgumentNullException.ThrowIfNull(arrivals);
-        if (settings.Scaling is null ? settings.Fleet.Count == 0 : settings.Scaling.Offerings.Count == 0)
-        {
-            throw new ArgumentException("A simulated fleet needs at least one instance, and one that scales at least one offering.", nameof(settings));
-        }
-        if (settings.Scaling is { } scaling)
-        {
-            if (OfferingRules.Violation([.. scaling.Offerings.Select(o => o.Offering)], scaling.Options.StandbyInstances) is { } violation)
-            {
-                throw new ArgumentException($"The simulated provider {violation}", nameof(settings));
-            }
-            if (scaling.InterruptionNotice < TimeSpan.Zero)
-            {
-                throw new ArgumentException($"InterruptionNotice is {scaling.InterruptionNotice}; accepted: at least 00:00:00.", nameof(settings));
-            }
-        }
-        if (settings.Slo <= TimeSpan.Zero || settings.MaxBatchSize < 1 || settings.MaxQueueLength < 1 || settings.LatencyNoise is not (>= 0 and < 1))
-        {
-            throw new ArgumentException(FormattableString.Invariant(
-                $"Slo is {settings.Slo}, MaxBatchSize {settings.MaxBatchSize}, MaxQueueLength {settings.MaxQueueLength}, LatencyNoise {settings.LatencyNoise}; accepted: more than 0, at least 1, at least 1, 0 to less than 1."), nameof(settings));
-        }
+        SimulationSettingsValidator.Check(settings);
         return new ServingSimulator(settings).Run(arrivals);
     }
 
@@ -87,6 +78,7 @@ public sealed class ServingSimulator
         Quote();
         _fleet.Start(_now);
         Carry();
+        ScheduleStepEnd();
         var last = TimeSpan.Zero;
         foreach (var arrival in arrivals)
         {
@@ -123,52 +115,79 @@ public sealed class ServingSimulator
 
     private bool PlayNext(TimeSpan end)
     {
-        if (!_events.TryPeek(out var due) || due > end || !_events.TryTake(out due, out var what))
+        var due = _events.NextDue;
+        // The scheduler's timer has one instant, the last that it asked for; where something else is due then, that happens first.
+        var isWakeUp = _wakeAt < due;
+        due = isWakeUp ? _wakeAt : due;
+        if (due > end || due == TimeSpan.MaxValue)
         {
             return false;
         }
-        _now = due;
+        _now = due > _now ? due : _now;
+        if (isWakeUp)
+        {
+            _wakeAt = TimeSpan.MaxValue;
+            _scheduler.OnWakeUp(_now);
+        }
+        else
+        {
+            Play(_events.Take());
+        }
+        Carry();
+        return true;
+    }
+
+    private void Play(in WorldEvent what)
+    {
         switch (what.Kind)
         {
-            case WorldEventKind.WakeUp when due == _wakeAt:
-                _wakeAt = TimeSpan.MaxValue;
-                _scheduler.OnWakeUp(_now);
-                break;
-            case WorldEventKind.BatchDone when what.Batch!.Tag != what.Run:
-                // Its instance was lost, and what it had runs elsewhere.
-                break;
             case WorldEventKind.BatchDone:
-                foreach (var slot in what.Batch.Slots)
-                {
-                    Answer(slot);
-                }
-                _scheduler.OnBatchCompleted(_now, what.Batch);
+                EndBatch((BatchRun)what.Subject!);
                 break;
             case WorldEventKind.SpillDone:
-                _spillsUnderWay--;
+                _environments!.End(_now);
                 _spilled++;
                 _ledger.OnSpilled(_settings.Spillover!.PricePerRequest);
-                Answer(what.Slot);
+                _history?.OnSpilled();
+                Answer(what.Number);
                 Quote();
-                _scheduler.OnSpillCompleted(_now, what.Slot, answered: true);
+                _scheduler.OnSpillCompleted(_now, what.Number, answered: true);
+                break;
+            case WorldEventKind.WarmUpDone:
+                _environments!.End(_now);
+                Quote();
                 break;
             case WorldEventKind.Fleet:
-                _fleet.OnEvent(_now, what.Fleet, again: !_isOver);
+                _fleet.OnEvent(_now, new FleetWorldEvent((FleetWorldEventKind)what.Number, (SimulatedMachine?)what.Subject), again: !_isOver);
+                break;
+            case WorldEventKind.StepEnd when !_isOver:
+                _history!.EndStep(_now, _ledger.Summary(_settings.Start + _now));
+                ScheduleStepEnd();
                 break;
             default:
                 break;
         }
-        Carry();
-        return true;
+    }
+
+    private void ScheduleStepEnd()
+    {
+        if (_history is not null)
+        {
+            _events.Schedule(_history.StepEnds, new WorldEvent(WorldEventKind.StepEnd, null, 0));
+        }
     }
 
     private void Arrive()
     {
         _requests++;
         var deadline = _now + _settings.Slo;
+        _history?.OnArrival();
         _fleet.OnArrival(_now, deadline);
-        var mode = _settings.Spillover is null ? WhenUnreachable.ServeLate : WhenUnreachable.Spill;
-        var id = _scheduler.OnArrival(_now, new RequestTerms(deadline, 0, RequestPriority.Normal, mode, OwnDeadline: false));
+        if (_now >= _quotedUntil)
+        {
+            Quote();
+        }
+        var id = _scheduler.OnArrival(_now, new RequestTerms(deadline, 0, RequestPriority.Normal, _whenUnreachable, OwnDeadline: false));
         if (id.Slot >= _flights.Length)
         {
             Array.Resize(ref _flights, Math.Max(id.Slot + 1, _flights.Length * 2));
@@ -180,27 +199,25 @@ public sealed class ServingSimulator
     /// <summary>Carries the scheduler's commands out: each becomes an event to come.</summary>
     private void Carry()
     {
-        foreach (var command in _scheduler.Commands)
+        var spilled = false;
+        foreach (ref readonly var command in _scheduler.Commands)
         {
             switch (command.Kind)
             {
                 case SchedulerCommandKind.Dispatch:
-                    _batches++;
-                    _batched += command.Batch!.Count;
-                    // A batch object is used again: its run tells one use from the next.
-                    command.Batch.Tag = new object();
-                    _events.Schedule(_now + BatchTime(command.Batch), new WorldEvent(WorldEventKind.BatchDone, command.Batch, 0) { Run = command.Batch.Tag });
+                    BeginBatch(command.Batch!);
                     break;
                 case SchedulerCommandKind.Spill:
-                    _spillsUnderWay++;
-                    _events.Schedule(_now + _settings.Spillover!.Latency, new WorldEvent(WorldEventKind.SpillDone, null, command.Slot));
+                    _fleet.OnLeft(_now);
+                    _events.Schedule(_now + _environments!.Begin(_now), new WorldEvent(WorldEventKind.SpillDone, null, command.Slot));
+                    spilled = true;
                     break;
                 case SchedulerCommandKind.Reject or SchedulerCommandKind.Fail:
+                    _fleet.OnLeft(_now);
                     _rejected++;
                     break;
                 case SchedulerCommandKind.WakeAt:
                     _wakeAt = command.At;
-                    _events.Schedule(command.At, new WorldEvent(WorldEventKind.WakeUp, null, 0));
                     break;
                 case SchedulerCommandKind.Fault:
                     throw command.Error!;
@@ -212,6 +229,10 @@ public sealed class ServingSimulator
             }
         }
         _scheduler.ClearCommands();
+        if (spilled)
+        {
+            Quote();
+        }
         if (_drained.TryDequeue(out var drained))
         {
             _fleet.OnDrained(_now, drained);
@@ -219,16 +240,39 @@ public sealed class ServingSimulator
         }
     }
 
+    private void BeginBatch(DispatchedBatch batch)
+    {
+        _batches++;
+        _batched += batch.Count;
+        var run = _spareRuns.TryPop(out var spare) ? spare : new BatchRun();
+        run.Batch = batch;
+        batch.Tag = run;
+        _events.Schedule(_now + BatchTime(batch), new WorldEvent(WorldEventKind.BatchDone, run, 0));
+    }
+
+    private void EndBatch(BatchRun run)
+    {
+        var batch = run.Batch;
+        run.Batch = null;
+        _spareRuns.Push(run);
+        if (batch is null)
+        {
+            // Its instance was lost, and what it had runs elsewhere.
+            return;
+        }
+        _fleet.OnCompleted(_now, batch.Count);
+        foreach (var slot in batch.Slots)
+        {
+            Answer(slot);
+        }
+        _scheduler.OnBatchCompleted(_now, batch);
+    }
+
     private TimeSpan BatchTime(DispatchedBatch batch)
     {
         var mean = _fleet.ProfileOf(batch.Instance.Id).Mean(batch.Count);
-        if (_settings.LatencyNoise == 0)
-        {
-            return mean;
-        }
-        // Box-Muller; a batch takes at least a tenth of its mean.
-        var normal = Math.Sqrt(-2 * Math.Log(1 - _random.NextDouble())) * Math.Cos(2 * Math.PI * _random.NextDouble());
-        return mean * Math.Max(0.1, 1 + _settings.LatencyNoise * normal);
+        // A batch takes at least a tenth of its mean.
+        return _settings.LatencyNoise == 0 ? mean : mean * Math.Max(0.1, 1 + _settings.LatencyNoise * Sampling.Normal(_random));
     }
 
     private void Answer(int slot)
@@ -238,28 +282,42 @@ public sealed class ServingSimulator
         if (_now <= flight.Deadline)
         {
             _inTime++;
+            _history?.OnAnsweredInTime(flight.Arrival);
             _fleet.OnAnsweredInTime(flight.Arrival, flight.Deadline);
         }
     }
 
     private void Quote()
     {
-        if (_settings.Spillover is { } spillover)
+        if (_environments is not null)
         {
-            _scheduler.OnQuote(_now, new SpilloverQuote
-            {
-                Warm = LatencyQuantiles.Constant(spillover.Latency),
-                Cold = LatencyQuantiles.Constant(spillover.Latency),
-                FreeConcurrency = spillover.MaxConcurrency - _spillsUnderWay,
-                PricePerRequest = spillover.PricePerRequest,
-                ValidFor = TimeSpan.MaxValue,
-            });
+            _scheduler.OnQuote(_now, _environments.Quote(_now));
+            _quotedUntil = _environments.NextExpiry;
         }
+    }
+
+    /// <summary>Has environments start, by requests that nobody waits for, until as many are warm and free.</summary>
+    private void Prewarm(int concurrency)
+    {
+        if (_environments is null)
+        {
+            return;
+        }
+        for (var lacking = _environments.Lacking(_now, concurrency); lacking > 0; lacking--)
+        {
+            _ledger.OnSpilled(_settings.Spillover!.PricePerRequest);
+            _events.Schedule(_now + _environments.Begin(_now), new WorldEvent(WorldEventKind.WarmUpDone, null, 0));
+        }
+        Quote();
     }
 
     private SimulationResult Summarize()
     {
         var cost = _ledger.Summary(_settings.Start + _now);
+        if (_history is not null && _now > _history.StepEnds - _settings.HistoryStep!.Value)
+        {
+            _history.EndStep(_now, cost);
+        }
         return new SimulationResult
         {
             Requests = _requests,
@@ -270,9 +328,14 @@ public sealed class ServingSimulator
             MeanBatch = _batches == 0 ? 0 : (double)_batched / _batches,
             P50 = _latencies.Quantile(0.5),
             P99 = _latencies.Quantile(0.99),
+            P999 = _latencies.Quantile(0.999),
+            LatencyTail = [.. _latencies.Tail().Select(point => new LatencyTailPoint(point.Latency, point.ShareAbove))],
+            Offerings = [.. _offerings.Select(o => o.Offering.Name)],
+            History = _history?.Read() ?? [],
             Duration = _now,
             InstanceCost = cost.InstanceCost,
             SpilloverCost = cost.SpilloverCost,
+            ColdStarts = _environments?.ColdStarts ?? 0,
             PeakInstances = _fleet.PeakInstances,
             Launched = cost.Launched,
             Interruptions = _fleet.Interruptions,
@@ -282,18 +345,21 @@ public sealed class ServingSimulator
 
     private enum WorldEventKind
     {
-        WakeUp,
         BatchDone,
         SpillDone,
+        WarmUpDone,
         Fleet,
+        StepEnd,
     }
 
-    private readonly record struct WorldEvent(WorldEventKind Kind, DispatchedBatch? Batch, int Slot)
-    {
-        public FleetWorldEvent Fleet { get; init; }
-
-        public object? Run { get; init; }
-    }
+    private readonly record struct WorldEvent(WorldEventKind Kind, object? Subject, int Number);
 
     private readonly record struct Flight(TimeSpan Arrival, TimeSpan Deadline);
+}
+
+/// <summary>A batch that runs. The scheduler uses its object of a batch again, before the event comes that ends a run whose instance was lost.</summary>
+internal sealed class BatchRun
+{
+    /// <summary>The batch; nothing once its instance is lost.</summary>
+    public DispatchedBatch? Batch { get; set; }
 }

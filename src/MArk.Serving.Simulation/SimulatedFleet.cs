@@ -1,4 +1,5 @@
 using MArk.Serving.Prediction;
+using MArk.Serving.Profiling;
 using MArk.Serving.Provisioning;
 using MArk.Serving.Scheduling;
 
@@ -7,27 +8,36 @@ namespace MArk.Serving.Simulation;
 /// <summary>The world's machines: what they are, when they run, what they cost. Which there are is the fleet controller's to decide, if there is one.</summary>
 internal sealed class SimulatedFleet
 {
+    private static readonly TimeSpan LongestLife = TimeSpan.FromDays(3650);
+
     private readonly SimulationSettings _settings;
     private readonly ModelScheduler _scheduler;
     private readonly IReadOnlyList<SimulatedInstance> _offerings;
-    private readonly Dictionary<int, Machine> _byNumber = [];
-    private readonly Dictionary<string, Machine> _byId = [];
+    private readonly SimulationHistory? _history;
+    private readonly Action<int> _prewarm;
+    private readonly Action<TimeSpan, FleetWorldEvent> _schedule;
+    private readonly List<SimulatedMachine> _machines = [];
+    private readonly Dictionary<string, SimulatedMachine> _byId = [];
     private readonly FleetController? _controller;
     private readonly ArrivalCounter? _arrivals;
     private readonly OutcomeCounter? _outcomes;
-    private readonly Action<TimeSpan, FleetWorldEvent> _schedule;
+    private readonly FleetWatch? _watch;
     private readonly Random _hazard;
-    private int _next;
+    private TimeSpan _wakeAt = TimeSpan.MaxValue;
     private int _serving;
 
-    public SimulatedFleet(SimulationSettings settings, ModelScheduler scheduler, IReadOnlyList<SimulatedInstance> offerings, CostLedger ledger, Action<TimeSpan, FleetWorldEvent> schedule)
+    public SimulatedFleet(
+        SimulationSettings settings, ModelScheduler scheduler, IReadOnlyList<SimulatedInstance> offerings, CostLedger ledger, SimulationHistory? history, Action<int> prewarm,
+        Action<TimeSpan, FleetWorldEvent> schedule)
     {
         _settings = settings;
         _scheduler = scheduler;
         _offerings = offerings;
-        Ledger = ledger;
+        _history = history;
+        _prewarm = prewarm;
         _schedule = schedule;
-        // Of its own, so that interruptions do not change how long batches take.
+        Ledger = ledger;
+        // Of its own, so that what befalls machines does not change how long batches take.
         _hazard = new Random(unchecked(settings.Seed * 31 + 17));
         if (settings.Scaling is not { } scaling)
         {
@@ -35,11 +45,13 @@ internal sealed class SimulatedFleet
         }
         _arrivals = new ArrivalCounter(scaling.Options.SampleInterval, settings.Start);
         _outcomes = new OutcomeCounter(scaling.Options.SampleInterval, settings.Slo, settings.Start, TimeSpan.Zero);
+        var planner = scaling.CreatePlanner();
+        _watch = planner is IFleetObserver observer ? new FleetWatch(observer, settings.Start, scaling.Options.SampleInterval) : null;
         _controller = new FleetController(
             FleetSettings.Of(
                 "simulated", scaling.Options, settings.ServiceLevel, settings.Seed, launchIdPrefix: "",
                 settings.Spillover is { } spillover ? SpilloverTerms.Within(settings.Slo, (double)spillover.PricePerRequest, spillover.Latency) : null),
-            [.. offerings.Select(o => o.Offering)], scaling.CreatePredictor(), scaling.CreatePlanner(), ledger);
+            [.. offerings.Select(o => o.Offering)], scaling.CreatePredictor(), planner, ledger);
     }
 
     public CostLedger Ledger { get; }
@@ -56,7 +68,7 @@ internal sealed class SimulatedFleet
         foreach (var instance in _settings.Fleet)
         {
             var offering = IndexOf(instance.Offering.Name);
-            var machine = Add($"start-{_next}", offering, now, InstanceState.Running);
+            var machine = Add($"start-{_machines.Count}", offering, Utc(now), InstanceState.Running);
             descriptors.Add(machine.Descriptor);
             if (_controller is null)
             {
@@ -65,18 +77,20 @@ internal sealed class SimulatedFleet
             }
             else
             {
-                ScheduleInterruption(now, machine, again: true);
+                ScheduleHazards(now, machine, again: true);
             }
         }
         if (_controller is null)
         {
             return;
         }
+        foreach (var loss in _settings.Scaling!.SpotLosses)
+        {
+            _schedule(loss.At, new FleetWorldEvent(FleetWorldEventKind.SpotLoss, null));
+        }
         for (var i = 0; i < _offerings.Count; i++)
         {
-            var profile = _offerings[i].Profile;
-            _controller.OnCapacity(
-                Utc(now), i, profile.CapacityWithin(_settings.Slo, _settings.MaxBatchSize), profile.ServiceWithin(_settings.Slo, _settings.MaxBatchSize));
+            _controller.OnCapacity(Utc(now), i, CapacityCurve.Of([(_offerings[i].Profile, _settings.MaxBatchSize)], _settings.Slo));
         }
         _controller.OnListed(Utc(now), Utc(now), descriptors);
         Carry(now);
@@ -88,7 +102,14 @@ internal sealed class SimulatedFleet
     {
         _arrivals?.Add(Utc(now), 1);
         _outcomes?.Offer(now, deadline);
+        _watch?.OnArrival(now);
     }
+
+    /// <summary>Requests have been answered by an instance.</summary>
+    public void OnCompleted(TimeSpan now, int count) => _watch?.OnCompleted(now, count);
+
+    /// <summary>A request has gone where no instance answers it.</summary>
+    public void OnLeft(TimeSpan now) => _watch?.OnLeft(now);
 
     public void OnAnsweredInTime(TimeSpan arrival, TimeSpan deadline) => _outcomes?.Keep(arrival, deadline);
 
@@ -106,24 +127,28 @@ internal sealed class SimulatedFleet
             case FleetWorldEventKind.Plan when again:
                 Plan(now);
                 break;
-            case FleetWorldEventKind.Running when _byId[what.InstanceId!] is { Descriptor.State: InstanceState.Pending } machine:
+            case FleetWorldEventKind.Running when what.Machine is { State: InstanceState.Pending } machine:
                 Change(now, machine, InstanceState.Running);
-                ScheduleInterruption(now, machine, again);
+                ScheduleHazards(now, machine, again);
                 break;
-            case FleetWorldEventKind.Interrupting when again && _byId[what.InstanceId!] is { Descriptor.State: InstanceState.Running } machine:
-                var notice = _settings.Scaling!.InterruptionNotice;
-                machine.Descriptor = machine.Descriptor with { InterruptedAt = Utc(now + notice) };
-                Change(now, machine, InstanceState.Interrupting);
-                _schedule(now + notice, new FleetWorldEvent(FleetWorldEventKind.Gone, what.InstanceId));
+            case FleetWorldEventKind.Interrupting when again && what.Machine is { State: InstanceState.Running } machine:
+                Interrupt(now, machine);
                 break;
-            case FleetWorldEventKind.Gone when _byId[what.InstanceId!] is { Descriptor.State: InstanceState.Interrupting } machine:
+            case FleetWorldEventKind.SpotLoss when again:
+                LoseSpot(now);
+                break;
+            case FleetWorldEventKind.Crash when again && what.Machine is { State: InstanceState.Running } machine:
                 Change(now, machine, InstanceState.Terminated);
                 break;
-            case FleetWorldEventKind.WakeUp:
+            case FleetWorldEventKind.Gone when what.Machine is { State: InstanceState.Interrupting } machine:
+                Change(now, machine, InstanceState.Terminated);
+                break;
+            case FleetWorldEventKind.WakeUp when now >= _wakeAt:
+                _wakeAt = TimeSpan.MaxValue;
                 _controller!.OnWakeUp(Utc(now));
                 break;
             default:
-                // A machine that was ended before it ran, or a plan after the end.
+                // A machine that was ended before it ran, a plan after the end, or a timer that was set anew.
                 break;
         }
         Carry(now);
@@ -131,40 +156,66 @@ internal sealed class SimulatedFleet
 
     public void OnDrained(TimeSpan now, int number)
     {
-        _byNumber[number].IsServing = false;
-        _serving--;
-        _controller!.OnDrained(Utc(now), _byNumber[number].Descriptor.Id);
+        var machine = _machines[number];
+        Unserve(now, machine);
+        _controller!.OnDrained(Utc(now), machine.Descriptor.Id);
         Carry(now);
     }
 
-    private void Change(TimeSpan now, Machine machine, InstanceState state)
+    private void Change(TimeSpan now, SimulatedMachine machine, InstanceState state)
     {
         machine.Descriptor = machine.Descriptor with { State = state };
         _controller!.OnInstanceChanged(Utc(now), machine.Descriptor);
     }
 
-    /// <summary>The time until a machine's interruption is exponential: however long it has run, the next hour is as likely to bring it.</summary>
-    private void ScheduleInterruption(TimeSpan now, Machine machine, bool again)
+    private void Interrupt(TimeSpan now, SimulatedMachine machine)
     {
-        var perHour = _offerings[machine.Offering].Offering.InterruptionsPerHour;
-        if (perHour > 0 && again)
+        var notice = _settings.Scaling!.InterruptionNotice;
+        machine.Descriptor = machine.Descriptor with { InterruptedAt = Utc(now + notice) };
+        Change(now, machine, InstanceState.Interrupting);
+        _schedule(now + notice, new FleetWorldEvent(FleetWorldEventKind.Gone, machine));
+    }
+
+    /// <summary>The provider takes a share of the spot machines away, whichever they are.</summary>
+    private void LoseSpot(TimeSpan now)
+    {
+        var share = _settings.Scaling!.SpotLosses.First(loss => loss.At == now).Share;
+        SimulatedMachine[] running = [.. _machines.Where(m => m.State == InstanceState.Running && _offerings[m.Offering].Offering.Market == InstanceMarket.Spot)];
+        _hazard.Shuffle(running);
+        foreach (var machine in running.AsSpan(0, (int)Math.Floor(running.Length * share + 0.5)))
         {
-            var hours = Math.Min(-Math.Log(1 - _hazard.NextDouble()) / perHour, TimeSpan.FromDays(3650).TotalHours);
-            _schedule(now + TimeSpan.FromHours(hours), new FleetWorldEvent(FleetWorldEventKind.Interrupting, machine.Descriptor.Id));
+            Interrupt(now, machine);
         }
     }
 
-    private void Lose(TimeSpan now, Machine machine)
+    /// <summary>The time until a machine's interruption or crash is exponential: however long it has run, the next hour is as likely to bring it.</summary>
+    private void ScheduleHazards(TimeSpan now, SimulatedMachine machine, bool again)
+    {
+        if (again)
+        {
+            Schedule(_offerings[machine.Offering].Offering.InterruptionsPerHour, FleetWorldEventKind.Interrupting);
+            Schedule(_settings.Scaling!.CrashesPerHour, FleetWorldEventKind.Crash);
+        }
+
+        void Schedule(double perHour, FleetWorldEventKind kind)
+        {
+            if (perHour > 0)
+            {
+                _schedule(now + TimeSpan.FromHours(Math.Min(Sampling.Exponential(_hazard) / perHour, LongestLife.TotalHours)), new FleetWorldEvent(kind, machine));
+            }
+        }
+    }
+
+    private void Lose(TimeSpan now, SimulatedMachine machine)
     {
         if (!machine.IsServing)
         {
             return;
         }
-        machine.IsServing = false;
-        _serving--;
+        Unserve(now, machine);
         foreach (var batch in _scheduler.RunningOn(machine.Number))
         {
-            batch.Tag = null;
+            ((BatchRun)batch.Tag!).Batch = null;
         }
         _scheduler.OnInstancesLost(now, [machine.Number], (_, _) => false);
     }
@@ -174,7 +225,7 @@ internal sealed class SimulatedFleet
     {
         if (_controller is null)
         {
-            foreach (var machine in _byNumber.Values)
+            foreach (var machine in _machines)
             {
                 Ledger.OnTerminated(machine.Descriptor.Id, Utc(now));
             }
@@ -184,7 +235,7 @@ internal sealed class SimulatedFleet
         Carry(now);
     }
 
-    public LatencyProfile ProfileOf(int number) => _offerings[_byNumber[number].Offering].Profile;
+    public LatencyProfile ProfileOf(int number) => _offerings[_machines[number].Offering].Profile;
 
     private DateTimeOffset Utc(TimeSpan now) => _settings.Start + now;
 
@@ -200,28 +251,38 @@ internal sealed class SimulatedFleet
         throw new ArgumentException($"The fleet has an instance of offering '{name}'; there are: {string.Join(", ", _offerings.Select(o => o.Offering.Name))}.");
     }
 
-    private Machine Add(string launchId, int offering, TimeSpan now, InstanceState state)
+    private SimulatedMachine Add(string launchId, int offering, DateTimeOffset billedFrom, InstanceState state)
     {
-        var machine = new Machine(_next++, offering, new InstanceDescriptor
+        var machine = new SimulatedMachine(_machines.Count, offering, new InstanceDescriptor
         {
-            Id = $"sim-{_next}",
+            Id = $"sim-{_machines.Count + 1}",
             LaunchId = launchId,
             OfferingName = _offerings[offering].Offering.Name,
             State = state,
-            BilledFrom = Utc(now),
+            BilledFrom = billedFrom,
         });
-        _byNumber.Add(machine.Number, machine);
+        _machines.Add(machine);
         _byId.Add(machine.Descriptor.Id, machine);
         return machine;
     }
 
-    private void Serve(TimeSpan now, Machine machine)
+    private void Serve(TimeSpan now, SimulatedMachine machine)
     {
         // The instance's copy learns; the world's own does not change.
         var profile = _offerings[machine.Offering].Profile.Clone();
         machine.IsServing = true;
+        _watch?.OnServing(now, 1);
+        _history?.OnServing(now, machine.Offering, 1);
         _scheduler.OnInstanceReady(now, machine.Number, machine.Offering, profile.MaxBatchSize, 1, profile);
         PeakInstances = Math.Max(PeakInstances, ++_serving);
+    }
+
+    private void Unserve(TimeSpan now, SimulatedMachine machine)
+    {
+        machine.IsServing = false;
+        _serving--;
+        _watch?.OnServing(now, -1);
+        _history?.OnServing(now, machine.Offering, -1);
     }
 
     private void Sense(TimeSpan now)
@@ -234,6 +295,7 @@ internal sealed class SimulatedFleet
         {
             _controller!.OnOutcomes(Utc(now), outcome);
         }
+        _watch?.Tell(now);
     }
 
     private void Plan(TimeSpan now)
@@ -241,17 +303,18 @@ internal sealed class SimulatedFleet
         Sense(now);
         for (var i = 0; i < _offerings.Count; i++)
         {
-            if (_scheduler.CapacityOf(i) is var capacity && !double.IsNaN(capacity))
+            if (_scheduler.CapacityOf(i) is { IsMeasured: true } capacity)
             {
-                _controller!.OnCapacity(Utc(now), i, capacity, _scheduler.ServiceOf(i));
+                _controller!.OnCapacity(Utc(now), i, capacity);
             }
         }
         _controller!.OnTick(Utc(now));
+        _history?.OnForecast(now, _controller.Forecast);
         Carry(now);
         _schedule(now + _settings.Scaling!.Options.PlanInterval, new FleetWorldEvent(FleetWorldEventKind.Plan, null));
     }
 
-    /// <summary>Carries the controller's commands out: a world without failures.</summary>
+    /// <summary>Carries the controller's commands out: every call succeeds.</summary>
     private void Carry(TimeSpan now)
     {
         while (_controller!.TryTakeCommand(out var command))
@@ -259,9 +322,7 @@ internal sealed class SimulatedFleet
             switch (command.Kind)
             {
                 case FleetCommandKind.Launch:
-                    var machine = Add(command.Launch!.LaunchId, command.Offering, now, InstanceState.Pending);
-                    _schedule(now + _offerings[command.Offering].Offering.LaunchDelay, new FleetWorldEvent(FleetWorldEventKind.Running, machine.Descriptor.Id));
-                    _controller.OnLaunchAccepted(Utc(now), command.Launch.LaunchId, machine.Descriptor);
+                    Launch(now, command);
                     break;
                 case FleetCommandKind.Connect:
                     _controller.OnConnected(Utc(now), command.InstanceId!);
@@ -274,26 +335,28 @@ internal sealed class SimulatedFleet
                     Lose(now, _byId[command.InstanceId!]);
                     break;
                 case FleetCommandKind.Stop:
-                    _byId[command.InstanceId!].Descriptor = _byId[command.InstanceId!].Descriptor with { State = InstanceState.Stopped };
+                    _byId[command.InstanceId!].State = InstanceState.Stopped;
                     _controller.OnStopped(Utc(now), command.InstanceId!);
                     break;
                 case FleetCommandKind.Start:
-                    _byId[command.InstanceId!].Descriptor = _byId[command.InstanceId!].Descriptor with { State = InstanceState.Pending };
+                    var started = _byId[command.InstanceId!];
+                    started.State = InstanceState.Pending;
                     _controller.OnStarted(Utc(now), command.InstanceId!);
-                    _schedule(now + _offerings[command.Offering].Offering.ResumeDelay, new FleetWorldEvent(FleetWorldEventKind.Running, command.InstanceId));
+                    _schedule(now + _offerings[command.Offering].Offering.ResumeDelay, new FleetWorldEvent(FleetWorldEventKind.Running, started));
                     break;
                 case FleetCommandKind.Terminate:
-                    _byId[command.InstanceId!].Descriptor = _byId[command.InstanceId!].Descriptor with { State = InstanceState.Terminated };
+                    _byId[command.InstanceId!].State = InstanceState.Terminated;
                     _controller.OnTerminated(Utc(now), command.InstanceId!);
                     break;
                 case FleetCommandKind.WakeAt:
-                    _schedule(command.At - _settings.Start, new FleetWorldEvent(FleetWorldEventKind.WakeUp, null));
+                    _wakeAt = command.At - _settings.Start;
+                    _schedule(_wakeAt, new FleetWorldEvent(FleetWorldEventKind.WakeUp, null));
+                    break;
+                case FleetCommandKind.Prewarm:
+                    _prewarm(command.Concurrency);
                     break;
                 case FleetCommandKind.Explain:
                     // There is nobody to read it.
-                    break;
-                case FleetCommandKind.Prewarm:
-                    // In this world spillover is always warm.
                     break;
                 case FleetCommandKind.Train:
                     // It takes no time in this world, and what goes wrong is for whoever simulates to know.
@@ -309,17 +372,33 @@ internal sealed class SimulatedFleet
         _scheduler.OnCapacityExpected(now, _controller.NextReadyAt is { } at ? at - _settings.Start : TimeSpan.MaxValue);
     }
 
-    private sealed class Machine(int number, int offering, InstanceDescriptor descriptor)
+    private void Launch(TimeSpan now, in FleetCommand command)
     {
-        /// <summary>The scheduler's name for it.</summary>
-        public int Number { get; } = number;
-
-        public int Offering { get; } = offering;
-
-        public InstanceDescriptor Descriptor { get; set; } = descriptor;
-
-        public bool IsServing { get; set; }
+        var instance = _offerings[command.Offering];
+        // The part that is not billed is the provider's; what varies is as likely in the one as in the other.
+        var factor = Sampling.LogNormal(_hazard, instance.LaunchDelayNoise);
+        var machine = Add(command.Launch!.LaunchId, command.Offering, Utc(now + instance.UnbilledLaunch * factor), InstanceState.Pending);
+        _schedule(now + instance.Offering.LaunchDelay * factor, new FleetWorldEvent(FleetWorldEventKind.Running, machine));
+        _controller!.OnLaunchAccepted(Utc(now), command.Launch.LaunchId, machine.Descriptor);
     }
+}
+
+internal sealed class SimulatedMachine(int number, int offering, InstanceDescriptor descriptor)
+{
+    /// <summary>The scheduler's name for it.</summary>
+    public int Number { get; } = number;
+
+    public int Offering { get; } = offering;
+
+    public InstanceDescriptor Descriptor { get; set; } = descriptor;
+
+    public InstanceState State
+    {
+        get => Descriptor.State;
+        set => Descriptor = Descriptor with { State = value };
+    }
+
+    public bool IsServing { get; set; }
 }
 
 internal enum FleetWorldEventKind
@@ -329,7 +408,9 @@ internal enum FleetWorldEventKind
     Running,
     Interrupting,
     Gone,
+    SpotLoss,
+    Crash,
     WakeUp,
 }
 
-internal readonly record struct FleetWorldEvent(FleetWorldEventKind Kind, string? InstanceId);
+internal readonly record struct FleetWorldEvent(FleetWorldEventKind Kind, SimulatedMachine? Machine);

@@ -38,20 +38,30 @@ public sealed record SimulationSettings
     /// <summary>The relative standard deviation of a batch's time about its profile's mean; 0 for none.</summary>
     public double LatencyNoise { get; init; }
 
+    /// <summary>How long a step of <see cref="SimulationResult.History"/> is; more than zero. <see langword="null"/> keeps no history.</summary>
+    public TimeSpan? HistoryStep { get; init; }
+
     /// <summary>Seeds all randomness: the same settings, arrivals and seed give the same result.</summary>
     public int Seed { get; init; }
 }
 
 /// <summary>A kind of instance of a simulated fleet.</summary>
-/// <param name="Offering">What it costs, and the shortest time it is billed for.</param>
+/// <param name="Offering">What it costs, the shortest time it is billed for, and how long a launch takes.</param>
 /// <param name="Profile">How long it takes for a batch of each size.</param>
-public sealed record SimulatedInstance(InstanceOffering Offering, LatencyProfile Profile);
+public sealed record SimulatedInstance(InstanceOffering Offering, LatencyProfile Profile)
+{
+    /// <summary>The first part of a launch, which is not billed: 0 to <see cref="InstanceOffering.LaunchDelay"/>.</summary>
+    public TimeSpan UnbilledLaunch { get; init; }
+
+    /// <summary>The relative standard deviation of how long launches take, log-normally about the offering's launch delay: 0 to 2; 0 for none.</summary>
+    public double LaunchDelayNoise { get; init; }
+}
 
 /// <summary>How a simulated fleet is planned: by the controller that the engine runs.</summary>
 /// <remarks>
-/// A spot machine is taken away after a time that is drawn from an exponential distribution, of <see cref="InstanceOffering.InterruptionsPerHour"/>, and is told of
-/// <see cref="InterruptionNotice"/> before. A standby machine is stopped at once and runs its <see cref="InstanceOffering.ResumeDelay"/> after it is started. Left out: launches and
-/// starts that fail, interruptions that come together, and that a burstable machine slows down once its credits are spent.
+/// A spot machine is taken away after a time that is drawn from an exponential distribution, of <see cref="InstanceOffering.InterruptionsPerHour"/>, and with <see cref="SpotLosses"/>; it is
+/// told <see cref="InterruptionNotice"/> before. A standby machine is stopped at once and runs its <see cref="InstanceOffering.ResumeDelay"/> after it is started. Left out: launches and
+/// starts that fail, and that a burstable machine slows down once its credits are spent.
 /// </remarks>
 public sealed record SimulatedScaling
 {
@@ -69,13 +79,28 @@ public sealed record SimulatedScaling
 
     /// <summary>How long before a spot machine is taken away that is told: at least 0. Default 2 min.</summary>
     public TimeSpan InterruptionNotice { get; init; } = TimeSpan.FromMinutes(2);
+
+    /// <summary>When many spot machines are taken away at once; in any order.</summary>
+    public IReadOnlyList<SpotLoss> SpotLosses { get; init; } = [];
+
+    /// <summary>How often a machine that runs is lost without a notice, per machine and hour: a finite number of at least 0. Default 0.</summary>
+    public double CrashesPerHour { get; init; }
 }
 
-/// <summary>A simulated spillover target whose latency does not vary.</summary>
-/// <param name="Latency">How long a request takes.</param>
-/// <param name="PricePerRequest">What it costs, US dollars.</param>
-/// <param name="MaxConcurrency">The most requests at a time.</param>
-public sealed record SimulatedSpillover(TimeSpan Latency, decimal PricePerRequest, int MaxConcurrency);
+/// <summary>
+/// A simulated spillover target: an environment for each request that it runs at a time. One that has run a request is warm for the next one for a while; another must start first.
+/// </summary>
+/// <param name="Latency">How long a warm environment takes; more than zero.</param>
+/// <param name="PricePerRequest">What a request costs, US dollars; one of a warm-up, too.</param>
+/// <param name="MaxConcurrency">The most requests at a time; at least 1.</param>
+public sealed record SimulatedSpillover(TimeSpan Latency, decimal PricePerRequest, int MaxConcurrency)
+{
+    /// <summary>How long an environment takes that must start first, its start included: at least <see cref="Latency"/>. <see langword="null"/> where there is no such thing.</summary>
+    public TimeSpan? ColdLatency { get; init; }
+
+    /// <summary>For how long an environment that has nothing to do is kept: more than zero. Default 45 min.</summary>
+    public TimeSpan EnvironmentLifetime { get; init; } = TimeSpan.FromMinutes(45);
+}
 
 /// <summary>What a simulation came to.</summary>
 public sealed record SimulationResult
@@ -104,6 +129,18 @@ public sealed record SimulationResult
     /// <summary>The 99th percentile of the latency of answered requests.</summary>
     public required TimeSpan P99 { get; init; }
 
+    /// <summary>The 99.9th percentile of the latency of answered requests.</summary>
+    public required TimeSpan P999 { get; init; }
+
+    /// <summary>The tail of the latency distribution of answered requests, ascending; empty if none was answered.</summary>
+    public required IReadOnlyList<LatencyTailPoint> LatencyTail { get; init; }
+
+    /// <summary>The offerings' names: those of the scaling fleet, or of the fixed one.</summary>
+    public required IReadOnlyList<string> Offerings { get; init; }
+
+    /// <summary>What happened in each step of <see cref="SimulationSettings.HistoryStep"/>; empty unless that is set.</summary>
+    public required IReadOnlyList<SimulationStep> History { get; init; }
+
     /// <summary>The most instances that served at a time.</summary>
     public required int PeakInstances { get; init; }
 
@@ -122,7 +159,10 @@ public sealed record SimulationResult
     /// <summary>What the instances cost, US dollars, minimum billing paid.</summary>
     public required decimal InstanceCost { get; init; }
 
-    /// <summary>What spilled requests cost, US dollars.</summary>
+    /// <summary>Requests, of those spilled and of warm-ups, for which an environment had to start.</summary>
+    public required long ColdStarts { get; init; }
+
+    /// <summary>What spilled requests and warm-ups cost, US dollars.</summary>
     public required decimal SpilloverCost { get; init; }
 
     /// <summary>Requests answered by their deadline, of all that arrived; 1 if none did.</summary>

@@ -203,23 +203,44 @@ public sealed class LatencyProfile
     /// <param name="slo">The latency objective.</param>
     /// <param name="limit">The largest batch allowed.</param>
     /// <returns>Requests per second; 0 if not even a lone request ends within the objective.</returns>
-    public double CapacityWithin(TimeSpan slo, int limit) => High(1) > slo ? 0 : Throughput(SizeWithin(slo, limit));
+    public double CapacityWithin(TimeSpan slo, int limit) => CapacityWithin(slo, limit, 1);
 
-    /// <summary>How an instance serves at the rate of <see cref="CapacityWithin"/>.</summary>
+    /// <summary>
+    /// The rate an instance of several sustains with an objective kept: they take turns, and a request that just missed a batch waits for the next of them to end its own,
+    /// T_b over their number ((1 + 1/c) T_b within the objective). The more there are, the larger the batches may be.
+    /// </summary>
+    /// <param name="slo">The latency objective.</param>
+    /// <param name="limit">The largest batch allowed.</param>
+    /// <param name="instances">How many such instances serve; at least 1.</param>
+    /// <returns>Requests per second, of one of them; 0 if not even a lone request ends within the objective.</returns>
+    public double CapacityWithin(TimeSpan slo, int limit, int instances) => High(1) > slo ? 0 : Throughput(SizeWithin(slo, limit, instances));
+
+    /// <summary>How an instance serves at the rate of <see cref="CapacityWithin(TimeSpan, int)"/>.</summary>
     /// <param name="slo">The latency objective.</param>
     /// <param name="limit">The largest batch allowed.</param>
     /// <returns>The batch and what is left of the objective; <see langword="null"/> if not even a lone request ends within it, or nothing was measured.</returns>
-    public ServicePoint? ServiceWithin(TimeSpan slo, int limit)
+    public ServicePoint? ServiceWithin(TimeSpan slo, int limit) => ServiceWithin(slo, limit, 1);
+
+    /// <summary>How an instance of several serves at the rate of <see cref="CapacityWithin(TimeSpan, int, int)"/>.</summary>
+    /// <param name="slo">The latency objective.</param>
+    /// <param name="limit">The largest batch allowed.</param>
+    /// <param name="instances">How many such instances serve; at least 1.</param>
+    /// <returns>The batch and what is left of the objective; <see langword="null"/> if not even a lone request ends within it, or nothing was measured.</returns>
+    public ServicePoint? ServiceWithin(TimeSpan slo, int limit, int instances)
     {
         if (!IsMeasured || High(1) > slo)
         {
             return null;
         }
-        var size = SizeWithin(slo, limit);
+        var size = SizeWithin(slo, limit, instances);
         return new ServicePoint(size, Mean(size), slo - High(size));
     }
 
-    private int SizeWithin(TimeSpan slo, int limit) => BestBatchSize(Math.Max(1, LargestWithin(slo / 2, limit)));
+    private int SizeWithin(TimeSpan slo, int limit, int instances)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(instances, 1);
+        return BestBatchSize(Math.Max(1, LargestWithin(slo * ((double)instances / (instances + 1)), limit)));
+    }
 
     /// <summary>A copy that is refined on its own.</summary>
     /// <returns>The copy.</returns>

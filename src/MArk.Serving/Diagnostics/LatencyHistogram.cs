@@ -49,6 +49,20 @@ internal sealed class LatencyHistogram
         return TimeSpan.Zero;
     }
 
+    /// <summary>For each latency that occurred, as near as it is known, the share of all that took longer; ascending.</summary>
+    public IEnumerable<(TimeSpan Latency, double ShareAbove)> Tail()
+    {
+        var seen = 0L;
+        for (var i = 0; i < _counts.Length; i++)
+        {
+            if (_counts[i] > 0)
+            {
+                seen += _counts[i];
+                yield return (TimeSpan.FromMicroseconds(UpperEnd(i)), (double)(Count - seen) / Count);
+            }
+        }
+    }
+
     private static int Bucket(long microseconds)
     {
         if (microseconds < 1 << SubBits)

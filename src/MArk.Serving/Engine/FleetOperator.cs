@@ -251,9 +251,9 @@ internal sealed class FleetOperator : IAsyncDisposable
         Sense(now);
         for (var i = 0; i < _provider.Offerings.Count; i++)
         {
-            if (_pool.CapacityOf(i) is var (capacity, service) && !double.IsNaN(capacity))
+            if (_pool.CapacityOf(i) is { IsMeasured: true } capacity)
             {
-                _controller.OnCapacity(now, i, capacity, service);
+                _controller.OnCapacity(now, i, capacity);
             }
         }
         _controller.OnSpillover(now, _pool.Spillover());
@@ -339,12 +339,12 @@ internal sealed class FleetOperator : IAsyncDisposable
         try
         {
             await _pool.ConnectAsync(machine, offering, _calls.Token).ConfigureAwait(false);
-            var (capacity, service) = _pool.CapacityOf(offering);
+            var capacity = _pool.CapacityOf(offering);
             Post(now =>
             {
-                if (!double.IsNaN(capacity))
+                if (capacity.IsMeasured)
                 {
-                    _controller.OnCapacity(now, offering, capacity, service);
+                    _controller.OnCapacity(now, offering, capacity);
                 }
                 _controller.OnConnected(now, machine.Id);
             });

@@ -1,3 +1,4 @@
+using MArk.Serving.Profiling;
 using MArk.Serving.Provisioning;
 
 namespace MArk.Serving.Engine;
@@ -29,6 +30,6 @@ internal interface IInstancePool
     /// <summary>Warms environments of the spillover target up, if it has such.</summary>
     Task PrewarmAsync(int concurrency, CancellationToken cancellationToken);
 
-    /// <summary>The rate an instance of an offering sustains, as measured so far, requests per second, NaN while that is not known; and how it serves then.</summary>
-    (double RequestsPerSecond, ServicePoint? Service) CapacityOf(int offering);
+    /// <summary>What an instance of an offering sustains, as measured so far.</summary>
+    CapacityCurve CapacityOf(int offering);
 }

@@ -93,12 +93,12 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
         }
     }
 
-    (double RequestsPerSecond, ServicePoint? Service) IInstancePool.CapacityOf(int offering)
+    CapacityCurve IInstancePool.CapacityOf(int offering)
     {
-        (double, ServicePoint?) capacity;
+        CapacityCurve capacity;
         lock (_gate)
         {
-            capacity = (_scheduler.CapacityOf(offering), _scheduler.ServiceOf(offering));
+            capacity = _scheduler.CapacityOf(offering);
         }
         TakeInArrivals();
         return capacity;
@@ -173,9 +173,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
         {
             if (_parts.Profiles.TryGetValue(offerings[i].Name, out var known))
             {
-                var profile = known.Scale(offerings[i].DeviceTimeScale);
-                controller.OnCapacity(
-                    now, i, profile.CapacityWithin(_parts.Options.Slo, _parts.Options.MaxBatchSize), profile.ServiceWithin(_parts.Options.Slo, _parts.Options.MaxBatchSize));
+                controller.OnCapacity(now, i, CapacityCurve.Of([(known.Scale(offerings[i].DeviceTimeScale), _parts.Options.MaxBatchSize)], _parts.Options.Slo));
             }
         }
         var history = _parts.HistoryStore is { } store ? new HistoryKeeper(store, ModelName, countedFrom, _time, Report) : null;

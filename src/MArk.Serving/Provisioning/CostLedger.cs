@@ -155,9 +155,9 @@ internal sealed class CostLedger
     /// <summary>What an instance has cost since it was launched, stopped or started last.</summary>
     private readonly record struct Account(InstanceOffering Offering, DateTimeOffset From, bool IsStopped)
     {
-        /// <summary>The time that is billed at the full price.</summary>
+        /// <summary>The time that is billed at the full price: none where it has ended before it began to cost.</summary>
         public TimeSpan TimeUntil(DateTimeOffset at) =>
-            IsStopped ? TimeSpan.Zero : Passed(at) is var ran && ran > Offering.MinimumBilling ? ran : Offering.MinimumBilling;
+            IsStopped || at < From ? TimeSpan.Zero : Passed(at) is var ran && ran > Offering.MinimumBilling ? ran : Offering.MinimumBilling;
 
         public decimal CostUntil(DateTimeOffset at) =>
             IsStopped ? Offering.StoppedPricePerHour * Passed(at).Ticks / TimeSpan.TicksPerHour : Offering.PricePerHour * TimeUntil(at).Ticks / TimeSpan.TicksPerHour;

@@ -27,6 +27,10 @@ internal sealed partial class FleetController
         }
         _hasForecast = true;
         RaiseForecast();
+        for (var i = 0; i < _curves.Length; i++)
+        {
+            Count(i);
+        }
     }
 
     /// <summary>Plans on the last forecast, since something else has changed, and reconciles.</summary>

@@ -1,4 +1,5 @@
 using MArk.Serving.Prediction;
+using MArk.Serving.Profiling;
 
 namespace MArk.Serving.Provisioning;
 
@@ -19,7 +20,8 @@ internal sealed partial class FleetController
     private readonly LaunchHolds _holds;
     private readonly FleetTally _tally = new();
     private readonly List<FleetMachine> _machines = [];     // in order of launch
-    private readonly double[] _capacity;                    // NaN until measured
+    private readonly CapacityCurve[] _curves;
+    private readonly double[] _capacity;                    // of an instance, at the present load; NaN until measured
     private readonly ServicePoint?[] _service;
     private readonly TimeSpan[] _launchDelay;
     private readonly Queue<(DateTimeOffset At, int[] Wanted)> _wantedBefore = new();
@@ -47,6 +49,8 @@ internal sealed partial class FleetController
         _monitor = settings.SloWindow > TimeSpan.Zero && planner.MayBeExceeded
             ? new SloMonitor(settings.ServiceLevel, settings.SloWindow, settings.SloWindow > settings.ScaleInCooldown ? settings.SloWindow : settings.ScaleInCooldown)
             : null;
+        _curves = new CapacityCurve[offerings.Count];
+        Array.Fill(_curves, CapacityCurve.Constant(double.NaN, null));
         _capacity = new double[offerings.Count];
         Array.Fill(_capacity, double.NaN);
         _service = new ServicePoint?[offerings.Count];
@@ -131,7 +135,17 @@ internal sealed partial class FleetController
 
     /// <summary>The rate an instance of an offering sustains with the objective kept was measured, or measured again.</summary>
     public void OnCapacity(DateTimeOffset now, int offering, double requestsPerSecond, ServicePoint? service = null) =>
-        (_capacity[offering], _service[offering]) = (requestsPerSecond, service);
+        OnCapacity(now, offering, CapacityCurve.Constant(requestsPerSecond, service));
+
+    /// <summary>The rate that an instance of an offering sustains with the objective kept, by how many there are, was measured, or measured again.</summary>
+    public void OnCapacity(DateTimeOffset now, int offering, CapacityCurve curve)
+    {
+        _curves[offering] = curve;
+        Count(offering);
+    }
+
+    /// <summary>An instance of an offering counts for what it serves where the present load is served by as many as it needs.</summary>
+    private void Count(int offering) => (_capacity[offering], _service[offering]) = _curves[offering].For(_hasForecast ? Forecast.Quantile(0)[0] : 0);
 
     /// <summary>What spilling costs from now on; nothing where none can be spilled in time.</summary>
     public void OnSpillover(DateTimeOffset now, SpilloverTerms? terms) => _spillover = terms;

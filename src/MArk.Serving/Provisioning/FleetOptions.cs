@@ -54,8 +54,11 @@ public sealed class FleetOptions
     /// <summary>How many steps are forecast: 1 to 1440. Default 60.</summary>
     public int Horizon { get; set; } = 60;
 
-    /// <summary>How long fewer instances must have been wanted before one is let go (the paper's destroy cool-down): 0 to 7 days. Default 5 min.</summary>
-    public TimeSpan ScaleInCooldown { get; set; } = TimeSpan.FromMinutes(5);
+    /// <summary>
+    /// How long fewer instances must have been wanted before one is let go (the paper's destroy cool-down): 0 to 7 days. Default 1 min, since <see cref="CostOptimalPlanner"/> prices
+    /// launches, and so does not let go what it would launch again.
+    /// </summary>
+    public TimeSpan ScaleInCooldown { get; set; } = TimeSpan.FromMinutes(1);
 
     /// <summary>
     /// How long back requests are judged: where fewer than the service level of them were answered in time, and that is no accident, instances are launched at once and spillover

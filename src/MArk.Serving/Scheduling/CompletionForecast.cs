@@ -51,21 +51,21 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
     /// When a request with some others ahead of it is expected to be done, and when its batch starts; never, if no instance serves.
     /// Its batch holds those ahead of it in the same pull, and those that are expected to arrive until it starts.
     /// </summary>
-    public TimeSpan Finish(TimeSpan now, int ahead, double arrivalRate, out TimeSpan start)
+    /// <param name="now">Now.</param>
+    /// <param name="ahead">How many go before it.</param>
+    /// <param name="arrivalRate">Requests per second that may join its batch.</param>
+    /// <param name="start">When its batch starts.</param>
+    /// <param name="deadline">By when it should be done: an instance that is too slow for that leaves it to another.</param>
+    public TimeSpan Finish(TimeSpan now, int ahead, double arrivalRate, out TimeSpan start, TimeSpan? deadline = null)
     {
         // A pull that should have begun and did not shifts all that follow it.
         if (!_pullsValid || (_pulls.Count > 0 && _pulls[0].Start < now))
         {
             Begin(now);
         }
-        while ((_pulls.Count == 0 || _pulls[^1].Through <= ahead) && _next.TryDequeue(out var instance, out var key))
+        while ((_pulls.Count == 0 || _pulls[^1].Through <= ahead) && TryAddPull())
         {
-            var size = FullBatch(instance);
-            var duration = instance.Profile.Mean(size);
-            var before = _pulls.Count == 0 ? 0 : _pulls[^1].Through;
-            // While nothing is measured, an instance takes all there is at once as far as anyone knows.
-            _pulls.Add(new Pull(key.Free, duration > TimeSpan.Zero ? before + size : int.MaxValue, instance));
-            _next.Enqueue(instance, (key.Free + duration, key.Order));
+            // One more.
         }
         if (_pulls.Count == 0)
         {
@@ -76,7 +76,54 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
         start = pull.Start;
         var position = ahead - (index == 0 ? 0 : _pulls[index - 1].Through) + 1;
         var joining = arrivalRate * (start - now).TotalSeconds;
-        return start + pull.Instance.Profile.High((int)Math.Min(position + joining, Math.Max(position, FullBatch(pull.Instance))));
+        var finish = start + pull.Instance.Profile.High((int)Math.Min(position + joining, Math.Max(position, FullBatch(pull.Instance))));
+        return start + pull.Instance.Profile.High(1) > deadline && AreUnlike ? FinishOnAFasterOne(index, finish, ref start) : finish;
+    }
+
+    /// <summary>What an instance is too slow for, even alone, it leaves to a faster one, which is free later and done sooner.</summary>
+    private TimeSpan FinishOnAFasterOne(int index, TimeSpan finish, ref TimeSpan start)
+    {
+        for (var next = index + 1; next <= index + instances.Count && (next < _pulls.Count || TryAddPull()) && _pulls[next].Start < finish; next++)
+        {
+            var pull = _pulls[next];
+            var sooner = pull.Start + pull.Instance.Profile.High(FullBatch(pull.Instance));
+            if (sooner < finish)
+            {
+                (finish, start) = (sooner, pull.Start);
+            }
+        }
+        return finish;
+    }
+
+    /// <summary>Whether instances are of several offerings.</summary>
+    private bool AreUnlike
+    {
+        get
+        {
+            for (var i = 1; i < instances.Count; i++)
+            {
+                if (instances[i].Offering != instances[0].Offering)
+                {
+                    return true;
+                }
+            }
+            return false;
+        }
+    }
+
+    private bool TryAddPull()
+    {
+        if (!_next.TryDequeue(out var instance, out var key))
+        {
+            return false;
+        }
+        var size = FullBatch(instance);
+        var duration = instance.Profile.Mean(size);
+        var before = _pulls.Count == 0 ? 0 : _pulls[^1].Through;
+        // While nothing is measured, an instance takes all there is at once as far as anyone knows.
+        _pulls.Add(new Pull(key.Free, duration > TimeSpan.Zero ? before + size : int.MaxValue, instance));
+        _next.Enqueue(instance, (key.Free + duration, key.Order));
+        return true;
     }
 
     private int FullBatch(SchedulerInstance instance) =>

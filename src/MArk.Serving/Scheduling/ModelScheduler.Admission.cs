@@ -118,7 +118,7 @@ internal sealed partial class ModelScheduler
         {
             return true;
         }
-        var finish = _forecast.Finish(now, ahead, _arrivalRate.Rate(now), out _);
+        var finish = _forecast.Finish(now, ahead, _arrivalRate.Rate(now), out _, deadline);
         return (finish == TimeSpan.MaxValue ? ExpectedWithoutInstance(now) : finish) <= deadline;
     }
 

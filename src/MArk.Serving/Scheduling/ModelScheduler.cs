@@ -1,3 +1,5 @@
+using MArk.Serving.Profiling;
+
 namespace MArk.Serving.Scheduling;
 
 /// <summary>
@@ -81,28 +83,9 @@ internal sealed partial class ModelScheduler
     /// <summary>The batches under way on an instance; none if there is no such instance.</summary>
     public IReadOnlyList<DispatchedBatch> RunningOn(int id) => Find(id)?.Running ?? [];
 
-    /// <summary>
-    /// The rate one instance of an offering sustains with the objective kept, requests per second: the mean over its instances, from
-    /// their profiles as refined so far; NaN while none of them is measured.
-    /// </summary>
-    public double CapacityOf(int offering)
-    {
-        var sum = 0.0;
-        var count = 0;
-        foreach (var instance in _instances)
-        {
-            if (instance.Offering == offering && instance.Profile.IsMeasured)
-            {
-                sum += instance.Profile.CapacityWithin(_settings.Slo, instance.LargestBatch);
-                count++;
-            }
-        }
-        return count == 0 ? double.NaN : sum / count;
-    }
-
-    /// <summary>How an instance of an offering serves at its capacity; nothing while none is measured, or none can keep the objective.</summary>
-    public ServicePoint? ServiceOf(int offering) =>
-        _instances.Find(i => i.Offering == offering && i.Profile.IsMeasured) is { } instance ? instance.Profile.ServiceWithin(_settings.Slo, instance.LargestBatch) : null;
+    /// <summary>What one instance of an offering sustains with the objective kept: the mean over its instances, from their profiles as refined so far.</summary>
+    public CapacityCurve CapacityOf(int offering) =>
+        CapacityCurve.Of([.. _instances.Where(i => i.Offering == offering && i.Profile.IsMeasured).Select(i => (i.Profile, i.LargestBatch))], _settings.Slo);
 
     /// <summary>The profile of an offering's fastest instance, as refined so far; nothing while none is measured.</summary>
     public LatencyProfile? ProfileOf(int offering) => _instances.Find(i => i.Offering == offering && i.Profile.IsMeasured)?.Profile;

@@ -217,4 +217,40 @@ public sealed class CostOptimalPlannerTests
         Assert.Contains("it has 3 steps of 1 offerings; accepted are 2 steps of 1", error.Message);
         Assert.Contains("accepted is a finite number of more than 0", Assert.Throws<ArgumentException>(() => new CostOptimalPlanner(new() { ViolationPenaltyPerRequest = 0 })).Message);
     }
+
+    [Theory]
+    [InlineData(9, 1)]
+    [InlineData(9, 0)]
+    [InlineData(0, 1)]
+    public void ALargeInstanceGivesWayToTheSmallOnesThatAreNeededInItsPlace(int small, int large)
+    {
+        // Nine of 4.75/s at 0.765 dollars an hour do for 40/s; the large one serves 66/s, for 0.90.
+        var plan = new FleetPlan(60, 2);
+        var forecast = new WorkloadForecast(60, TimeSpan.FromMinutes(1));
+        forecast.Mean.Fill(40);
+        forecast.Peak.Fill(40);
+        for (var level = 0; level < forecast.Levels.Length; level++)
+        {
+            forecast.Quantile(level).Fill(40);
+        }
+        var delay = TimeSpan.FromSeconds(100);
+        new CostOptimalPlanner().Plan(
+            new ProvisioningContext
+            {
+                Now = DateTimeOffset.UnixEpoch,
+                Forecast = forecast,
+                Offerings = new OfferingState[]
+                {
+                    new(new InstanceOffering { Name = "small", PricePerHour = 0.085m, LaunchDelay = delay }, 4.75, small, 0, delay),
+                    new(new InstanceOffering { Name = "large", PricePerHour = 0.9m, LaunchDelay = delay }, 66, large, 0, delay),
+                },
+                MinInstances = 1,
+                MaxInstances = 1000,
+                SpilloverPricePerRequest = 0.000019,
+                ServiceLevel = 0.98,
+                MaxHourlySpend = null,
+            },
+            plan);
+        Assert.Equal([9, 0], plan.Step(30).ToArray());
+    }
 }

@@ -108,6 +108,17 @@ internal sealed class FleetProblem
     /// <summary>A point's probability times the price of a miss.</summary>
     public double Weight(int point) => _weight[point];
 
+    /// <summary>E[D_t], requests per second.</summary>
+    public double MeanDemand(int step)
+    {
+        var sum = 0.0;
+        for (var i = 0; i < Points; i++)
+        {
+            sum += _weight[i] * Demand(step, i);
+        }
+        return sum / MissPrice;
+    }
+
     /// <summary>MissPrice x E[(D_t - capacity)+].</summary>
     public double MissCost(int step, double capacity)
     {

@@ -8,6 +8,7 @@ namespace MArk.Serving.Provisioning.Planning;
 internal sealed class ScheduleSearch
 {
     private const int MaxCandidates = 8;
+    private const double LargeRatio = 1.5;      // of capacities: below it, an instance more or less is tried alone
 
     private readonly FleetProblem _problem;
     private readonly FleetSchedule _schedule;
@@ -15,6 +16,7 @@ internal sealed class ScheduleSearch
     private readonly Random _random;
     private readonly long _budget;
     private readonly int[] _candidates;     // types worth launching, the cheapest a request first
+    private readonly double[] _meanDemand;  // by step
     private readonly double _least;         // a saving below this is none
     private int[] _best = [];
     private double _bestCost;
@@ -27,6 +29,7 @@ internal sealed class ScheduleSearch
         _schedule = new FleetSchedule(problem);
         _finder = new MoveFinder(problem, _schedule);
         _candidates = [.. Enumerable.Range(0, problem.Types.Length).OrderBy(problem.CostOfACapacity).Take(MaxCandidates)];
+        _meanDemand = [.. Enumerable.Range(0, problem.Steps).Select(problem.MeanDemand)];
         _least = 1e-9 * Math.Max(problem.Cost(_schedule.All).Total, double.Epsilon);
     }
 
@@ -40,12 +43,17 @@ internal sealed class ScheduleSearch
         _bestCost = _problem.Cost(_best).Total;
         // What is surplus and goes first may have been what an exchange needs.
         _schedule.Restore(running);
-        Descend(Math.Min(8, LargestStride()), Order.ExchangesFirst);
+        Descend(Math.Min(8, LargestStride()), Order.ExchangesFirst | Order.ForNeed);
         KeepBest();
+        if (ExchangeForNeed())
+        {
+            Descend(1, Order.ForNeed);
+            KeepBest();
+        }
         while (_finder.Evaluations < _budget)
         {
             Shake();
-            Descend(2, (Order)_random.Next(8));
+            Descend(2, (Order)_random.Next(16));
             KeepBest();
         }
         return _schedule;
@@ -157,7 +165,7 @@ internal sealed class ScheduleSearch
             {
                 if (j != k)
                 {
-                    improved |= TryExchange(j, k, stride) | TryExchangeWithinBounds(j, k, stride, order);
+                    improved |= TryExchange(j, k, stride) | (order.HasFlag(Order.ForNeed) && TryExchangeForNeed(j, k)) | TryExchangeWithinBounds(j, k, stride, order);
                 }
             }
         }
@@ -187,6 +195,39 @@ internal sealed class ScheduleSearch
         var (gone, come) = ratio >= 1 ? (stride, stride * ratio) : (stride / ratio, (double)stride);
         return (ratio >= 1 ? Try(Exchange(from, stride, to, (int)Math.Floor(come))) : Try(Exchange(from, (int)Math.Floor(gone), to, stride)))
             | (ratio >= 1 ? Try(Exchange(from, stride, to, (int)Math.Ceiling(come))) : Try(Exchange(from, (int)Math.Ceiling(gone), to, stride)));
+    }
+
+    /// <summary>Not all of a large instance may be needed: small ones are had for it, as many as the mean demand needs without it.</summary>
+    private bool ExchangeForNeed()
+    {
+        var improved = false;
+        for (var j = 0; j < _problem.Types.Length; j++)
+        {
+            foreach (var k in _candidates)
+            {
+                improved |= j != k && TryExchangeForNeed(j, k);
+            }
+        }
+        return improved;
+    }
+
+    /// <summary>One instance for as many of another type as are needed over the horizon on average, or at most.</summary>
+    private bool TryExchangeForNeed(int from, int to)
+    {
+        var ratio = _problem.Types[from].Capacity / _problem.Types[to].Capacity;
+        if (ratio < LargeRatio || _schedule.Most(from) < 1)
+        {
+            return false;
+        }
+        var (sum, most) = (0.0, 0.0);
+        for (var t = 0; t < _problem.Steps; t++)
+        {
+            var need = Math.Max(0, _meanDemand[t] - _schedule.Capacity[t] + _problem.Types[from].Capacity);
+            sum += need;
+            most = Math.Max(most, need);
+        }
+        var (onAverage, atMost) = ((int)Math.Ceiling(sum / _problem.Steps / _problem.Types[to].Capacity), (int)Math.Ceiling(most / _problem.Types[to].Capacity));
+        return (onAverage < ratio && Try(Exchange(from, 1, to, onAverage))) | (atMost > onAverage && atMost < ratio && Try(Exchange(from, 1, to, atMost)));
     }
 
     /// <summary>Where no more instances may be had, one may be had for one of less capacity; where no more may be spent, as many as cost no more.</summary>
@@ -241,5 +282,8 @@ internal sealed class ScheduleSearch
 
         /// <summary>One instance for one besides as many as have the same capacity, since it need not all be needed.</summary>
         OneForOne = 4,
+
+        /// <summary>Fewer instances than have the same capacity, too, where they do for what is needed.</summary>
+        ForNeed = 8,
     }
 }

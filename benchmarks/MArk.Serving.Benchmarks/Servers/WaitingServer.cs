@@ -1,0 +1,72 @@
+using System.Diagnostics;
+using MArk.Serving.Benchmarks.Load;
+using MArk.Serving.DependencyInjection;
+using MArk.Serving.Diagnostics;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+
+namespace MArk.Serving.Benchmarks.Servers;
+
+/// <summary>The engine on instances that take their time and do nothing: a batch's time is exactly its profile's, as in a simulation.</summary>
+internal sealed class WaitingServer : IServer
+{
+    private const string Model = "waiting";
+
+    private readonly IHost _host;
+    private readonly IModelClient<float[], float[]> _client;
+    private readonly IModelMonitor _monitor;
+
+    private WaitingServer(IHost host)
+    {
+        _host = host;
+        _client = host.Services.GetRequiredKeyedService<IModelClient<float[], float[]>>(Model);
+        _monitor = host.Services.GetRequiredKeyedService<IModelMonitor>(Model);
+    }
+
+    public string Name => "engine";
+
+    public bool RefusesWaiting { get; set; }
+
+    public ModelReport Report => _monitor.GetReport();
+
+    public static async Task<WaitingServer> StartAsync(LatencyProfile profile, int instances, TimeSpan slo)
+    {
+        var builder = Host.CreateEmptyApplicationBuilder(null);
+        builder.Services.AddMArkServing().AddModel<float[], float[]>(Model, m => m
+            .UseRunner(_ => new Factory(profile)).WithWarmUpInput([]).WithConcurrency(instances).WithSlo(slo).WithOptions(o => o.MaxBatchSize = profile.MaxBatchSize));
+        var host = builder.Build();
+        await host.StartAsync();
+        return new WaitingServer(host);
+    }
+
+    public ValueTask<InferenceResult<float[]>> TryInferAsync(float[] input) => _client.TryInferAsync(input);
+
+    public async ValueTask DisposeAsync()
+    {
+        await _host.StopAsync();
+        _host.Dispose();
+    }
+
+    private sealed class Factory(LatencyProfile profile) : IBatchRunnerFactory<float[], float[]>
+    {
+        public ValueTask<IBatchRunner<float[], float[]>> ConnectAsync(InstanceDescriptor instance, CancellationToken cancellationToken) => new(new Runner(profile));
+    }
+
+    private sealed class Runner(LatencyProfile profile) : IBatchRunner<float[], float[]>
+    {
+        private readonly float[][] _answers = [.. Enumerable.Repeat(Array.Empty<float>(), profile.MaxBatchSize)];
+
+        public bool BlocksThread => true;
+
+        public ValueTask RunAsync(RequestBatch<float[]> batch, IBatchSink<float[]> sink, CancellationToken cancellationToken)
+        {
+            var end = Stopwatch.GetTimestamp() + (long)(profile.Mean(batch.Count).TotalSeconds * Stopwatch.Frequency);
+            PreciseSleep.PrepareThread();
+            PreciseSleep.Until(end);
+            sink.SetResults(0, _answers.AsSpan(0, batch.Count));
+            return ValueTask.CompletedTask;
+        }
+
+        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+    }
+}
