@@ -37,19 +37,18 @@ public sealed class MArkPlanner : IProvisioningPlanner
     public static TimeSpan SampleInterval { get; } = TimeSpan.FromSeconds(5);
 
     /// <summary>
-    /// Sets the fleet that it keeps: <see cref="PlanInterval"/>, <see cref="SampleInterval"/>, the paper's 60 steps, and as its cool-down and monitor, for which the paper has no figures,
-    /// the defaults of <see cref="FleetOptions"/>.
+    /// Sets the fleet that it keeps: <see cref="PlanInterval"/>, <see cref="SampleInterval"/>, the paper's 60 steps, and, for which the paper has no figures, a cool-down of 5 min, as its
+    /// planner prices no return of what it has let go, and the default monitor of <see cref="FleetOptions"/>.
     /// </summary>
     /// <param name="options">The options to set; the rest of them stays.</param>
     public static void Configure(FleetOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
-        var defaults = new FleetOptions();
         options.PlanInterval = PlanInterval;
         options.SampleInterval = SampleInterval;
         options.Horizon = 60;
-        options.ScaleInCooldown = defaults.ScaleInCooldown;
-        options.SloWindow = defaults.SloWindow;
+        options.ScaleInCooldown = TimeSpan.FromMinutes(5);
+        options.SloWindow = new FleetOptions().SloWindow;
     }
 
     /// <inheritdoc/>

@@ -68,7 +68,7 @@ public static class StudyPolicies
 
     private static SimulationSettings MArk(StudyCase question, IReadOnlyList<SimulatedInstance> machines)
     {
-        var options = new FleetOptions { ScaleInCooldown = TimeSpan.FromMinutes(5) };
+        var options = new FleetOptions();
         MArkPlanner.Configure(options);
         return World(question, machines) with
         {
