@@ -206,14 +206,24 @@ public sealed class LatencyProfile
     public double CapacityWithin(TimeSpan slo, int limit) => CapacityWithin(slo, limit, 1);
 
     /// <summary>
-    /// The rate an instance of several sustains with an objective kept: they take turns, and a request that just missed a batch waits for the next of them to end its own,
-    /// T_b over their number ((1 + 1/c) T_b within the objective). The more there are, the larger the batches may be.
+    /// The rate an instance of several sustains with an objective kept: a request that just missed a batch waits for the next of them to end its own, a part of T_b. Were they to take turns
+    /// evenly, that would be T_b / c; as idle ones begin at once with what there is, several end together, and it is reckoned as T_b / c^(1/4). The more there are, the larger the
+    /// batches may be.
     /// </summary>
     /// <param name="slo">The latency objective.</param>
     /// <param name="limit">The largest batch allowed.</param>
     /// <param name="instances">How many such instances serve; at least 1.</param>
     /// <returns>Requests per second, of one of them; 0 if not even a lone request ends within the objective.</returns>
-    public double CapacityWithin(TimeSpan slo, int limit, int instances) => High(1) > slo ? 0 : Throughput(SizeWithin(slo, limit, instances));
+    public double CapacityWithin(TimeSpan slo, int limit, int instances)
+    {
+        if (High(1) > slo)
+        {
+            return 0;
+        }
+        // Where not even a lone request leaves time to wait for the end of another, only those are done in time that come in the last part of one.
+        var whole = LargestWithin(slo / (1 + Wait(instances)), limit) >= 1;
+        return Throughput(SizeWithin(slo, limit, instances)) * (whole ? 1 : Math.Min(1, (slo - High(1)) / (High(1) * Wait(instances))));
+    }
 
     /// <summary>How an instance serves at the rate of <see cref="CapacityWithin(TimeSpan, int)"/>.</summary>
     /// <param name="slo">The latency objective.</param>
@@ -239,8 +249,11 @@ public sealed class LatencyProfile
     private int SizeWithin(TimeSpan slo, int limit, int instances)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(instances, 1);
-        return BestBatchSize(Math.Max(1, LargestWithin(slo * ((double)instances / (instances + 1)), limit)));
+        return BestBatchSize(Math.Max(1, LargestWithin(slo / (1 + Wait(instances)), limit)));
     }
+
+    /// <summary>How long the next of some instances is busy, in times of a batch.</summary>
+    private static double Wait(int instances) => Math.Pow(instances, -0.25);
 
     /// <summary>A copy that is refined on its own.</summary>
     /// <returns>The copy.</returns>

@@ -41,11 +41,12 @@ public sealed class LatencyProfileTests
     [Fact]
     public void OfSeveralInstancesEachMayHaveLargerBatches()
     {
-        // Of three that take turns, one is free after a third of a batch: 4/3 T_b within 27 ms allows the 20 ms of a batch of 4, and 2 T_b only a single request.
-        Assert.Equal(Profile.Throughput(4), Profile.CapacityWithin(Ms(27), 8, 3), 6);
-        Assert.Equal(Profile.Throughput(1), Profile.CapacityWithin(Ms(27), 8, 1), 6);
-        Assert.Equal(4, Profile.ServiceWithin(Ms(27), 8, 3)!.Value.BatchSize);
-        Assert.Throws<ArgumentOutOfRangeException>(() => Profile.CapacityWithin(Ms(27), 8, 0));
+        // Of sixteen the next is free after half a batch: 3/2 T_b within 30 ms allows the 20 ms of a batch of 4, and 2 T_b, alone, 15 ms.
+        Assert.Equal(Profile.Throughput(4), Profile.CapacityWithin(Ms(30), 8, 16), 6);
+        Assert.True(Profile.CapacityWithin(Ms(30), 8, 1) < Profile.Throughput(4));
+        Assert.Equal(Profile.CapacityWithin(Ms(30), 8), Profile.CapacityWithin(Ms(30), 8, 1));
+        Assert.Equal(4, Profile.ServiceWithin(Ms(30), 8, 16)!.Value.BatchSize);
+        Assert.Throws<ArgumentOutOfRangeException>(() => Profile.CapacityWithin(Ms(30), 8, 0));
     }
 
     [Fact]

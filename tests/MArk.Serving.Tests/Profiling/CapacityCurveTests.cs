@@ -2,11 +2,11 @@ using MArk.Serving.Profiling;
 
 namespace MArk.Serving.Tests.Profiling;
 
-/// <summary>What an instance counts for, by how many the load needs. T_1 = 60 ms, T_16 = 80 ms; the objective is 120 ms.</summary>
+/// <summary>What an instance counts for, by how many the load needs. T_1 = 60 ms, T_16 = 62 ms; the objective is 120 ms.</summary>
 public sealed class CapacityCurveTests
 {
     private static readonly CapacityCurve Curve = CapacityCurve.Of(
-        [(new LatencyProfile([Point(1, 60), Point(16, 80)]), 16)], TimeSpan.FromMilliseconds(120));
+        [(new LatencyProfile([Point(1, 60), Point(16, 62)]), 16)], TimeSpan.FromMilliseconds(120));
 
     private static LatencyPoint Point(int size, double ms) => new(size, TimeSpan.FromMilliseconds(ms), TimeSpan.FromMilliseconds(ms));
 
@@ -21,12 +21,12 @@ public sealed class CapacityCurveTests
     [Fact]
     public void SeveralCountForMoreButOneLessIsNeverEnough()
     {
-        // For two, 3/2 T_b within 120 ms is a whole batch, 200/s; one alone has 16.7/s, so that a load of 50/s needs both.
+        // For two, 1.84 T_b within 120 ms is a whole batch, 258/s; one alone has 16.7/s, so that a load of 50/s needs both.
         var (capacity, service) = Curve.For(50);
         Assert.InRange(capacity, 49, 50);
         Assert.Equal(16, service!.Value.BatchSize);
-        Assert.Equal(200, Curve.For(390).Capacity, 6);
-        Assert.Equal(200, Curve.For(10_000).Capacity, 6);
+        Assert.Equal(16 / 0.062, Curve.For(390).Capacity, 6);
+        Assert.Equal(16 / 0.062, Curve.For(10_000).Capacity, 6);
     }
 
     [Fact]
