@@ -11,6 +11,12 @@ public sealed record SageMakerTargetTrackingOptions
     /// </summary>
     public double SafetyFactor { get; init => field = Share(value); } = 0.5;
 
+    /// <summary>
+    /// What one instance serves at most, requests per second, as a load test finds it: more than 0. Default <see langword="null"/>: the capacity that the planner is told first, which
+    /// may keep room for waits.
+    /// </summary>
+    public double? MaxRatePerInstance { get; init => field = value is null or > 0 ? value : throw new ArgumentOutOfRangeException(nameof(MaxRatePerInstance), value, "MaxRatePerInstance must be more than 0."); }
+
     /// <summary>How many one-minute points in a row must lie above the target for instances to be added; at least 1, default 3.</summary>
     public int ScaleOutDataPoints { get; init => field = Points(value); } = 3;
 

@@ -89,7 +89,7 @@ public sealed class SageMakerTargetTrackingPlanner : IProvisioningPlanner, IFlee
         var state = context.Offerings[index];
         if (_desired is null)
         {
-            _targetPerMinute = state.Capacity > 0 ? state.Capacity * _options.SafetyFactor * 60 : throw new NoUsableOfferingException([state.Offering.Name]);
+            _targetPerMinute = state.Capacity > 0 ? (_options.MaxRatePerInstance ?? state.Capacity) * _options.SafetyFactor * 60 : throw new NoUsableOfferingException([state.Offering.Name]);
         }
         var current = AtLeastOne(context, _desired ?? state.Active);
         // Asked between two points it has nothing to add to what it said.

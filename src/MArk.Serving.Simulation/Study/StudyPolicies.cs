@@ -89,7 +89,7 @@ public static class StudyPolicies
             MaxBatchSize = 1,
             CreatePolicy = _ => new NoBatchingPolicy(),
             Fleet = [.. Enumerable.Repeat(machine, Math.Max(1, (int)Math.Ceiling(question.FirstRate() / (0.5 * rate))))],
-            Scaling = Scaling(question, [machine], () => new MovingMaximumPredictor(TimeSpan.FromMinutes(5)), () => new SageMakerTargetTrackingPlanner(machine.Offering.Name), options),
+            Scaling = Scaling(question, [machine], () => new MovingMaximumPredictor(TimeSpan.FromMinutes(5)), () => new SageMakerTargetTrackingPlanner(machine.Offering.Name, new SageMakerTargetTrackingOptions { MaxRatePerInstance = rate }), options),
         };
     }
 
