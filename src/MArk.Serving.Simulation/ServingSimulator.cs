@@ -44,12 +44,12 @@ public sealed class ServingSimulator
         _offerings = settings.Scaling?.Offerings ?? [.. settings.Fleet.DistinctBy(i => i.Offering.Name)];
         _scheduler = new ModelScheduler(new SchedulerSettings
         {
-            ModelName = "simulated",
+            ModelName = SimulatedFleet.ModelName,
             Slo = settings.Slo,
             MaxBatchSize = settings.MaxBatchSize,
             MaxQueueLength = settings.MaxQueueLength,
             CreatePolicy = offering => settings.CreatePolicy(new BatchPolicySettings(
-                "simulated", _offerings[offering].Offering.Name, settings.Slo, settings.MaxBatchSize)),
+                SimulatedFleet.ModelName, _offerings[offering].Offering.Name, settings.Slo, settings.MaxBatchSize)),
         });
         _environments = settings.Spillover is { } spillover ? new EnvironmentPool(spillover) : null;
         _history = settings.HistoryStep is { } step
@@ -65,10 +65,16 @@ public sealed class ServingSimulator
     /// <exception cref="ArgumentException">A setting is outside its range, or arrivals go back in time; says which.</exception>
     /// <exception cref="ContractViolationException">The batch policy, the predictor or the planner answered outside its contract.</exception>
     /// <exception cref="NoUsableOfferingException">No offering can keep the objective.</exception>
+    /// <exception cref="PriceFileException">The fleet's options name a price file that cannot be read or is no such file.</exception>
+    /// <exception cref="Microsoft.Extensions.Options.OptionsValidationException">The fleet's options name an offering that there is not.</exception>
     public static SimulationResult Run(SimulationSettings settings, IEnumerable<TimeSpan> arrivals)
     {
         ArgumentNullException.ThrowIfNull(settings);
         ArgumentNullException.ThrowIfNull(arrivals);
+        if (settings.Scaling is { } scaling)
+        {
+            settings = settings with { Scaling = SimulatedFleet.Configured(scaling) };
+        }
         SimulationSettingsValidator.Check(settings);
         return new ServingSimulator(settings).Run(arrivals);
     }

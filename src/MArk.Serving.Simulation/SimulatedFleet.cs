@@ -2,12 +2,15 @@ using MArk.Serving.Prediction;
 using MArk.Serving.Profiling;
 using MArk.Serving.Provisioning;
 using MArk.Serving.Scheduling;
+using Microsoft.Extensions.Options;
 
 namespace MArk.Serving.Simulation;
 
 /// <summary>The world's machines: what they are, when they run, what they cost. Which there are is the fleet controller's to decide, if there is one.</summary>
 internal sealed class SimulatedFleet
 {
+    public const string ModelName = "simulated";
+
     private static readonly TimeSpan LongestLife = TimeSpan.FromDays(3650);
 
     private readonly SimulationSettings _settings;
@@ -49,9 +52,18 @@ internal sealed class SimulatedFleet
         _watch = planner is IFleetObserver observer ? new FleetWatch(observer, settings.Start, scaling.Options.SampleInterval) : null;
         _controller = new FleetController(
             FleetSettings.Of(
-                "simulated", scaling.Options, settings.ServiceLevel, settings.Seed, launchIdPrefix: "",
+                ModelName, scaling.Options, settings.ServiceLevel, settings.Seed, launchIdPrefix: "",
                 settings.Spillover is { } spillover ? SpilloverTerms.Within(settings.Slo, (double)spillover.PricePerRequest, spillover.Latency) : null),
             [.. offerings.Select(o => o.Offering)], scaling.CreatePredictor(), planner, ledger);
+    }
+
+    /// <summary>What can be launched, as the settings of the fleet have it.</summary>
+    /// <exception cref="PriceFileException">The settings name a price file that cannot be read or is no such file.</exception>
+    /// <exception cref="OptionsValidationException">The settings name an offering that there is not.</exception>
+    public static SimulatedScaling Configured(SimulatedScaling scaling)
+    {
+        var offerings = ConfiguredOfferings.Of(ModelName, [.. scaling.Offerings.Select(o => o.Offering)], scaling.Options);
+        return scaling with { Offerings = [.. scaling.Offerings.Zip(offerings, (instance, offering) => instance with { Offering = offering })] };
     }
 
     public CostLedger Ledger { get; }

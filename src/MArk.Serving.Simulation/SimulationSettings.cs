@@ -74,7 +74,7 @@ public sealed record SimulatedScaling
     /// <summary>Makes the planner.</summary>
     public required Func<IProvisioningPlanner> CreatePlanner { get; init; }
 
-    /// <summary>The settings a live fleet has.</summary>
+    /// <summary>The settings a live fleet has, those of single offerings and a price file among them.</summary>
     public FleetOptions Options { get; init; } = new();
 
     /// <summary>How long before a spot machine is taken away that is told: at least 0. Default 2 min.</summary>

@@ -1,6 +1,7 @@
 using MArk.Serving.Batching;
 using MArk.Serving.Prediction;
 using MArk.Serving.Provisioning;
+using Microsoft.Extensions.Options;
 
 namespace MArk.Serving.Simulation.Tests;
 
@@ -44,6 +45,17 @@ public sealed class WorldTests
         var result = ServingSimulator.Run(Settings(Kind(unbilled: 40), new StaticPlanner(1)), []);
         Assert.Equal(3.560m, result.InstanceCost);
         Assert.Equal(3.600m, ServingSimulator.Run(Settings(Kind(), new StaticPlanner(1)), []).InstanceCost);
+    }
+
+    [Fact]
+    public void PricesAndQuotasOfTheSettingsHoldAsForALiveFleet()
+    {
+        var settings = Settings(Kind(), new StaticPlanner(3));
+        settings.Scaling!.Options.Offerings["d"] = new OfferingOptions { PricePerHour = 36, MaxInstances = 2 };
+        var result = ServingSimulator.Run(settings, []);
+        Assert.Equal((2, 72m), (result.Launched, result.InstanceCost));
+        settings.Scaling.Options.Offerings["e"] = new OfferingOptions();
+        Assert.Contains("Fleet:Offerings has 'e'; accepted: 'd'", Assert.Throws<OptionsValidationException>(() => ServingSimulator.Run(settings, [])).Message);
     }
 
     [Fact]
