@@ -9,11 +9,6 @@ internal static class Bounds
 
     public static LowerBoundResult Of(StudyCase question, bool withSpot, TimeSpan limit)
     {
-        var requests = new double[(int)Math.Ceiling(question.Trace.Duration / Step)];
-        foreach (var arrival in question.Trace.Arrivals(question.Seed))
-        {
-            requests[(int)(arrival / Step)]++;
-        }
         var offerings = new List<BoundOffering>();
         foreach (var machine in question.Model.Machines)
         {
@@ -26,6 +21,6 @@ internal static class Bounds
         }
         var spill = question.Model.Function is { } function && function.Warm <= question.Model.Slo ? function.PricePerRequest : (decimal?)null;
         return LowerBound.Solve(
-            new LowerBoundProblem { Requests = requests, Step = Step, Offerings = offerings, ServiceLevel = question.Model.ServiceLevel, SpilloverPricePerRequest = spill }, limit);
+            new LowerBoundProblem { Requests = question.RequestsBy(Step), Step = Step, Offerings = offerings, ServiceLevel = question.Model.ServiceLevel, SpilloverPricePerRequest = spill }, limit);
     }
 }

@@ -14,7 +14,7 @@ internal static class Study
     public static int Run(StudySettings settings)
     {
         StudyReportWriter.EnsureWritable(settings.Output);
-        StudyPolicy[] policies = [.. settings.Policies.Select(StudyPolicies.Find)];
+        StudyPolicy[] policies = [.. settings.Policies.Distinct().Select(StudyPolicies.Find)];
         var paper = PaperData.Load();
         var model = ModelOf(settings, paper);
         var question = new StudyCase
@@ -26,7 +26,7 @@ internal static class Study
             Seed = settings.Seed,
         };
         var outcomes = Simulate(question, policies);
-        var bound = Bounds.Of(question, policies.Any(p => p.Name.EndsWith("spot", StringComparison.Ordinal)), BoundTime);
+        var bound = Bounds.Of(question, policies.Any(p => p.BuysSpot), BoundTime);
         var report = new StudyReport
         {
             Title = $"{model.Name}: what serving it costs",

@@ -1,5 +1,3 @@
-using System.Globalization;
-
 namespace MArk.Serving.Simulation;
 
 /// <summary>How many requests arrived in each slot of some time: recorded, or made up.</summary>
@@ -64,19 +62,7 @@ public sealed class ArrivalTrace
     /// <param name="path">The file.</param>
     /// <returns>The trace.</returns>
     /// <exception cref="TraceFormatException">The file cannot be read or is no such trace; names the path and the line.</exception>
-    public static ArrivalTrace Load(string path)
-    {
-        ArgumentException.ThrowIfNullOrEmpty(path);
-        try
-        {
-            using var reader = new StreamReader(path);
-            return Read(reader, path);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new TraceFormatException(path, 0, $"it cannot be read: {e.Message}", e);
-        }
-    }
+    public static ArrivalTrace Load(string path) => PairFile.Open(path, reader => Read(reader, path));
 
     /// <summary>Reads a trace as <see cref="Load"/> does.</summary>
     /// <param name="reader">The text.</param>
@@ -86,41 +72,27 @@ public sealed class ArrivalTrace
     public static ArrivalTrace Read(TextReader reader, string name)
     {
         ArgumentNullException.ThrowIfNull(reader);
-        var first = reader.ReadLine();
-        if (first is null)
+        if (reader.Peek() < 0)
         {
             throw new TraceFormatException(name, 1, $"it is empty; expected is the header '{Header}'.");
         }
-        if (!string.Equals(first.Trim().TrimStart('\uFEFF'), Header, StringComparison.OrdinalIgnoreCase))
-        {
-            throw new TraceFormatException(name, 1, $"the header is '{first}'; expected is '{Header}'.");
-        }
         var slots = new List<(double Offset, double Count)>();
-        var line = 1;
-        while (reader.ReadLine() is { } text)
+        var last = 1;
+        foreach (var (line, offset, count) in PairFile.Read(reader, name, Header))
         {
-            line++;
-            if (text.Length > 0)
-            {
-                slots.Add(Parse(text, name, line, slots.Count > 0 ? slots[^1].Offset : double.NegativeInfinity));
-            }
+            Check(offset, count, name, line, slots.Count > 0 ? slots[^1].Offset : double.NegativeInfinity);
+            slots.Add((offset, count));
+            last = line;
         }
         if (slots.Count < 2)
         {
-            throw new TraceFormatException(name, line, $"it has {slots.Count} slots; expected are at least two, whose distance is the slot's length.");
+            throw new TraceFormatException(name, last, $"it has {slots.Count} slots; expected are at least two, whose distance is the slot's length.");
         }
-        return FromSlots(slots, name, line);
+        return FromSlots(slots, name, last);
     }
 
-    private static (double Offset, double Count) Parse(string text, string name, int line, double before)
+    private static void Check(double offset, double count, string name, int line, double before)
     {
-        var comma = text.IndexOf(',', StringComparison.Ordinal);
-        if (comma < 0
-            || !double.TryParse(text.AsSpan(0, comma), NumberStyles.Float, CultureInfo.InvariantCulture, out var offset)
-            || !double.TryParse(text.AsSpan(comma + 1), NumberStyles.Float, CultureInfo.InvariantCulture, out var count))
-        {
-            throw new TraceFormatException(name, line, $"'{text}' is not two numbers, '{Header}'.");
-        }
         if (!(double.IsFinite(offset) && offset >= 0 && offset > before))
         {
             throw new TraceFormatException(name, line, FormattableString.Invariant($"the offset is {offset}; expected is a finite number of at least 0 that is more than the line before it has."));
@@ -129,7 +101,6 @@ public sealed class ArrivalTrace
         {
             throw new TraceFormatException(name, line, FormattableString.Invariant($"the count is {count}; expected is a finite number of at least 0."));
         }
-        return (offset, count);
     }
 
     private static ArrivalTrace FromSlots(List<(double Offset, double Count)> slots, string name, int lastLine)

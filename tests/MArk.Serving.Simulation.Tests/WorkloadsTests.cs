@@ -61,6 +61,11 @@ public sealed class WorkloadsTests
         Assert.Equal([1, 2, 0, 3], trace.Counts);
         Assert.Equal([false, false, true, false], Enumerable.Range(0, 4).Select(trace.IsGap));
         Assert.Throws<ArgumentOutOfRangeException>(() => trace.Scale(0));
+        var first = trace.First(TimeSpan.FromSeconds(2.5));
+        Assert.Equal([1, 2, 0], first.Counts);
+        Assert.Equal([false, false, true], Enumerable.Range(0, 3).Select(first.IsGap));
+        Assert.Equal(trace.Counts, trace.First(TimeSpan.FromDays(1)).Counts);
+        Assert.Throws<ArgumentOutOfRangeException>(() => trace.First(TimeSpan.Zero));
     }
 
     [Fact]

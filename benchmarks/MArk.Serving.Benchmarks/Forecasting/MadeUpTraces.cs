@@ -22,7 +22,7 @@ internal static class MadeUpTraces
             var noise = 0.0;
             return at =>
             {
-                noise = 0.98 * noise + 0.03 * Normal(random);
+                noise = 0.98 * noise + 0.03 * Sampling.Normal(random);
                 return 20 * (1 + 0.7 * Math.Sin(2 * Math.PI * at.TotalDays)) * Math.Exp(noise);
             };
         }));
@@ -56,8 +56,6 @@ internal static class MadeUpTraces
         }
         return new ArrivalTrace(Slot, counts);
     }
-
-    private static double Normal(Random random) => Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
 
     private static int Poisson(Random random, double mean)
     {

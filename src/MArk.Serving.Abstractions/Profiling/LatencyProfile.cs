@@ -198,7 +198,8 @@ public sealed class LatencyProfile
 
     /// <summary>
     /// The rate an instance sustains with an objective kept: batches of the largest useful size, where a request that just missed a
-    /// batch waits for it to end and then for its own (2 T_b within the objective); a single request at a time where not even that fits.
+    /// batch waits for it to end and then for its own (2 T_b within the objective). Where not even 2 T_1 fits, a single request at a time, and of those the part that comes late enough in
+    /// the one before to be done in time, (objective - T_1) / T_1.
     /// </summary>
     /// <param name="slo">The latency objective.</param>
     /// <param name="limit">The largest batch allowed.</param>
@@ -208,7 +209,7 @@ public sealed class LatencyProfile
     /// <summary>
     /// The rate an instance of several sustains with an objective kept: a request that just missed a batch waits for the next of them to end its own, a part of T_b. Were they to take turns
     /// evenly, that would be T_b / c; as idle ones begin at once with what there is, several end together, and it is reckoned as T_b / c^(1/4). The more there are, the larger the
-    /// batches may be.
+    /// batches may be. Where not even T_1 and that wait fit, the part of single requests that is done in time, (objective - T_1) / (T_1 / c^(1/4)).
     /// </summary>
     /// <param name="slo">The latency objective.</param>
     /// <param name="limit">The largest batch allowed.</param>
@@ -221,8 +222,7 @@ public sealed class LatencyProfile
             return 0;
         }
         // Where not even a lone request leaves time to wait for the end of another, only those are done in time that come in the last part of one.
-        var whole = LargestWithin(slo / (1 + Wait(instances)), limit) >= 1;
-        return Throughput(SizeWithin(slo, limit, instances)) * (whole ? 1 : Math.Min(1, (slo - High(1)) / (High(1) * Wait(instances))));
+        return Throughput(SizeWithin(slo, limit, instances)) * Math.Min(1, (slo - High(1)) / (High(1) * Wait(instances)));
     }
 
     /// <summary>How an instance serves at the rate of <see cref="CapacityWithin(TimeSpan, int)"/>.</summary>

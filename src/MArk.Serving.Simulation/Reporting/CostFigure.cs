@@ -6,7 +6,6 @@ namespace MArk.Serving.Simulation.Reporting;
 internal sealed class CostFigure : StudyFigure
 {
     private const int MostBins = 240;
-    private const float HeaderHeight = 26;
     private const float BarHeight = 30;
     private const float AxisHeight = 62;
     private const float PanelHeight = 210;
@@ -37,7 +36,7 @@ internal sealed class CostFigure : StudyFigure
 
     public override int Height => (int)(BarsBottom + (_histories.Count + Columns - 1) / Columns * PanelHeight);
 
-    private float BarsBottom => HeaderHeight + _legend.Height + _policies.Count * BarHeight + AxisHeight;
+    private float BarsBottom => HeadingHeight(_legend) + _policies.Count * BarHeight + AxisHeight;
 
     public static CostFigure Of(StudyReport report, IReadOnlyList<ShownPolicy> policies)
     {
@@ -59,9 +58,8 @@ internal sealed class CostFigure : StudyFigure
 
     protected override void Draw(SKCanvas canvas)
     {
-        Ink.Text(canvas, Title, new SKPoint(10, 19), Ink.TitleSize, bold: true);
-        _legend.Draw(canvas, 10, HeaderHeight);
-        DrawBars(canvas, new SKRect(0, HeaderHeight + _legend.Height, Width, BarsBottom));
+        DrawHeading(canvas, _legend);
+        DrawBars(canvas, new SKRect(0, HeadingHeight(_legend), Width, BarsBottom));
         if (_histories.Count > 0)
         {
             DrawHistories(canvas);

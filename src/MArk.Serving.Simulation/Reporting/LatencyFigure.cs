@@ -5,7 +5,6 @@ namespace MArk.Serving.Simulation.Reporting;
 /// <summary>How many of the answered requests took longer than a time, for all policies.</summary>
 internal sealed class LatencyFigure : StudyFigure
 {
-    private const float HeaderHeight = 26;
     private const float PlotHeight = 400;
 
     private static readonly LineLook SloLook = new(SKColors.Black, 1.6f, [8, 4]);
@@ -38,7 +37,7 @@ internal sealed class LatencyFigure : StudyFigure
         _up = TickMarks.Logarithmic(Math.Max(1e-7, Math.Pow(10, Math.Floor(Math.Log10(rarest) + 1e-9))), 1, Numbers.Percent);
     }
 
-    public override int Height => (int)(HeaderHeight + _legend.Height + PlotHeight);
+    public override int Height => (int)(HeadingHeight(_legend) + PlotHeight);
 
     /// <summary>The figure; <see langword="null"/> if no policy has a latency tail.</summary>
     public static LatencyFigure? Of(StudyReport report, IReadOnlyList<ShownPolicy> policies)
@@ -62,8 +61,7 @@ internal sealed class LatencyFigure : StudyFigure
 
     protected override void Draw(SKCanvas canvas)
     {
-        Ink.Text(canvas, Title, new SKPoint(10, 19), Ink.TitleSize, bold: true);
-        _legend.Draw(canvas, 10, HeaderHeight);
+        DrawHeading(canvas, _legend);
         new Panel
         {
             Across = _across,
@@ -71,7 +69,7 @@ internal sealed class LatencyFigure : StudyFigure
             AcrossLabel = "latency, ms",
             UpLabel = "share that took longer",
             Data = DrawData,
-        }.Draw(canvas, new SKRect(0, HeaderHeight + _legend.Height, Width, Height));
+        }.Draw(canvas, new SKRect(0, HeadingHeight(_legend), Width, Height));
     }
 
     private void DrawData(SKCanvas canvas, DataSpace space)

@@ -7,7 +7,6 @@ namespace MArk.Serving.Simulation.Reporting;
 internal sealed class LoadFigure : StudyFigure
 {
     private const int MostBins = 480;
-    private const float HeaderHeight = 26;
     private const float PlotHeight = 330;
 
     private static readonly LineLook LoadLook = new(SKColors.Black, 1.6f, []);
@@ -46,7 +45,7 @@ internal sealed class LoadFigure : StudyFigure
     /// <summary>The policy's whole name.</summary>
     public required string Policy { get; init; }
 
-    public override int Height => (int)(HeaderHeight + _legend.Height + PlotHeight);
+    public override int Height => (int)(HeadingHeight(_legend) + PlotHeight);
 
     /// <summary>A figure for each policy with a history, all on one scale.</summary>
     public static IEnumerable<LoadFigure> Of(IReadOnlyList<ShownPolicy> policies)
@@ -90,8 +89,7 @@ internal sealed class LoadFigure : StudyFigure
 
     protected override void Draw(SKCanvas canvas)
     {
-        Ink.Text(canvas, Title, new SKPoint(10, 19), Ink.TitleSize, bold: true);
-        _legend.Draw(canvas, 10, HeaderHeight);
+        DrawHeading(canvas, _legend);
         new Panel
         {
             Across = _across,
@@ -99,7 +97,7 @@ internal sealed class LoadFigure : StudyFigure
             AcrossLabel = $"{_unit} since the start",
             UpLabel = "requests per second",
             Data = DrawData,
-        }.Draw(canvas, new SKRect(0, HeaderHeight + _legend.Height, Width, Height));
+        }.Draw(canvas, new SKRect(0, HeadingHeight(_legend), Width, Height));
     }
 
     private void DrawData(SKCanvas canvas, DataSpace space)

@@ -10,6 +10,7 @@ internal abstract class StudyFigure
     public const int Width = 880;
 
     private const int PixelsPerUnit = 2;
+    private const float TitleHeight = 26;
 
     /// <summary>The name of its files, without what says the kind.</summary>
     public required string Name { get; init; }
@@ -26,6 +27,15 @@ internal abstract class StudyFigure
     public abstract int Height { get; }
 
     protected abstract void Draw(SKCanvas canvas);
+
+    /// <summary>How much of the height is the title's and the legend's.</summary>
+    protected static float HeadingHeight(FigureLegend legend) => TitleHeight + legend.Height;
+
+    protected void DrawHeading(SKCanvas canvas, FigureLegend legend)
+    {
+        Ink.Text(canvas, Title, new SKPoint(10, 19), Ink.TitleSize, bold: true);
+        legend.Draw(canvas, 10, TitleHeight);
+    }
 
     /// <summary>The drawing as an element that a page can hold.</summary>
     public XElement ToSvg()

@@ -24,6 +24,20 @@ public sealed record StudyCase
     /// <summary>When requests arrive: the same for every policy.</summary>
     internal IEnumerable<TimeSpan> Arrivals() => Trace.Arrivals(Seed);
 
+    /// <summary>How many requests arrive in each step of the load.</summary>
+    /// <param name="step">How long a step is; more than zero.</param>
+    /// <returns>The requests, step by step.</returns>
+    public IReadOnlyList<double> RequestsBy(TimeSpan step)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(step, TimeSpan.Zero);
+        var requests = new double[(int)Math.Ceiling(Trace.Duration / step)];
+        foreach (var arrival in Arrivals())
+        {
+            requests[(int)(arrival / step)]++;
+        }
+        return requests;
+    }
+
     /// <summary>The largest batch that any type was measured at.</summary>
     internal int MaxBatchSize => Model.Machines.Max(m => m.Profile.MaxBatchSize);
 

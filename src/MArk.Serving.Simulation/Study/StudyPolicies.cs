@@ -19,7 +19,7 @@ public sealed class StudyPolicy
     public string About { get; }
 
     /// <summary>Whether it buys spot machines.</summary>
-    internal bool BuysSpot { get; init; }
+    public bool BuysSpot { get; init; }
 
     /// <summary>Simulates it.</summary>
     /// <param name="question">The model, the load and the prices.</param>
@@ -109,7 +109,7 @@ public static class StudyPolicies
     private static SimulationSettings StaticPeakFleet(StudyCase question)
     {
         var machine = question.ByPricePerRequest(question.OnDemand())[0];
-        var peak = question.Arrivals().GroupBy(at => at.Ticks / TimeSpan.TicksPerMinute).Max(minute => minute.Count()) / 60.0;
+        var peak = question.RequestsBy(TimeSpan.FromMinutes(1)).Max() / 60;
         var count = StaticPeak.Instances(machine.Profile, peak, question.Model.Slo, question.MaxBatchSize, question.Model.ServiceLevel);
         return World(question, [machine]) with { Fleet = [.. Enumerable.Repeat(machine, count)] };
     }

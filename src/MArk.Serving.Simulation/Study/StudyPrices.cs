@@ -1,4 +1,4 @@
-using System.Globalization;
+using MArk.Serving.Provisioning;
 
 namespace MArk.Serving.Simulation;
 
@@ -34,55 +34,34 @@ public static class StudyPrices
     public static IReadOnlyDictionary<string, StudyPrice> Load(string path)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
-        string[] lines;
-        try
-        {
-            lines = File.ReadAllLines(path);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new StudyInputException(path, $"it cannot be read: {e.Message}", e);
-        }
-        string[] header = lines.Length == 0 ? [] : lines[0].TrimStart('\uFEFF').Split(',', StringSplitOptions.TrimEntries);
-        if (!header.Contains(Type) || !header.Contains(OnDemand))
-        {
-            throw new StudyInputException(path, $"line 1: the header is '{(lines.Length == 0 ? "" : lines[0])}'; expected are columns '{Type}' and '{OnDemand}', and others.");
-        }
         var prices = new Dictionary<string, StudyPrice>();
-        for (var i = 1; i < lines.Length; i++)
+        foreach (var row in ColumnFile.Read(path, Type, OnDemand, (line, message, cause) => new StudyInputException(path, line == 0 ? message : $"line {line}: {message}", cause)))
         {
-            if (string.IsNullOrWhiteSpace(lines[i]))
+            decimal? Dollars(string column) => row.Number(
+                column, text => new StudyInputException(path, $"line {row.Line}: {column} is '{text}'; expected is a number of at least 0."));
+            if (row.Cell(Type) is not { } type || Dollars(OnDemand) is not { } onDemand)
             {
-                continue;
-            }
-            var cells = lines[i].Split(',', StringSplitOptions.TrimEntries);
-            string Cell(string column) => Array.IndexOf(header, column) is >= 0 and var at && at < cells.Length ? cells[at] : "";
-            decimal? Dollars(string column) => Cell(column) is not { Length: > 0 } text ? null
-                : decimal.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var value) ? value
-                : throw new StudyInputException(path, $"line {i + 1}: {column} is '{text}'; expected is a number of at least 0.");
-            if (Cell(Type).Length == 0 || Dollars(OnDemand) is not { } onDemand)
-            {
-                throw new StudyInputException(path, $"line {i + 1}: '{lines[i]}' has no {Type} or no {OnDemand}.");
+                throw new StudyInputException(path, $"line {row.Line}: '{row.Text}' has no {Type} or no {OnDemand}.");
             }
             var price = new StudyPrice(onDemand)
             {
                 Spot = Dollars("spot_usd_h_est"),
                 Managed = Dollars("sagemaker_usd_h"),
-                InterruptionsPerHour = Hazard(Cell("interruption_month"), path, i + 1),
+                InterruptionsPerHour = Hazard(row.Cell("interruption_month"), path, row.Line),
             };
-            if (!prices.TryAdd(Cell(Type), price))
+            if (!prices.TryAdd(type, price))
             {
-                throw new StudyInputException(path, $"line {i + 1}: there is an earlier line for '{Cell(Type)}'; expected is one for each type.");
+                throw new StudyInputException(path, $"line {row.Line}: there is an earlier line for '{type}'; expected is one for each type.");
             }
         }
         return prices;
     }
 
-    private static double Hazard(string bracket, string path, int line)
+    private static double Hazard(string? bracket, string path, int line)
     {
         var share = bracket switch
         {
-            "" => 0,
+            null => 0,
             "<5%" => 0.025,
             "5-10%" => 0.075,
             "10-15%" => 0.125,

@@ -319,9 +319,8 @@ internal sealed class FleetOperator : IAsyncDisposable
     {
         try
         {
-            using var late = new CancellationTokenSource(Until(giveUpAt), _time);
-            using var either = CancellationTokenSource.CreateLinkedTokenSource(late.Token, _calls.Token);
-            var machine = await _provider.LaunchAsync(request, either.Token).ConfigureAwait(false);
+            using var call = new ProviderCall(Until(giveUpAt), _time, _calls.Token);
+            var machine = await _provider.LaunchAsync(request, call.Token).ConfigureAwait(false);
             Post(now => _controller.OnLaunchAccepted(now, request.LaunchId, machine));
         }
         catch (Exception e)
@@ -393,9 +392,8 @@ internal sealed class FleetOperator : IAsyncDisposable
     {
         try
         {
-            using var late = new CancellationTokenSource(Until(giveUpAt), _time);
-            using var either = CancellationTokenSource.CreateLinkedTokenSource(late.Token, _calls.Token);
-            await Standby.StopAsync(instanceId, either.Token).ConfigureAwait(false);
+            using var call = new ProviderCall(Until(giveUpAt), _time, _calls.Token);
+            await Standby.StopAsync(instanceId, call.Token).ConfigureAwait(false);
             Post(now => _controller.OnStopped(now, instanceId));
         }
         catch (Exception e)
@@ -409,9 +407,8 @@ internal sealed class FleetOperator : IAsyncDisposable
     {
         try
         {
-            using var late = new CancellationTokenSource(Until(giveUpAt), _time);
-            using var either = CancellationTokenSource.CreateLinkedTokenSource(late.Token, _calls.Token);
-            await Standby.StartAsync(instanceId, either.Token).ConfigureAwait(false);
+            using var call = new ProviderCall(Until(giveUpAt), _time, _calls.Token);
+            await Standby.StartAsync(instanceId, call.Token).ConfigureAwait(false);
             Post(now => _controller.OnStarted(now, instanceId));
         }
         catch (Exception e)
@@ -494,6 +491,27 @@ internal sealed class FleetOperator : IAsyncDisposable
         {
             _report(error);
         }
+    }
+}
+
+/// <summary>The token of a provider's call: cancelled when the call has taken too long, or with all others.</summary>
+internal sealed class ProviderCall : IDisposable
+{
+    private readonly CancellationTokenSource _late;
+    private readonly CancellationTokenSource _either;
+
+    public ProviderCall(TimeSpan longest, TimeProvider time, CancellationToken all)
+    {
+        _late = new CancellationTokenSource(longest, time);
+        _either = CancellationTokenSource.CreateLinkedTokenSource(_late.Token, all);
+    }
+
+    public CancellationToken Token => _either.Token;
+
+    public void Dispose()
+    {
+        _either.Dispose();
+        _late.Dispose();
     }
 }
 

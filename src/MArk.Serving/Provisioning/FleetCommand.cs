@@ -18,7 +18,7 @@ internal enum FleetCommandKind : byte
     /// <summary>Take the instance from the scheduler: it is gone.</summary>
     Lose,
 
-    /// <summary>Stop the machine and keep it; then <c>OnStopped</c>, or <c>OnStopFailed</c>.</summary>
+    /// <summary>Stop the machine and keep it, and cancel the call at <see cref="FleetCommand.At"/>; then <c>OnStopped</c>, or <c>OnStopFailed</c>.</summary>
     Stop,
 
     /// <summary>Start the stopped machine, and cancel the call at <see cref="FleetCommand.At"/>; then <c>OnStarted</c>, or <c>OnStartFailed</c>.</summary>

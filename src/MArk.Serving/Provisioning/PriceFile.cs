@@ -1,5 +1,3 @@
-using System.Globalization;
-
 namespace MArk.Serving.Provisioning;
 
 /// <summary>
@@ -14,77 +12,33 @@ internal static class PriceFile
     /// <exception cref="PriceFileException">The file cannot be read or is no such list; names the path and the line.</exception>
     public static IReadOnlyDictionary<string, OfferingOptions> Load(string path)
     {
-        string[] lines;
-        try
-        {
-            lines = File.ReadAllLines(path);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new PriceFileException(path, 0, $"it cannot be read: {e.Message}", e);
-        }
-        string[] header = lines.Length == 0 ? [] : Cells(lines[0].TrimStart('\uFEFF'));
-        if (!header.Contains(Offering) || !header.Contains(Price))
-        {
-            throw new PriceFileException(path, 1, $"the header is '{(lines.Length == 0 ? "" : lines[0])}'; expected are columns '{Offering}' and '{Price}', and others.");
-        }
         var prices = new Dictionary<string, OfferingOptions>();
-        for (var i = 1; i < lines.Length; i++)
+        foreach (var row in ColumnFile.Read(path, Offering, Price, (line, message, cause) => new PriceFileException(path, line, message, cause)))
         {
-            if (string.IsNullOrWhiteSpace(lines[i]))
+            if (row.Width is var (own, header) && own != header)
             {
-                continue;
+                throw new PriceFileException(path, row.Line, $"it has {own} cells; expected are {header}, as in the header.");
             }
-            var row = new Row(path, i + 1, header, Cells(lines[i]));
-            if (!prices.TryAdd(row.Name, row.Read()))
+            var name = row.Cell(Offering) ?? throw new PriceFileException(path, row.Line, "it names no offering.");
+            if (!prices.TryAdd(name, OptionsOf(row, name, path)))
             {
-                throw new PriceFileException(path, i + 1, $"there is an earlier line for '{row.Name}'; expected is one for each offering.");
+                throw new PriceFileException(path, row.Line, $"there is an earlier line for '{name}'; expected is one for each offering.");
             }
         }
         return prices;
     }
 
-    private static string[] Cells(string line) => line.Split(',', StringSplitOptions.TrimEntries);
-
-    private sealed class Row
+    private static OfferingOptions OptionsOf(ColumnRow row, string name, string path)
     {
-        private readonly string _path;
-        private readonly int _line;
-        private readonly string[] _header;
-        private readonly string[] _cells;
-
-        public Row(string path, int line, string[] header, string[] cells)
+        decimal? Number(string column) => row.Number(
+            column, text => new PriceFileException(path, row.Line, $"'{name}' has a {column} of '{text}'; expected is a number of at least 0, such as 0.0349."));
+        return new OfferingOptions
         {
-            (_path, _line, _header, _cells) = (path, line, header, cells);
-            if (cells.Length != header.Length)
-            {
-                throw new PriceFileException(path, line, $"it has {cells.Length} cells; expected are {header.Length}, as in the header.");
-            }
-            Name = Cell(Offering) ?? throw new PriceFileException(path, line, "it names no offering.");
-        }
-
-        public string Name { get; }
-
-        public OfferingOptions Read() => new()
-        {
-            PricePerHour = Dollars(Price) ?? throw new PriceFileException(_path, _line, $"'{Name}' has no {Price}."),
-            OnDemandPricePerHour = Dollars("on_demand_price_per_hour"),
-            StoppedPricePerHour = Dollars("stopped_price_per_hour"),
-            InterruptionsPerHour = (double?)Dollars("interruptions_per_hour"),
+            PricePerHour = Number(Price) ?? throw new PriceFileException(path, row.Line, $"'{name}' has no {Price}."),
+            OnDemandPricePerHour = Number("on_demand_price_per_hour"),
+            StoppedPricePerHour = Number("stopped_price_per_hour"),
+            InterruptionsPerHour = (double?)Number("interruptions_per_hour"),
         };
-
-        private string? Cell(string column) => Array.IndexOf(_header, column) is >= 0 and var i && _cells[i].Length > 0 ? _cells[i] : null;
-
-        private decimal? Dollars(string column)
-        {
-            if (Cell(column) is not { } text)
-            {
-                return null;
-            }
-            return decimal.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var value)
-                ? value
-                : throw new PriceFileException(_path, _line, $"'{Name}' has a {column} of '{text}'; expected is a number of at least 0, such as 0.0349.");
-        }
     }
 }
 

@@ -21,8 +21,7 @@ public sealed class StandbyCrashTests
         },
     ];
 
-    private static readonly Gen<Dictionary<int, CrashEffect>> GenCrashes =
-        Gen.Select(Gen.Int[1, 150], Gen.Int[0, 2], (call, effect) => (call, (CrashEffect)effect)).Array[2, 6].Select(all => all.DistinctBy(c => c.call).ToDictionary(c => c.call, c => c.Item2));
+    private static readonly Crashes Crashes = new(Run, Max, CheckConverged);
 
     private static int[] Wanted(DateTimeOffset now) => (now - CrashWorld.Start).TotalSeconds switch
     {
@@ -84,28 +83,9 @@ public sealed class StandbyCrashTests
     [InlineData(CrashEffect.DoneLate)]
     public void AfterACrashAtAnyProviderCallThePoolIsThereOnceAndStoppedAndTheFleetIsAsPlanned(CrashEffect effect)
     {
-        var calls = Run([]).Calls;
-        for (var call = 1; call <= calls; call++)
-        {
-            try
-            {
-                var world = Run(new() { [call] = effect });
-                // A launch that takes effect after the restart is one that nobody could know of.
-                Assert.True(world.MostMachines <= Max + (effect == CrashEffect.DoneLate ? 1 : 0), $"{world.MostMachines} machines at a time");
-                CheckConverged(world);
-            }
-            catch (Exception e)
-            {
-                throw new Xunit.Sdk.XunitException($"A crash at provider call {call} of {calls}, effect {effect}: {e.Message}", e);
-            }
-        }
+        Crashes.AtEachCall(effect);
     }
 
     [Fact]
-    public void AfterCrashesInARowItIsSoToo() => GenCrashes.Sample(crashes =>
-    {
-        var world = Run(crashes);
-        Assert.True(world.MostMachines <= Max + crashes.Values.Count(e => e == CrashEffect.DoneLate), $"{world.MostMachines} machines at a time");
-        CheckConverged(world);
-    }, iter: 300);
+    public void AfterCrashesInARowItIsSoToo() => Provisioning.Crashes.Gen(150).Sample(Crashes.Check, iter: 300);
 }
