@@ -11,7 +11,6 @@ namespace CostStudy;
 internal static class PaperStudy
 {
     private const int PeakInstances = 30;       // so that a whole instance more or less is little
-    private static readonly TimeSpan BoundTime = TimeSpan.FromMinutes(1);
 
     // Table 5 as printed: on demand, spot.
     private static readonly Dictionary<string, (string Key, double OnDemand, double Spot)> Printed = new()
@@ -65,27 +64,18 @@ internal static class PaperStudy
     private static IReadOnlyList<PolicyOutcome> Diurnal(Question question)
     {
         var study = question.Case(question.DiurnalTrace());
-        var outcomes = Study.Simulate(study, [.. new[] { "mark-serving", "mark-serving-spot", "mark", "mark-spot", "sagemaker", "hpa", "kpa", "ray-serve", "static-peak", "clairvoyant" }.Select(StudyPolicies.Find)]);
-        var bound = Bounds.Of(study, withSpot: false, BoundTime);
-        var report = new StudyReport
-        {
-            Title = $"{question.Model.Name}: a day",
-            Description = string.Create(CultureInfo.InvariantCulture, $"The paper's inputs; a diurnal load of {question.Model.MeanRate} requests/s on average. The bound is that of machines on demand."),
-            Slo = question.Model.Slo,
-            ServiceLevel = question.Model.ServiceLevel,
-            Policies = outcomes,
-            Bound = new StudyBound(bound.Fractional, bound.Integer),
-        };
-        StudyReportWriter.Write(report, Path.Combine(question.Output, question.Model.Name));
-        Tables.Print(report);
-        return outcomes;
+        string[] policies = ["mark-serving", "mark-serving-spot", "mark", "mark-spot", "sagemaker", "hpa", "kpa", "ray-serve", "static-peak", "clairvoyant"];
+        return Study.Report(
+            study, [.. policies.Select(StudyPolicies.Find)], $"{question.Model.Name}: a day",
+            string.Create(CultureInfo.InvariantCulture, $"The paper's inputs; a diurnal load of {question.Model.MeanRate} requests/s on average. The bound is that of machines on demand."),
+            boundWithSpot: false, Path.Combine(question.Output, question.Model.Name)).Policies;
     }
 
     private static double OverBound(Question question, string what, ArrivalTrace trace)
     {
         var study = question.Case(trace);
         var ours = Study.Simulate(study, [StudyPolicies.Find("mark-serving")])[0].Result;
-        var bound = Bounds.Of(study, withSpot: false, BoundTime);
+        var bound = Bounds.Of(study, withSpot: false, Study.BoundTime);
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
             $"{what} to a peak of {trace.PeakRate:0} requests/s: {ours.TotalCost:0.00} dollars, {ours.SloAttainment:P2} in time, {ours.PeakInstances} instances; {ours.TotalCost / bound.Integer:0.000} of the bound, {bound.Integer:0.00}, {ours.TotalCost / bound.Fractional:0.000} of the LP's{(bound.IsOptimal ? "" : $" (the bound is proven; the best schedule found costs {bound.BestFound:0.00})")}"));
         return Math.Round((double)(ours.TotalCost / bound.Integer), 3);
@@ -150,11 +140,7 @@ internal static class PaperStudy
         }
 
         /// <summary>The load at which the busiest slot needs thirty of the cheapest machines, if it does not anyway.</summary>
-        public ArrivalTrace Scaled(ArrivalTrace trace)
-        {
-            var capacity = Cheapest(price => price.OnDemand).Throughput;
-            return trace.Scale(Math.Max(1, PeakInstances * capacity / trace.PeakRate));
-        }
+        public ArrivalTrace Scaled(ArrivalTrace trace) => trace.Scale(Math.Max(1, PeakInstances * Case(trace).CheapestThroughput() / trace.PeakRate));
 
         public StudyCase Case(ArrivalTrace trace) => new() { Model = Model, Prices = Paper.Prices, Billing = Paper.Billing, Trace = trace, Seed = Seed };
 

@@ -13,7 +13,13 @@ var quick = new Option<bool>("--quick") { Description = "A fraction of each day:
 var paper = new Command("paper", "The experiments of the MArk paper: four models, days, bursts, surges, and spot machines that are lost.") { output, seed, quick };
 paper.SetAction(result => Guarded(() => PaperStudy.Run(result.GetValue(output)!, result.GetValue(seed), result.GetValue(quick))));
 
-var root = new RootCommand("Simulates what serving a model costs, and how much of it is in time.") { study, paper };
+var folder = new Argument<DirectoryInfo>("folder") { Description = "Files of arrivals (*.csv): lines of offset_s,count." };
+var peak = new Option<double>("--peak-instances") { Description = "How many of the cheapest machines the busiest minute of each is scaled to.", DefaultValueFactory = _ => 10 };
+var traces = new Command("traces", "Compares policies on one model and every trace of a folder, scaled to the same size of fleet.") { folder, peak };
+var tracesOptions = new StudyOptions(traces, ofOneLoad: false);
+traces.SetAction(result => Guarded(() => TracesStudy.Run(result.GetValue(folder)!, result.GetValue(peak), tracesOptions.Read(result))));
+
+var root = new RootCommand("Simulates what serving a model costs, and how much of it is in time.") { study, paper, traces };
 foreach (var option in study.Options)
 {
     // Without a verb it is one study.

@@ -9,7 +9,7 @@ namespace CostStudy;
 /// <summary>One study: a model, a load, and some policies.</summary>
 internal static class Study
 {
-    private static readonly TimeSpan BoundTime = TimeSpan.FromMinutes(1);
+    public static readonly TimeSpan BoundTime = TimeSpan.FromMinutes(1);
 
     public static int Run(StudySettings settings)
     {
@@ -20,37 +20,44 @@ internal static class Study
         var question = new StudyCase
         {
             Model = model,
-            Prices = StudyPrices.Load(settings.Prices ?? Path.Combine(AppContext.BaseDirectory, "Data", "prices.csv")),
+            Prices = PricesOf(settings),
             Billing = paper.Billing,
             Trace = TraceOf(settings, model),
             Seed = settings.Seed,
         };
-        var outcomes = Simulate(question, policies);
-        var bound = Bounds.Of(question, policies.Any(p => p.BuysSpot), BoundTime);
-        var report = new StudyReport
-        {
-            Title = $"{model.Name}: what serving it costs",
-            Description = Describe(settings, question),
-            Slo = model.Slo,
-            ServiceLevel = model.ServiceLevel,
-            Policies = outcomes,
-            Bound = new StudyBound(bound.Fractional, bound.Integer),
-        };
-        var written = StudyReportWriter.Write(report, settings.Output);
-        Tables.Print(report);
-        AnsiConsole.MarkupLineInterpolated($"\n{written[0]}");
+        var report = Report(question, policies, $"{model.Name}: what serving it costs", Describe(settings, question), policies.Any(p => p.BuysSpot), settings.Output);
         var result = new JsonObject();
-        foreach (var outcome in outcomes)
+        foreach (var outcome in report.Policies)
         {
             result[outcome.Name] = new JsonObject
             {
                 ["cost"] = Math.Round(outcome.Result.TotalCost, 4),
                 ["sloShare"] = Math.Round(outcome.Result.SloAttainment, 5),
-                ["overBound"] = Tables.Over(outcome.Result.TotalCost, bound.Integer),
+                ["overBound"] = Tables.Over(outcome.Result.TotalCost, report.Bound!.Integer),
             };
         }
         Console.WriteLine($"RESULT {result.ToJsonString()}");
         return 0;
+    }
+
+    /// <summary>Simulates the policies, looks for the bound, and writes and prints the report.</summary>
+    public static StudyReport Report(StudyCase question, IReadOnlyList<StudyPolicy> policies, string title, string description, bool boundWithSpot, string output)
+    {
+        var outcomes = Simulate(question, policies);
+        var bound = Bounds.Of(question, boundWithSpot, BoundTime);
+        var report = new StudyReport
+        {
+            Title = title,
+            Description = description,
+            Slo = question.Model.Slo,
+            ServiceLevel = question.Model.ServiceLevel,
+            Policies = outcomes,
+            Bound = new StudyBound(bound.Fractional, bound.Integer),
+        };
+        var written = StudyReportWriter.Write(report, output);
+        Tables.Print(report);
+        AnsiConsole.MarkupLineInterpolated($"{written[0]}\n");
+        return report;
     }
 
     /// <summary>Runs one policy after the other, with a bar for those who wait.</summary>
@@ -70,7 +77,7 @@ internal static class Study
         return outcomes;
     }
 
-    private static StudyModel ModelOf(StudySettings settings, PaperData paper)
+    public static StudyModel ModelOf(StudySettings settings, PaperData paper)
     {
         var model = paper.Models.FirstOrDefault(m => m.Name == settings.Model)
             ?? (File.Exists(settings.Model) ? StudyModel.Load(settings.Model)[0]
@@ -82,16 +89,27 @@ internal static class Study
         };
     }
 
+    public static IReadOnlyDictionary<string, StudyPrice> PricesOf(StudySettings settings) =>
+        StudyPrices.Load(settings.Prices ?? Path.Combine(AppContext.BaseDirectory, "Data", "prices.csv"));
+
+    /// <summary>A recorded load, or its first hours, not scaled.</summary>
+    public static ArrivalTrace Recorded(string path, StudySettings settings)
+    {
+        var recorded = ArrivalTrace.Load(path);
+        return HoursOf(settings) is { } first ? recorded.First(first) : recorded;
+    }
+
+    private static TimeSpan? HoursOf(StudySettings settings) =>
+        settings.Hours is { } hours ? TimeSpan.FromHours(InRange("--hours", hours, hours is > 0 and <= 744, "more than 0, at most 744")) : null;
+
     private static ArrivalTrace TraceOf(StudySettings settings, StudyModel model)
     {
         var scale = InRange("--scale", settings.Scale, settings.Scale is > 0 and < 1e9, "more than 0 and less than 1e9");
-        TimeSpan? hours = settings.Hours is { } length ? TimeSpan.FromHours(InRange("--hours", length, length is > 0 and <= 744, "more than 0, at most 744")) : null;
         if (settings.Trace is { } path)
         {
-            var recorded = ArrivalTrace.Load(path).Scale(scale);
-            return hours is { } first ? recorded.First(first) : recorded;
+            return Recorded(path, settings).Scale(scale);
         }
-        var duration = hours ?? TimeSpan.FromDays(1);
+        var duration = HoursOf(settings) ?? TimeSpan.FromDays(1);
         var rate = model.MeanRate * scale;
         return settings.Workload switch
         {
@@ -104,9 +122,9 @@ internal static class Study
         };
     }
 
-    private static double InRange(string option, double value, bool holds, string accepted) => holds ? value
+    public static double InRange(string option, double value, bool holds, string accepted) => holds ? value
         : throw new StudyInputException(option, FormattableString.Invariant($"it is {value}; accepted: {accepted}."));
 
-    private static string Describe(StudySettings settings, StudyCase question) => string.Create(CultureInfo.InvariantCulture,
+    public static string Describe(StudySettings settings, StudyCase question) => string.Create(CultureInfo.InvariantCulture,
         $"Load: {settings.Trace ?? settings.Workload}, times {settings.Scale}, {question.Trace.Duration.TotalHours:0.##} h, a mean of {question.Trace.Total / question.Trace.Duration.TotalSeconds:0.##} and a peak of {question.Trace.PeakRate:0.##} requests/s. Model: {settings.Model}, objective {question.Model.Slo.TotalMilliseconds} ms for {question.Model.ServiceLevel:P1}. Prices: {settings.Prices ?? "the sample's"}. Seed {settings.Seed}.");
 }

@@ -19,9 +19,11 @@ internal sealed class StudyOptions
     private readonly Option<int> _seed = new("--seed") { Description = "Seeds all randomness.", DefaultValueFactory = _ => 1 };
     private readonly Option<DirectoryInfo> _output = new("--out") { Description = "Where the report is written.", DefaultValueFactory = _ => new DirectoryInfo("artifacts/study") };
 
-    public StudyOptions(Command command)
+    /// <param name="command">What the options are of.</param>
+    /// <param name="ofOneLoad">Whether they say which load it is; loads are given otherwise without.</param>
+    public StudyOptions(Command command, bool ofOneLoad = true)
     {
-        foreach (var option in new Option[] { _trace, _workload, _scale, _model, _prices, _policies, _slo, _serviceLevel, _hours, _seed, _output })
+        foreach (var option in new Option[] { _model, _prices, _policies, _slo, _serviceLevel, _hours, _seed, _output }.Concat(ofOneLoad ? [_trace, _workload, _scale] : []))
         {
             command.Options.Add(option);
         }

@@ -14,8 +14,8 @@ namespace MArk.Serving.Simulation.Baselines;
 /// as unused, so that what was asked for is not asked for again. Where no instance served, there is no metric, and nothing is done.
 /// </para>
 /// <para>
-/// Utilisation is the rate of completions over the capacity of those that served, at most 1, over the last 15 s; the capacity of one is that first told, as the resources that a pod
-/// requests are a setting. So the ratio is at most 1 / target, and a fleet far below its load grows by no more than that every time its instances have become ready.
+/// Utilisation is the rate of completions over what those that served can at most complete, at most 1, over the last 15 s; what one can is a setting, as the resources that a pod
+/// requests are. So the ratio is at most 1 / target, and a fleet far below its load grows by no more than that every time its instances have become ready.
 /// </para>
 /// <para>The simulation is to have no spillover, the batch policy that it is compared with, and the fleet options of <see cref="Configure"/>.</para>
 /// </remarks>
@@ -28,25 +28,31 @@ public sealed class HorizontalPodAutoscalerPlanner : IProvisioningPlanner, IFlee
     private static readonly TimeSpan DownscaleStabilization = TimeSpan.FromSeconds(300);
 
     private readonly SingleOffering _offering;
+    private readonly double _maxRate;
     private readonly double _target;
     private readonly ObservationWindow _recent = new(PlanInterval);
     private readonly Queue<(DateTimeOffset At, int Instances)> _recommended = new();
-    private double _capacity;
     private int? _desired;
     private DateTimeOffset _decideAt = DateTimeOffset.MinValue;
     private string _summary = "";
 
     /// <summary>An autoscaler.</summary>
     /// <param name="offering">The name of the offering its instances are of.</param>
-    /// <param name="targetUtilization">The share of their capacity that instances are to use: more than 0, at most 1.</param>
-    /// <exception cref="ArgumentOutOfRangeException">The target is outside its range.</exception>
-    public HorizontalPodAutoscalerPlanner(string offering, double targetUtilization = 0.7)
+    /// <param name="maxRatePerInstance">What one instance completes when it is always busy: requests per second at the best batch size within the objective; more than 0.</param>
+    /// <param name="targetUtilization">The share of that which instances are to use: more than 0, at most 1.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The rate or the target is outside its range.</exception>
+    public HorizontalPodAutoscalerPlanner(string offering, double maxRatePerInstance, double targetUtilization = 0.7)
     {
+        if (!(maxRatePerInstance > 0 && double.IsFinite(maxRatePerInstance)))
+        {
+            throw new ArgumentOutOfRangeException(nameof(maxRatePerInstance), maxRatePerInstance, "What an instance completes a second must be a number of more than 0.");
+        }
         if (!(targetUtilization is > 0 and <= 1))
         {
             throw new ArgumentOutOfRangeException(nameof(targetUtilization), targetUtilization, "The target utilisation must be more than 0 and at most 1.");
         }
         _offering = new SingleOffering(offering);
+        _maxRate = maxRatePerInstance;
         _target = targetUtilization;
     }
 
@@ -76,7 +82,10 @@ public sealed class HorizontalPodAutoscalerPlanner : IProvisioningPlanner, IFlee
         var state = context.Offerings[index];
         if (_desired is null)
         {
-            _capacity = state.Capacity > 0 ? state.Capacity : throw new NoUsableOfferingException([state.Offering.Name]);
+            if (!(state.Capacity > 0))
+            {
+                throw new NoUsableOfferingException([state.Offering.Name]);
+            }
             // The number at the start is a recommendation too, so that a fleet is not let go before anything is known of its load.
             _recommended.Enqueue((context.Now, state.Active));
         }
@@ -114,7 +123,7 @@ public sealed class HorizontalPodAutoscalerPlanner : IProvisioningPlanner, IFlee
             _summary = "no instance served: nothing is done";
             return current;
         }
-        var utilization = Math.Min(1, _recent.CompletionRate / (_recent.MeanReady * _capacity));
+        var utilization = Math.Min(1, _recent.CompletionRate / (_recent.MeanReady * _maxRate));
         _summary = string.Create(CultureInfo.InvariantCulture, $"utilisation {utilization:0.###} of {state.Ready} that serve, target {_target:0.###}");
         var ratio = utilization / _target;
         if (ratio <= 1)

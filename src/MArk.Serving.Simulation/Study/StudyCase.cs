@@ -38,6 +38,11 @@ public sealed record StudyCase
         return requests;
     }
 
+    /// <summary>What one machine serves of the type that is cheapest for a request on demand, at full batches: requests per second.</summary>
+    /// <returns>Its throughput; more than 0.</returns>
+    /// <exception cref="StudyInputException">A price is missing, or no type can keep the objective.</exception>
+    public double CheapestThroughput() => CapacityOf(ByPricePerRequest(OnDemand())[0]);
+
     /// <summary>The largest batch that any type was measured at.</summary>
     internal int MaxBatchSize => Model.Machines.Max(m => m.Profile.MaxBatchSize);
 

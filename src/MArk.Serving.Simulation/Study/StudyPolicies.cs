@@ -46,9 +46,9 @@ public static class StudyPolicies
         new("mark", "the paper's algorithms: greedy planner, moving maximum, spillover; on demand", q => MArk(q, q.OnDemand())),
         new("mark-spot", "the paper's algorithms on spot machines and on demand", q => MArk(q, q.SpotAndOnDemand())) { BuysSpot = true },
         new("sagemaker", "a managed endpoint with target tracking: one type, no batching, no spillover", SageMaker),
-        new("hpa", "Kubernetes' horizontal pod autoscaler at a utilisation of 0.7: the cheapest type, batches as ours, no spillover", q => Reactive(q, HorizontalPodAutoscalerPlanner.Configure, (name, _) => new HorizontalPodAutoscalerPlanner(name))),
-        new("kpa", "Knative's autoscaler: the cheapest type, batches as ours, no spillover", q => Reactive(q, KnativePodAutoscalerPlanner.Configure, (name, concurrency) => new KnativePodAutoscalerPlanner(name, concurrency))),
-        new("ray-serve", "Ray Serve's autoscaler: the cheapest type, batches as ours, no spillover", q => Reactive(q, RayServePlanner.Configure, (name, concurrency) => new RayServePlanner(name, concurrency))),
+        new("hpa", "Kubernetes' horizontal pod autoscaler at a utilisation of 0.7: the cheapest type, batches as ours, no spillover", q => Reactive(q, HorizontalPodAutoscalerPlanner.Configure, machine => new HorizontalPodAutoscalerPlanner(machine.Offering.Name, q.CapacityOf(machine)))),
+        new("kpa", "Knative's autoscaler: the cheapest type, batches as ours, no spillover", q => Reactive(q, KnativePodAutoscalerPlanner.Configure, machine => new KnativePodAutoscalerPlanner(machine.Offering.Name, ConcurrencyOf(q, machine)))),
+        new("ray-serve", "Ray Serve's autoscaler: the cheapest type, batches as ours, no spillover", q => Reactive(q, RayServePlanner.Configure, machine => new RayServePlanner(machine.Offering.Name, ConcurrencyOf(q, machine)))),
         new("static-peak", "enough of the cheapest type for the highest minute, always", StaticPeakFleet),
     ];
 
@@ -93,18 +93,19 @@ public static class StudyPolicies
         };
     }
 
-    private static SimulationSettings Reactive(StudyCase question, Action<FleetOptions> configure, Func<string, double, IProvisioningPlanner> planner)
+    private static SimulationSettings Reactive(StudyCase question, Action<FleetOptions> configure, Func<SimulatedInstance, IProvisioningPlanner> planner)
     {
         var machine = question.ByPricePerRequest(question.OnDemand())[0];
         var options = new FleetOptions();
         configure(options);
-        var concurrency = TargetConcurrency.Within(machine.Profile, question.Model.Slo, question.MaxBatchSize);
         return World(question, [machine]) with
         {
             Fleet = Begin(question, [machine], use: 0.7),
-            Scaling = Scaling(question, [machine], () => new MovingMaximumPredictor(TimeSpan.FromMinutes(5)), () => planner(machine.Offering.Name, concurrency), options),
+            Scaling = Scaling(question, [machine], () => new MovingMaximumPredictor(TimeSpan.FromMinutes(5)), () => planner(machine), options),
         };
     }
+
+    private static double ConcurrencyOf(StudyCase question, SimulatedInstance machine) => TargetConcurrency.Within(machine.Profile, question.Model.Slo, question.MaxBatchSize);
 
     private static SimulationSettings StaticPeakFleet(StudyCase question)
     {

@@ -12,6 +12,7 @@ internal sealed class FleetOperator : IAsyncDisposable
     private static readonly TimeSpan EndTimeout = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan Grace = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan LongestWait = TimeSpan.FromDays(1);
+    private static readonly TimeSpan GivenUpFirst = TimeSpan.FromSeconds(1);
 
     private readonly FleetController _controller;
     private readonly IInstanceProvider _provider;
@@ -315,11 +316,14 @@ internal sealed class FleetOperator : IAsyncDisposable
         return due <= TimeSpan.Zero ? TimeSpan.Zero : due < LongestWait ? due + TimeSpan.FromMilliseconds(1) : LongestWait;
     }
 
+    /// <summary>The controller gives up first what is called for too long, and then the call is cancelled: timers may fire early by what clocks differ.</summary>
+    private ProviderCall CallUntil(DateTimeOffset giveUpAt) => new(Until(giveUpAt) + GivenUpFirst, _time, _calls.Token);
+
     private async Task LaunchAsync(LaunchRequest request, DateTimeOffset giveUpAt)
     {
         try
         {
-            using var call = new ProviderCall(Until(giveUpAt), _time, _calls.Token);
+            using var call = CallUntil(giveUpAt);
             var machine = await _provider.LaunchAsync(request, call.Token).ConfigureAwait(false);
             Post(now => _controller.OnLaunchAccepted(now, request.LaunchId, machine));
         }
@@ -392,7 +396,7 @@ internal sealed class FleetOperator : IAsyncDisposable
     {
         try
         {
-            using var call = new ProviderCall(Until(giveUpAt), _time, _calls.Token);
+            using var call = CallUntil(giveUpAt);
             await Standby.StopAsync(instanceId, call.Token).ConfigureAwait(false);
             Post(now => _controller.OnStopped(now, instanceId));
         }
@@ -407,7 +411,7 @@ internal sealed class FleetOperator : IAsyncDisposable
     {
         try
         {
-            using var call = new ProviderCall(Until(giveUpAt), _time, _calls.Token);
+            using var call = CallUntil(giveUpAt);
             await Standby.StartAsync(instanceId, call.Token).ConfigureAwait(false);
             Post(now => _controller.OnStarted(now, instanceId));
         }

@@ -25,7 +25,7 @@ internal sealed partial class FleetController
             return;
         }
         var isGivenUp = machine.State == FleetMachineState.InDoubt;
-        // A call that was cancelled because its time is over may end before the controller wakes to give the machine up.
+        // A call that was cancelled because its time is over may end before a controller that is late to wake has given the machine up.
         _tally.NeverReady += !isGivenUp && ReadyBy(machine) <= now ? 1 : 0;
         if (failure == LaunchFailure.Unknown)
         {

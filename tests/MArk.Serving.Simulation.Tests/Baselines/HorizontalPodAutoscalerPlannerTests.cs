@@ -6,7 +6,7 @@ public sealed class HorizontalPodAutoscalerPlannerTests
 {
     // One instance does 10/s: in a slot of 15 s, 150.
     private static ScriptedFleet Fleet(int ready, double target = 0.7, bool follows = false) =>
-        new(new HorizontalPodAutoscalerPlanner("kind", target), HorizontalPodAutoscalerPlanner.SampleInterval) { Ready = ready, Follows = follows };
+        new(new HorizontalPodAutoscalerPlanner("kind", 10, target), HorizontalPodAutoscalerPlanner.SampleInterval) { Ready = ready, Follows = follows };
 
     /// <summary>A slot in which the instances use a share of their capacity, and the plan after it.</summary>
     private static int Used(ScriptedFleet fleet, double share) => fleet.Step(completions: Math.Round(share * fleet.Ready * 150));
@@ -18,6 +18,13 @@ public sealed class HorizontalPodAutoscalerPlannerTests
     [InlineData(0.78, 12)]
     [InlineData(0.9, 13)]
     public void TheNumberFollowsTheUtilisationOutsideTheTolerance(double used, int expected) => Assert.Equal(expected, Used(Fleet(10), used));
+
+    [Fact]
+    public void WhatAnInstanceCompletesIsASettingWhateverCapacityIsTold()
+    {
+        var fleet = new ScriptedFleet(new HorizontalPodAutoscalerPlanner("kind", 10), HorizontalPodAutoscalerPlanner.SampleInterval) { Ready = 10, Capacity = 4 };
+        Assert.Equal(13, Used(fleet, 0.9));
+    }
 
     [Fact]
     public void UtilisationIsAtMostOne() => Assert.Equal(15, Used(Fleet(10), 5));
@@ -95,4 +102,11 @@ public sealed class HorizontalPodAutoscalerPlannerTests
     [InlineData(1.1)]
     [InlineData(double.NaN)]
     public void ATargetThatIsNoShareIsRefused(double target) => Assert.Throws<ArgumentOutOfRangeException>(() => Fleet(1, target));
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(-1)]
+    [InlineData(double.PositiveInfinity)]
+    [InlineData(double.NaN)]
+    public void ARateThatIsNoneIsRefused(double rate) => Assert.Throws<ArgumentOutOfRangeException>(() => new HorizontalPodAutoscalerPlanner("kind", rate));
 }

@@ -11,7 +11,7 @@ public sealed class ReactivePlannerTests
     private static readonly Dictionary<string, (Func<string, IProvisioningPlanner> Create, TimeSpan Slot, Action<FleetOptions> Configure)> All = new()
     {
         ["sagemaker"] = (o => new SageMakerTargetTrackingPlanner(o), SageMakerTargetTrackingPlanner.SampleInterval, SageMakerTargetTrackingPlanner.Configure),
-        ["hpa"] = (o => new HorizontalPodAutoscalerPlanner(o), HorizontalPodAutoscalerPlanner.SampleInterval, HorizontalPodAutoscalerPlanner.Configure),
+        ["hpa"] = (o => new HorizontalPodAutoscalerPlanner(o, 10), HorizontalPodAutoscalerPlanner.SampleInterval, HorizontalPodAutoscalerPlanner.Configure),
         ["kpa"] = (o => new KnativePodAutoscalerPlanner(o, 10), KnativePodAutoscalerPlanner.SampleInterval, KnativePodAutoscalerPlanner.Configure),
         ["ray"] = (o => new RayServePlanner(o, 10), RayServePlanner.SampleInterval, RayServePlanner.Configure),
     };
