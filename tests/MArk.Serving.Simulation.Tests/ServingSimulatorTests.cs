@@ -56,6 +56,17 @@ public sealed class ServingSimulatorTests
         Assert.True(result.InTime / 10.0 > 0.9 * 1524, $"{result.InTime / 10.0}/s in time");
     }
 
+    [Theory]
+    [InlineData(1.2)]
+    [InlineData(2)]
+    [InlineData(4)]
+    public void UnderOverloadHardlyAnyThatIsServedIsLateByAHair(double load)
+    {
+        // Batches take 10 % more or less than expected.
+        var result = ServingSimulator.Run(Settings(1, noise: 0.1) with { Slo = Ms(100) }, Poisson(load * 1524, 30, 2));
+        Assert.True(result.InTime / 30.0 > 0.997 * 1524, $"{result.InTime / 30.0}/s in time");
+    }
+
     [Fact]
     public void SpilloverCoversABurst()
     {

@@ -17,6 +17,7 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
     private TimeSpan _roundTime;
     private TimeSpan _lastBatch;
     private int _roundSize;
+    private double _throughput;
 
     /// <summary>The most requests a batch is expected to hold.</summary>
     public void LimitBatches(int limit)
@@ -31,13 +32,27 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
     /// <summary>Something changed: what was worked out no longer holds.</summary>
     public void Invalidate() => _pullsValid = _boundValid = false;
 
+    /// <summary>The longest that a full batch is expected to take on any instance.</summary>
+    public TimeSpan LongestBatch
+    {
+        get
+        {
+            WorkOutBound();
+            return _lastBatch;
+        }
+    }
+
+    /// <summary>Whether more requests a second arrive than the instances serve in full batches; never, if none serves or nothing is measured.</summary>
+    public bool IsExceededBy(double arrivalRate)
+    {
+        WorkOutBound();
+        return _throughput > 0 && arrivalRate > _throughput;
+    }
+
     /// <summary>Whether a request with some others ahead of it is done by an instant even on a pessimistic reckoning.</summary>
     public bool IsSurelyDoneBy(TimeSpan instant, TimeSpan now, int ahead)
     {
-        if (!_boundValid)
-        {
-            WorkOutBound();
-        }
+        WorkOutBound();
         if (_roundSize == 0)
         {
             return false;
@@ -131,8 +146,12 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
 
     private void WorkOutBound()
     {
+        if (_boundValid)
+        {
+            return;
+        }
         _boundValid = true;
-        (_allFree, _roundTime, _lastBatch, _roundSize) = (default, default, default, 0);
+        (_allFree, _roundTime, _lastBatch, _roundSize, _throughput) = (default, default, default, 0, 0);
         foreach (var instance in instances)
         {
             if (instance.Serves)
@@ -142,6 +161,7 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
                 _allFree = Max(_allFree, instance.BusyUntil);
                 _roundTime = Max(_roundTime, instance.Profile.Mean(size));
                 _lastBatch = Max(_lastBatch, instance.Profile.High(size));
+                _throughput += instance.Profile.Throughput(size);
             }
         }
     }

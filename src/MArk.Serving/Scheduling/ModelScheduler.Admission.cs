@@ -33,7 +33,7 @@ internal sealed partial class ModelScheduler
         {
             Reject(slot, RejectionReason.Draining, null);
         }
-        else if (!IsReachable(now, slot))
+        else if (!IsReachable(now, slot, MarginUnderOverload(now, _requests[slot])))
         {
             if (bounded && IsDueForTrial(now, _requests[slot].Terms))
             {
@@ -90,6 +90,7 @@ internal sealed partial class ModelScheduler
             {
                 instance.Profile.Forget();
                 _margin.Forget();
+                _overloadMargin.Forget();
                 _forecast.Invalidate();
                 return true;
             }
@@ -104,10 +105,24 @@ internal sealed partial class ModelScheduler
         _forecast.LimitBatches((int)Math.Clamp(_settings.MaxBatchWeight / _meanWeight, 1, _settings.MaxBatchSize));
     }
 
-    private bool IsReachable(TimeSpan now, int slot)
+    /// <summary>
+    /// While more arrives than can be served, somebody is late, and who waits is best not who is in time by a hair: a batch that takes a little longer would make all of it late. So a request is let in
+    /// only if it is expected to be done before its deadline by a margin, which costs nobody in time: another takes its place. Of the time that two batches leave it is at most half.
+    /// </summary>
+    private TimeSpan MarginUnderOverload(TimeSpan now, in RequestState request)
+    {
+        if (request.CouldSpill || _overloadMargin.Value == TimeSpan.Zero || !_forecast.IsExceededBy(_arrivalRate.Rate(now)))
+        {
+            return TimeSpan.Zero;
+        }
+        var most = (request.Terms.Deadline - now - 2 * _forecast.LongestBatch) / 2;
+        return most < TimeSpan.Zero ? TimeSpan.Zero : most < _overloadMargin.Value ? most : _overloadMargin.Value;
+    }
+
+    private bool IsReachable(TimeSpan now, int slot, TimeSpan margin = default)
     {
         ref var request = ref _requests[slot];
-        var deadline = request.Aim < request.Terms.Deadline ? request.Aim - LeastOverdue(now) : request.Aim;
+        var deadline = (request.Aim < request.Terms.Deadline ? request.Aim - LeastOverdue(now) : request.Aim) - margin;
         // Most arrivals could wait behind all that wait.
         if (_forecast.IsSurelyDoneBy(deadline, now, _inTimeCount + _retryCount))
         {
@@ -243,6 +258,7 @@ internal sealed partial class ModelScheduler
     {
         ref var request = ref _requests[slot];
         request.Place = RequestPlace.Late;
+        request.IsGivenUp = true;
         request.Aim = request.Terms.Deadline;
         _groups.Open(request.Terms.Group).Late.Add(slot);
         _lateCount++;
@@ -442,6 +458,7 @@ internal sealed partial class ModelScheduler
     {
         ref var request = ref _requests[slot];
         request.Place = RequestPlace.Queued;
+        request.IsGivenUp = false;
         _groups.Open(request.Terms.Group).OpenLane(request.Terms, _tenants).Add(slot);
         _inTimeCount++;
         _classCount[RequestGroup.ClassOf(request.Terms.Priority)]++;

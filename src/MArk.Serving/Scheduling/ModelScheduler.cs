@@ -22,7 +22,8 @@ internal sealed partial class ModelScheduler
     private readonly CandidateList _candidates;
     private readonly ArrivalRateWindow _arrivalRate;
     private readonly TimeSpan _trialAfter;
-    private readonly SpillMargin _margin;
+    private readonly LatenessMargin _margin;          // of what could be spilled
+    private readonly LatenessMargin _overloadMargin;  // of all else, while more arrives than can be served
     private SchedulerCommand[] _commands = new SchedulerCommand[32];
     private int _commandCount;
     private TimeSpan _capacityExpectedAt = TimeSpan.MaxValue;
@@ -53,7 +54,8 @@ internal sealed partial class ModelScheduler
         _isWeighed = settings.MaxBatchWeight != SchedulerSettings.NoWeightLimit;
         var window = TimeSpan.FromTicks(Math.Clamp(settings.Slo.Ticks * 5, TimeSpan.TicksPerSecond / 10, TimeSpan.TicksPerSecond * 5));
         _arrivalRate = new ArrivalRateWindow(window);
-        _margin = new SpillMargin(settings.Slo);
+        _margin = new LatenessMargin(settings.Slo);
+        _overloadMargin = new LatenessMargin(settings.Slo);
         _trialAfter = TimeSpan.FromTicks(Math.Max(10 * settings.Slo.Ticks, TimeSpan.TicksPerSecond));
     }
 
@@ -303,6 +305,7 @@ internal sealed partial class ModelScheduler
         var duration = ran ?? now - batch.RunsSince;
         var missed = 0;
         var (kept, keptInVain) = (0, 0);
+        var (promised, promisedInVain) = (0, 0);
         foreach (var slot in batch.Slots)
         {
             ref var request = ref _requests[slot];
@@ -313,9 +316,15 @@ internal sealed partial class ModelScheduler
                 kept++;
                 keptInVain += isLate ? 1 : 0;
             }
+            else if (!request.IsGivenUp)
+            {
+                promised++;
+                promisedInVain += isLate ? 1 : 0;
+            }
             Release(slot);
         }
         _margin.OnBatch(kept, keptInVain);
+        _overloadMargin.OnBatch(promised, promisedInVain);
         batch.Instance.Profile.Observe(batch.Count, duration);
         batch.Instance.Failures = 0;
         batch.Instance.IsOnTrial = false;

@@ -50,6 +50,17 @@ public sealed class LatencyProfileTests
     }
 
     [Fact]
+    public void PausesOfTheMachineInOneBatchOfTenMoveNeitherTheMeanNorTheHighPercentile()
+    {
+        var profile = LatencyProfile.Linear(Ms(5), Ms(0.5), 32);
+        for (var i = 0; i < 640; i++)
+        {
+            profile.Observe(32, i % 10 == 3 ? Ms(60) : Ms(21));
+            Assert.Equal((Ms(21), Ms(21)), (profile.Mean(32), profile.High(32)));
+        }
+    }
+
+    [Fact]
     public void SurvivesJson()
     {
         var copy = LatencyProfile.FromJson(Profile.ToJson());

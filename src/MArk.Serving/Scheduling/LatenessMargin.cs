@@ -1,11 +1,11 @@
 namespace MArk.Serving.Scheduling;
 
 /// <summary>
-/// How long before its deadline a request that could be spilled is to be done, if it is kept: so long that hardly any that is kept comes late. It follows a quantile of what batches
-/// take beyond what was expected of them, by stochastic approximation (Robbins and Monro 1951): a batch that comes late moves it up by a step, one that does not a little down,
-/// so that it rests where the share that comes late is <see cref="MayBeLate"/>.
+/// How long before its deadline a request is to be done for hardly any to come late, where it can be had otherwise: spilled; or, under overload, where another takes its place. It follows a
+/// quantile of what batches take beyond what was expected of them, by stochastic approximation (Robbins and Monro 1951): a batch that comes late moves it up by a step, one that does not a
+/// little down, so that it rests where the share that comes late is <see cref="MayBeLate"/>.
 /// </summary>
-internal sealed class SpillMargin(TimeSpan slo)
+internal sealed class LatenessMargin(TimeSpan slo)
 {
     public const double MayBeLate = 0.0005;
 
@@ -16,11 +16,11 @@ internal sealed class SpillMargin(TimeSpan slo)
 
     public TimeSpan Value => new((long)_ticks);
 
-    /// <summary>A request that was kept cannot be in time any more, before it has run.</summary>
+    /// <summary>A request that was counted on cannot be in time any more, before it has run.</summary>
     public void OnGivenUp() => _givenUp++;
 
     /// <summary>Learns from a batch, and what was given up since the last.</summary>
-    /// <param name="kept">How many of its requests could have been spilled.</param>
+    /// <param name="kept">How many of its requests were counted on to be in time.</param>
     /// <param name="late">How many of these came late.</param>
     public void OnBatch(int kept, int late)
     {

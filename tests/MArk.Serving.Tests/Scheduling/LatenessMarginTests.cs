@@ -2,7 +2,7 @@ using MArk.Serving.Scheduling;
 
 namespace MArk.Serving.Tests.Scheduling;
 
-public sealed class SpillMarginTests
+public sealed class LatenessMarginTests
 {
     private static readonly TimeSpan Slo = TimeSpan.FromMilliseconds(100);
 
@@ -12,7 +12,7 @@ public sealed class SpillMarginTests
     public void RestsWhereHardlyAnyThatIsKeptComesLate(double meanMs)
     {
         // Batches take longer than expected by an exponentially distributed time.
-        var margin = new SpillMargin(Slo);
+        var margin = new LatenessMargin(Slo);
         var random = new Random(1);
         const int Settling = 100_000;
         const int Batches = 1_000_000;
@@ -23,13 +23,13 @@ public sealed class SpillMarginTests
             late += isLate && i >= 0 ? 1 : 0;
             margin.OnBatch(10, isLate ? 10 : 0);
         }
-        Assert.InRange(late / (double)Batches, 0.8 * SpillMargin.MayBeLate, 1.2 * SpillMargin.MayBeLate);
+        Assert.InRange(late / (double)Batches, 0.8 * LatenessMargin.MayBeLate, 1.2 * LatenessMargin.MayBeLate);
     }
 
     [Fact]
     public void AFewBadBatchesAreEnough()
     {
-        var margin = new SpillMargin(Slo);
+        var margin = new LatenessMargin(Slo);
         for (var i = 0; i < 3; i++)
         {
             margin.OnBatch(8, 8);
@@ -40,7 +40,7 @@ public sealed class SpillMarginTests
     [Fact]
     public void StaysBetweenNothingAndHalfTheObjective()
     {
-        var margin = new SpillMargin(Slo);
+        var margin = new LatenessMargin(Slo);
         for (var i = 0; i < 100; i++)
         {
             margin.OnBatch(1, 1);
@@ -56,7 +56,7 @@ public sealed class SpillMarginTests
     [Fact]
     public void WhatWasGivenUpCountsWithTheNextBatch()
     {
-        var (margin, other) = (new SpillMargin(Slo), new SpillMargin(Slo));
+        var (margin, other) = (new LatenessMargin(Slo), new LatenessMargin(Slo));
         margin.OnGivenUp();
         margin.OnGivenUp();
         margin.OnBatch(6, 0);
@@ -67,9 +67,9 @@ public sealed class SpillMarginTests
     }
 
     [Fact]
-    public void ABatchOfWhatCannotBeSpilledTeachesNothing()
+    public void ABatchOfWhatWasNotCountedOnTeachesNothing()
     {
-        var margin = new SpillMargin(Slo);
+        var margin = new LatenessMargin(Slo);
         var before = margin.Value;
         margin.OnBatch(0, 0);
         Assert.Equal(before, margin.Value);
