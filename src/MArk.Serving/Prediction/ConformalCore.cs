@@ -145,13 +145,16 @@ internal sealed class ConformalCore : IntervalPredictor
     private void FillAround(ForecastTable table, int gap)
     {
         SetShares();
+        var believed = Ceiling();
         for (var step = 0; step < Steps.Count; step++)
         {
+            // What the forecaster says itself is its own.
+            var ceiling = Math.Max(believed, _points[step]);
             // After a gap an interval is as far away as its distance from the last one that was seen.
             var errors = gap == 0 ? step : Steps.At(Steps[step] + (long)gap).Index;
             if (_answersSurges)
             {
-                _points[step] = Surge.Moved(_points[step], Surge.Move(errors));
+                _points[step] = Math.Min(Surge.Moved(_points[step], Surge.Move(errors)), ceiling);
             }
             var quantiles = table.Of(step);
             quantiles.Clear();
@@ -160,12 +163,13 @@ internal sealed class ConformalCore : IntervalPredictor
                 _bands[scale].Read(errors, _points[step], _read);
                 for (var level = 0; level < Quantiles; level++)
                 {
+                    _read[level] = Math.Min(_read[level], ceiling);
                     _scaled[(step * Scales.Length + scale) * Quantiles + level] = _read[level];
                     quantiles[level] += _shares[scale] * _read[level];
                 }
             }
             _peaks.Read(errors, _points[step], _peak);
-            table.Peak[step] = _peak[0];
+            table.Peak[step] = Math.Min(_peak[0], ceiling);
         }
     }
 

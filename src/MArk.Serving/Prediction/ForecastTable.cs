@@ -42,6 +42,11 @@ internal sealed class ForecastTable(ForecastSteps steps)
             {
                 Add(forecast, i, Math.Max(interval, 0) + 1, 1.0 / (until - from));
             }
+            // Between equal ones rounding may put the higher level's lower.
+            for (var level = 1; level < forecast.Levels.Length; level++)
+            {
+                forecast.Quantile(level)[i] = Math.Max(forecast.Quantile(level)[i], forecast.Quantile(level - 1)[i]);
+            }
         }
     }
 

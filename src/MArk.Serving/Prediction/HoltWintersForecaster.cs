@@ -85,7 +85,7 @@ internal sealed class HoltWintersForecaster : IntervalForecaster
                 var part = Math.Log((double)distance / _distances[above - 1]) / Math.Log((double)_distances[above] / _distances[above - 1]);
                 value = part * value + (1 - part) * Value(_candidates[_best[above - 1]], distance);
             }
-            rates[i] = (Math.Exp(Math.Clamp(value, 0, _highest + 1)) - 1) / IntervalSeconds;
+            rates[i] = (Math.Exp(Math.Clamp(value, 0, _highest + BelievableGrowth)) - 1) / IntervalSeconds;
         }
     }
 

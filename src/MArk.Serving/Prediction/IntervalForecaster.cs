@@ -8,6 +8,7 @@ internal abstract class IntervalForecaster : IRateForecaster
 
     private readonly long _interval;
     private long _phase;
+    private long _seen;
 
     protected IntervalForecaster(TimeSpan interval, TimeZoneInfo zone)
     {
@@ -25,15 +26,18 @@ internal abstract class IntervalForecaster : IRateForecaster
 
     protected double IntervalSeconds { get; }
 
-    protected bool HasSeen { get; private set; }
+    protected bool HasSeen => _seen > 0;
+
+    /// <summary>By how much the logarithm of a rate is believed to exceed the highest that was seen: at most twice of it, and less as long as few intervals were.</summary>
+    protected double BelievableGrowth => Math.Log(1 + Math.Min(1, (double)_seen / IntervalPredictor.EnoughIntervals));
 
     public void Observe(DateTimeOffset start, double rate)
     {
         if (!HasSeen)
         {
             _phase = start.UtcTicks % _interval;
-            HasSeen = true;
         }
+        _seen++;
         Learn(start.UtcTicks / _interval, rate);
     }
 

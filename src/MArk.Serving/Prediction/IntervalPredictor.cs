@@ -3,12 +3,20 @@ namespace MArk.Serving.Prediction;
 /// <summary>A predictor that makes a distribution for each step after each finished interval, and reads its forecasts from that.</summary>
 internal abstract class IntervalPredictor
 {
+    /// <summary>After so many intervals it is believed how far a series goes up.</summary>
+    public const int EnoughIntervals = 30;
+
+    private const double Believable = 5;            // deviations above the highest rate that was ever seen: twice that for high ones
+    private const double BelievableAtFirst = 1;
+
     private readonly IntervalBuilder _builder;
     private readonly double[] _moved = new double[ForecastTable.Levels.Length];
     private readonly ForecastTable _shown;
     private readonly bool _followsPart;
     private bool _isReady;
     private bool _isCurrent;        // whether the table is that after the last interval
+    private double _highest;        // the highest rate of a sample
+    private int _intervals;
 
     /// <param name="options">Intervals and horizon.</param>
     /// <param name="followsPart">Whether what was counted of the interval under way moves a forecast, if it lies far from what was expected.</param>
@@ -57,6 +65,12 @@ internal abstract class IntervalPredictor
         while (_builder.TryTake(out var interval))
         {
             LastEnd = interval.Start + Length;
+            _intervals++;
+            _highest = Math.Max(_highest, interval.Peak);
+            foreach (var rate in _builder.Samples)
+            {
+                _highest = Math.Max(_highest, rate);
+            }
             _isCurrent = Pace.Next();
             OnInterval(interval.Start / Length, interval, _builder.Samples, _isCurrent);
             _isReady = true;
@@ -106,6 +120,17 @@ internal abstract class IntervalPredictor
         table.Read(forecast, first - gap, length);
     }
 
+    /// <summary>
+    /// The highest rate that residuals and surprises are believed to lead to: on a logarithmic scale, learned from a few intervals that went up and down, they make of a forecast what is far
+    /// above anything that ever was.
+    /// </summary>
+    protected double Ceiling()
+    {
+        var requests = Math.Max(_highest, _builder.PartRate) * SampleSeconds;
+        var deviations = BelievableAtFirst + (Believable - BelievableAtFirst) * Math.Min(1, (double)_intervals / EnoughIntervals);
+        return (requests + deviations * ResidualBand.PriorDeviation(requests)) / SampleSeconds;
+    }
+
     /// <summary>Intervals have another length: everything is learned anew.</summary>
     protected abstract void Restart();
 
@@ -132,16 +157,17 @@ internal abstract class IntervalPredictor
         {
             return Table;
         }
+        var ceiling = Ceiling();
         for (var step = 0; step < Steps.Count; step++)
         {
             var by = Surge.Move(step, _builder.PartRate, _builder.PartShare, expected);
             Table.Of(step).CopyTo(_moved);
             for (var level = 0; level < _moved.Length; level++)
             {
-                _moved[level] = Surge.Moved(_moved[level], by);
+                _moved[level] = Math.Min(Surge.Moved(_moved[level], by), Math.Max(_moved[level], ceiling));
             }
             _moved.CopyTo(_shown.Of(step));
-            _shown.Peak[step] = Surge.Moved(Table.Peak[step], by);
+            _shown.Peak[step] = Math.Min(Surge.Moved(Table.Peak[step], by), Math.Max(Table.Peak[step], ceiling));
         }
         return _shown;
     }

@@ -113,7 +113,7 @@ internal sealed class RidgeForecaster : IntervalForecaster
             SetCalendar(own, _last);
             var (step, _) = _steps.At(index + i - _last);
             var value = own[Own] + Dot(_weights.AsSpan(step * Features, Features), own, _calendar);
-            rates[i] = (Math.Exp(Math.Clamp(value, 0, _highest + 1)) - 1) / IntervalSeconds;
+            rates[i] = (Math.Exp(Math.Clamp(value, 0, _highest + BelievableGrowth)) - 1) / IntervalSeconds;
         }
     }
 

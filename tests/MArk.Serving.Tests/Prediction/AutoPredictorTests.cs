@@ -55,6 +55,30 @@ public sealed class AutoPredictorTests
         }
     }
 
+    [Theory]
+    [InlineData(68, 0, 0, 576, 203, 140, 16, 46)]
+    [InlineData(0, 0, 0, 1000)]
+    [InlineData(1000, 0, 0, 0, 1000, 0)]
+    [InlineData(1, 10, 100, 1000)]
+    public void WhatAFewIntervalsThatGoUpAndDownSayIsNotMultiplied(params int[] minutes)
+    {
+        var predictor = new AutoPredictor();
+        var at = Monday;
+        foreach (var rate in minutes)
+        {
+            for (var slot = 0; slot < 12; slot++, at += Slot)
+            {
+                predictor.Observe(new ArrivalSample(at, Slot, (int)(rate * Slot.TotalSeconds)));
+                // A minute under way may move the forecast, but no further.
+                Assert.All(Forecast(predictor, at + Slot, 60).Quantile(2).ToArray(), value => Assert.InRange(value, 0, 2 * minutes.Max() + 5));
+            }
+        }
+        // With so few the high quantiles are not above one and a half times what was seen either, nor the mean a quarter above it.
+        var forecast = Forecast(predictor, at, 60);
+        Assert.All(forecast.Quantile(forecast.Levels.Length - 1).ToArray(), value => Assert.InRange(value, 0, 1.5 * minutes.Max()));
+        Assert.All(forecast.Mean.ToArray(), value => Assert.InRange(value, 0, 1.25 * minutes.Max()));
+    }
+
     [Fact]
     public void WhatMembersThatAreTooWideSayIsNarrowed()
     {
