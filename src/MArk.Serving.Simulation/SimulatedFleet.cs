@@ -46,7 +46,7 @@ internal sealed class SimulatedFleet
         {
             return;
         }
-        _arrivals = new ArrivalCounter(scaling.Options.SampleInterval, settings.Start);
+        _arrivals = new ArrivalCounter(scaling.Options.SampleInterval, settings.Start, settings.Slo);
         _outcomes = new OutcomeCounter(scaling.Options.SampleInterval, settings.Slo, settings.Start, TimeSpan.Zero);
         var planner = scaling.CreatePlanner();
         _watch = planner is IFleetObserver observer ? new FleetWatch(observer, settings.Start, scaling.Options.SampleInterval) : null;

@@ -27,4 +27,10 @@ public readonly record struct ArrivalSample(DateTimeOffset Start, TimeSpan Lengt
         get => field > 0 ? field : Rate;
         init;
     }
+
+    /// <summary>
+    /// How much the rate goes up and down within it, on windows as long as the latency objective: the squared coefficient of variation beyond that of a Poisson process. 0 for one, and where it
+    /// was not counted; 2 where all requests come in every third window; less than 0 where they keep their distance.
+    /// </summary>
+    public double Burstiness { get; init; }
 }

@@ -42,6 +42,9 @@ public readonly ref struct ProvisioningContext
 
     /// <summary>The most that the fleet may cost an hour, US dollars, instances on their way included; <see langword="null"/> for no limit.</summary>
     public required decimal? MaxHourlySpend { get; init; }
+
+    /// <summary>How much the arrival rate has gone up and down of late within slots, on windows as long as the objective: the squared coefficient of variation beyond that of a Poisson process; at least 0.</summary>
+    public double Burstiness { get; init; }
 }
 
 /// <summary>One offering as the planner sees it.</summary>

@@ -160,7 +160,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
         lock (_gate)
         {
             countedFrom = Utc(Now);
-            _arrivals = new ArrivalCounter(options.SampleInterval, countedFrom);
+            _arrivals = new ArrivalCounter(options.SampleInterval, countedFrom, _parts.Options.Slo);
             _counters.Outcomes = new OutcomeCounter(options.SampleInterval, _parts.Options.Slo, _utcOrigin, Now);
         }
         TakeInArrivals();

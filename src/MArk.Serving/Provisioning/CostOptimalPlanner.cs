@@ -10,7 +10,7 @@ namespace MArk.Serving.Provisioning;
 /// <remarks>
 /// Whole instances of different offerings, each with its own launch delay, during which it is paid for and serves nothing, and minimum billing; what runs or is on its way costs
 /// no launch. Where a batching profile is known, the share of requests that wait for too long at a load is priced as well (M/D/c); it is reckoned for the offering that serves a
-/// request most cheaply. The search is local and its effort bounded, 90,000 steps of moves looked at; it is deterministic. A spillover price of 0 is taken for none,
+/// request most cheaply. Bursts within a step are priced by <see cref="ProvisioningContext.Burstiness"/>, the load being on or off as in an interrupted Poisson process. The search is local and its effort bounded, 90,000 steps of moves looked at; it is deterministic. A spillover price of 0 is taken for none,
 /// and a spillover target to have room for all that is spilled.
 /// <para>
 /// A spot machine is reckoned at its price and what its interruptions are expected to cost: <see cref="InstanceOffering.InterruptionsPerHour"/> times the launch of what replaces
@@ -47,7 +47,7 @@ public sealed class CostOptimalPlanner : IProvisioningPlanner
         var missPrice = context.SpilloverPricePerRequest is > 0 and var spilled ? spilled
             : _options.ViolationPenaltyPerRequest ?? ReckonedPrices.OfViolation(context, usable, billed);
         var prices = ReckonedPrices.WithInterruptions(context, usable, billed, missPrice);
-        var misses = new MissModel(missPrice, context.SpilloverPricePerRequest > 0 ? 0 : 1 - context.ServiceLevel, WaitingAt(context, usable, prices));
+        var misses = new MissModel(missPrice, context.SpilloverPricePerRequest > 0 ? 0 : 1 - context.ServiceLevel, WaitingAt(context, usable, prices), context.Burstiness);
         var problem = FleetProblems.Of(context, usable, prices, billed, misses);
         var schedule = new ScheduleSearch(problem, Effort, Seed).Run();
         for (var i = 0; i < usable.Length; i++)

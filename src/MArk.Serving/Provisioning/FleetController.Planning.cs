@@ -85,6 +85,7 @@ internal sealed partial class FleetController
                     MaxInstances = MaxPlanned,
                     SpilloverPricePerRequest = _spillover?.PricePerRequest,
                     ServiceLevel = _settings.ServiceLevel,
+                    Burstiness = _bursts.Value,
                     MaxHourlySpend = _settings.MaxHourlySpend is { } most ? Math.Max(0, most - _machines.Where(m => m.IsStandby).Sum(SpendOf)) : null,
                 },
                 _plan);

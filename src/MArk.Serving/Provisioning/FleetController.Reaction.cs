@@ -25,7 +25,7 @@ internal sealed partial class FleetController
         _monitor.Observe(now, sample);
         if (_monitor.IsBroken)
         {
-            React(now, _monitor);
+            React(now, _monitor, isStillMissed: sample.InTime < _settings.ServiceLevel * sample.Offered);
         }
     }
 
@@ -38,10 +38,14 @@ internal sealed partial class FleetController
         }
     }
 
-    private void React(DateTimeOffset now, SloMonitor monitor)
+    /// <param name="now">Now.</param>
+    /// <param name="monitor">What shows it.</param>
+    /// <param name="isStillMissed">Whether the last slot alone misses the service level too.</param>
+    private void React(DateTimeOffset now, SloMonitor monitor, bool isStillMissed)
     {
         var rate = monitor.Rate;
-        Prewarm(rate - CapacityOf(m => m.State == FleetMachineState.Ready));
+        var ready = CapacityOf(m => m.State == FleetMachineState.Ready);
+        Prewarm(rate > ready ? rate - ready : monitor.MissedRate, moreThanBefore: rate <= ready && isStillMissed);
         // They serve before anything that is launched does; so much is launched as if they did not.
         if (IsInCharge(now))
         {
@@ -98,14 +102,15 @@ internal sealed partial class FleetController
 
     /// <summary>Has as many spillover environments warm as what the instances cannot serve keeps busy (Little's law), once for as many.</summary>
     /// <param name="beyond">What they cannot serve, requests per second.</param>
-    private void Prewarm(double beyond)
+    /// <param name="moreThanBefore">Whether as many as were warmed up before were too few: requests come in bursts, which keep more busy at a time. Twice as many are had then.</param>
+    private void Prewarm(double beyond, bool moreThanBefore = false)
     {
         if (_spillover is not { } spillover)
         {
             return;
         }
         var busy = Math.Max(0, beyond) * spillover.Latency.TotalSeconds;
-        var concurrency = (int)Math.Clamp(Math.Ceiling(busy), 1, MostPrewarmed);
+        var concurrency = (int)Math.Clamp(Math.Max(Math.Ceiling(busy), moreThanBefore ? 2.0 * _prewarmed : 0), 1, MostPrewarmed);
         if (concurrency > _prewarmed)
         {
             _prewarmed = concurrency;

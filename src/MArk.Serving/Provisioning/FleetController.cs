@@ -11,6 +11,7 @@ internal sealed partial class FleetController
 {
     private const int MaxEnded = 1024;
 
+    private readonly BurstMeter _bursts = new();
     private readonly FleetSettings _settings;
     private readonly IReadOnlyList<InstanceOffering> _offerings;
     private readonly IWorkloadPredictor _predictor;
@@ -119,6 +120,7 @@ internal sealed partial class FleetController
 
     public void OnSample(DateTimeOffset now, in ArrivalSample sample)
     {
+        _bursts.Observe(sample);
         try
         {
             _predictor.Observe(sample);

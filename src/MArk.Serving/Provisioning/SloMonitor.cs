@@ -33,6 +33,9 @@ internal sealed class SloMonitor(double serviceLevel, TimeSpan window, TimeSpan 
         }
     }
 
+    /// <summary>What was not answered in time in the window, requests per second.</summary>
+    public double MissedRate => _slots.Sum(s => s.Length.TotalSeconds) is > 0 and var seconds ? (_offered - _inTime) / seconds : 0;
+
     /// <summary>How often the objective was broken, after it had been kept for a while.</summary>
     public int Breaks { get; private set; }
 

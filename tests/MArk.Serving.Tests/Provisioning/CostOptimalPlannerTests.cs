@@ -20,6 +20,18 @@ public sealed class CostOptimalPlannerTests
     }
 
     [Fact]
+    public void BurstsTooShortForTheFleetToFollowAreCoveredWhereThatIsCheaperThanToSpillThem()
+    {
+        // 200/s on average: 400/s half of the time, and nothing in the other half.
+        var situation = new PlanningSituation { Load = Constant(200), Burstiness = 1, Offerings = [Offering("a", 1, 100, delay: 0)] };
+        Assert.Equal([0], (situation with { SpilloverPrice = Times(1.8) }).Plan().Step(0));
+        Assert.Equal([4], (situation with { SpilloverPrice = Times(2.2) }).Plan().Step(0));
+        Assert.Equal([2], (situation with { SpilloverPrice = Times(2.2), Burstiness = 0.01 }).Plan().Step(0));
+        // Without spillover too.
+        Assert.Equal([4], situation.Plan().Step(0));
+    }
+
+    [Fact]
     public void WithoutSpilloverOnlyTheAllowedShareMisses()
     {
         var situation = new PlanningSituation { Load = Constant(200), Spread = [1, 1, 2], Offerings = [Offering("a", 1, 100, delay: 0)] };
@@ -197,6 +209,8 @@ public sealed class CostOptimalPlannerTests
         { "MaxInstances", "1; accepted is MinInstances, 2, or more", s => s with { Min = 2, Max = 1 } },
         { "ServiceLevel", "1; accepted is more than 0 and less than 1", s => s with { ServiceLevel = 1 } },
         { "SpilloverPricePerRequest", "-1; accepted is 0 to 1e9, or nothing", s => s with { SpilloverPrice = -1 } },
+        { "Burstiness", "-1; accepted is a finite number of 0 or more", s => s with { Burstiness = -1 } },
+        { "Burstiness", "NaN; accepted is a finite number of 0 or more", s => s with { Burstiness = double.NaN } },
         { "MaxHourlySpend", "-1; accepted is 0 or more, or nothing", s => s with { MaxHourlySpend = -1 } },
     };
 

@@ -257,9 +257,9 @@ internal sealed class FleetWorld
         Carry();
     }
 
-    public void Arrive(long count)
+    public void Arrive(long count, double burstiness = 0)
     {
-        Controller.OnSample(Now, new ArrivalSample(Now.AddSeconds(-5), TimeSpan.FromSeconds(5), count));
+        Controller.OnSample(Now, new ArrivalSample(Now.AddSeconds(-5), TimeSpan.FromSeconds(5), count) { Burstiness = burstiness });
         Carry();
     }
 
@@ -431,8 +431,11 @@ internal sealed class ScriptedPlanner(int offerings) : IProvisioningPlanner
 {
     public int[] Wanted { get; set; } = new int[offerings];
 
+    public double Burstiness { get; private set; }
+
     public void Plan(in ProvisioningContext context, FleetPlan plan)
     {
+        Burstiness = context.Burstiness;
         for (var t = 0; t < plan.Horizon; t++)
         {
             Wanted.AsSpan(0, Math.Min(Wanted.Length, plan.Offerings)).CopyTo(plan.Step(t));

@@ -25,6 +25,8 @@ public sealed record PlanningSituation
 
     public decimal? MaxHourlySpend { get; init; }
 
+    public double Burstiness { get; init; }
+
     public static OfferingState Offering(string name, double price, double capacity, int ready = 0, int max = 1000, int delay = 1, int minimum = 0) => new(
         new InstanceOffering { Name = name, PricePerHour = (decimal)price, MaxInstances = max, LaunchDelay = delay * Minute, MinimumBilling = minimum * Minute },
         capacity, ready, 0, delay * Minute);
@@ -69,6 +71,7 @@ public sealed record PlanningSituation
             SpilloverPricePerRequest = SpilloverPrice,
             ServiceLevel = ServiceLevel,
             MaxHourlySpend = MaxHourlySpend,
+            Burstiness = Burstiness,
         };
     }
 

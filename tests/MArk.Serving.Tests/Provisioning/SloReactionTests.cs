@@ -116,6 +116,21 @@ public sealed class SloReactionTests
     }
 
     [Fact]
+    public void WhereBurstsAreMissedThoughTheInstancesWouldDoMoreAndMoreSpilloverIsWarmedUpUntilNoneIs()
+    {
+        var world = World(new FleetSettings { Fleet = "m", Spillover = new SpilloverTerms(1e-6, TimeSpan.FromSeconds(0.1)) });
+        // 80/s of the 100/s there are, and half of them late: 40/s for 0.1 s each.
+        world.Slot(400, 200);
+        Assert.Equal([4], world.Prewarmed);
+        world.Slot(400, 200);
+        world.Slot(400, 250);
+        Assert.Equal([4, 8, 16], world.Prewarmed);
+        // The window still shows it broken; the last slot does not.
+        world.Slot(400, 400);
+        Assert.Equal([4, 8, 16], world.Prewarmed);
+    }
+
+    [Fact]
     public void TheGuardRailsHoldInABreachAndTheBudgetSaysWhatItRefused()
     {
         var world = World(new FleetSettings { Fleet = "m", MaxHourlySpend = 5 });

@@ -19,16 +19,22 @@ internal static class FleetProblems
             types[i] = TypeOf(context.Offerings[usable[i]], pricePerHour[i], forecast.Step) with { Billed = billedPerHour[i] * forecast.Step.TotalHours };
         }
         var steps = StepsOf(types, forecast.Horizon);
-        var each = misses.Waiting is null ? 1 : EffectiveDemand.Probability.Length;
-        var probability = new double[forecast.Levels.Length * each];
-        Probabilities(forecast.Levels.AsSpan(), each, probability);
+        var bursts = misses.Bursts;
+        var waits = misses.Waiting is null ? [1] : EffectiveDemand.Probability;
+        var probability = new double[forecast.Levels.Length * bursts.Length * waits.Length];
+        Probabilities(forecast.Levels.AsSpan(), bursts, waits, probability);
         var demand = new double[steps * probability.Length];
         for (var t = 0; t < steps; t++)
         {
             var points = demand.AsSpan(t * probability.Length, probability.Length);
+            var left = points;
             for (var level = 0; level < forecast.Levels.Length; level++)
             {
-                Fill(forecast.Quantile(level)[Math.Min(t, forecast.Horizon - 1)], misses.Waiting, points.Slice(level * each, each));
+                foreach (var (factor, _) in bursts)
+                {
+                    Fill(factor * forecast.Quantile(level)[Math.Min(t, forecast.Horizon - 1)], misses.Waiting, left[..waits.Length]);
+                    left = left[waits.Length..];
+                }
             }
             if (misses.AllowedShare > 0)
             {
@@ -91,15 +97,19 @@ internal static class FleetProblems
     }
 
     /// <summary>Each quantile stands for the levels nearer to it than to another; the lowest and the highest for the tails too.</summary>
-    private static void Probabilities(ReadOnlySpan<double> levels, int each, Span<double> probability)
+    private static void Probabilities(ReadOnlySpan<double> levels, ReadOnlySpan<(double Factor, double Share)> bursts, ReadOnlySpan<double> waits, Span<double> probability)
     {
+        var at = 0;
         for (var i = 0; i < levels.Length; i++)
         {
             var from = i == 0 ? 0 : (levels[i - 1] + levels[i]) / 2;
             var to = i == levels.Length - 1 ? 1 : (levels[i] + levels[i + 1]) / 2;
-            for (var j = 0; j < each; j++)
+            foreach (var (_, share) in bursts)
             {
-                probability[i * each + j] = (to - from) * (each == 1 ? 1 : EffectiveDemand.Probability[j]);
+                foreach (var wait in waits)
+                {
+                    probability[at++] = (to - from) * share * wait;
+                }
             }
         }
     }

@@ -17,6 +17,7 @@ internal static class PlanningInput
         Require(context.SpilloverPricePerRequest is null or (>= 0 and < 1e9), nameof(context.SpilloverPricePerRequest), $"{context.SpilloverPricePerRequest}; accepted is 0 to 1e9, or nothing.");
         Require(context.ServiceLevel is > 0 and < 1, nameof(context.ServiceLevel), $"{context.ServiceLevel}; accepted is more than 0 and less than 1.");
         Require(context.MaxHourlySpend is null or >= 0, nameof(context.MaxHourlySpend), $"{context.MaxHourlySpend}; accepted is 0 or more, or nothing.");
+        Require(context.Burstiness >= 0 && double.IsFinite(context.Burstiness), nameof(context.Burstiness), $"{context.Burstiness}; accepted is a finite number of 0 or more.");
         foreach (var offering in context.Offerings)
         {
             Check(offering);
