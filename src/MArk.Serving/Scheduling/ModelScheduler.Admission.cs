@@ -69,7 +69,7 @@ internal sealed partial class ModelScheduler
         request.Aim = request.Terms.Deadline;
         if (request.Terms.WhenUnreachable == WhenUnreachable.Spill && !request.SpillFailed && SpillLatency(now) is { } latency && now + latency <= request.Terms.Deadline)
         {
-            request.Aim -= _margin.Value;
+            request.Aim -= _spillMargin.Value;
             request.CouldSpill = true;
         }
     }
@@ -89,7 +89,7 @@ internal sealed partial class ModelScheduler
             if (instance.Accepts && instance.Running.Count == 0 && now - instance.LastEnd > _trialAfter)
             {
                 instance.Profile.Forget();
-                _margin.Forget();
+                _spillMargin.Forget();
                 _overloadMargin.Forget();
                 _forecast.Invalidate();
                 return true;
@@ -233,7 +233,7 @@ internal sealed partial class ModelScheduler
         if (request.CouldSpill)
         {
             request.CouldSpill = false;
-            _margin.OnGivenUp();
+            _spillMargin.OnGivenUp();
         }
         if (TrySpillLate(now, slot))
         {
@@ -312,7 +312,7 @@ internal sealed partial class ModelScheduler
             return;
         }
         // By when they are to be done, as the queues have it: before the deadlines by the margin.
-        var lastMoment = now + latency - _margin.Value;
+        var lastMoment = now + latency - _spillMargin.Value;
         for (var g = _groups.Count - 1; g >= 0; g--)
         {
             var group = _groups[g];

@@ -608,7 +608,7 @@ internal sealed partial class ModelScheduler
                 {
                     if (lane.Count > 0)
                     {
-                        var judge = JudgeHeadAt(now, lane.Deadlines[0], alone, spill - _margin.Value);
+                        var judge = JudgeHeadAt(now, lane.Deadlines[0], alone, spill - _spillMargin.Value);
                         at = judge < at ? judge : at;
                     }
                 }

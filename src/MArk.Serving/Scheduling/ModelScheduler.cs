@@ -22,7 +22,7 @@ internal sealed partial class ModelScheduler
     private readonly CandidateList _candidates;
     private readonly ArrivalRateWindow _arrivalRate;
     private readonly TimeSpan _trialAfter;
-    private readonly LatenessMargin _margin;          // of what could be spilled
+    private readonly LatenessMargin _spillMargin;      // of what could be spilled
     private readonly LatenessMargin _overloadMargin;  // of all else, while more arrives than can be served
     private SchedulerCommand[] _commands = new SchedulerCommand[32];
     private int _commandCount;
@@ -54,7 +54,7 @@ internal sealed partial class ModelScheduler
         _isWeighed = settings.MaxBatchWeight != SchedulerSettings.NoWeightLimit;
         var window = TimeSpan.FromTicks(Math.Clamp(settings.Slo.Ticks * 5, TimeSpan.TicksPerSecond / 10, TimeSpan.TicksPerSecond * 5));
         _arrivalRate = new ArrivalRateWindow(window);
-        _margin = new LatenessMargin(settings.Slo);
+        _spillMargin = new LatenessMargin(settings.Slo);
         _overloadMargin = new LatenessMargin(settings.Slo);
         _trialAfter = TimeSpan.FromTicks(Math.Max(10 * settings.Slo.Ticks, TimeSpan.TicksPerSecond));
     }
@@ -323,7 +323,7 @@ internal sealed partial class ModelScheduler
             }
             Release(slot);
         }
-        _margin.OnBatch(kept, keptInVain);
+        _spillMargin.OnBatch(kept, keptInVain);
         _overloadMargin.OnBatch(promised, promisedInVain);
         batch.Instance.Profile.Observe(batch.Count, duration);
         batch.Instance.Failures = 0;
