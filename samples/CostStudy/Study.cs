@@ -23,6 +23,7 @@ internal static class Study
             Prices = PricesOf(settings),
             Billing = paper.Billing,
             Trace = TraceOf(settings, model),
+            SpotLosses = LossesOf(settings),
             Seed = settings.Seed,
         };
         var report = Report(question, policies, $"{model.Name}: what serving it costs", Describe(settings, question), policies.Any(p => p.BuysSpot), settings.Output);
@@ -91,6 +92,8 @@ internal static class Study
 
     public static IReadOnlyDictionary<string, StudyPrice> PricesOf(StudySettings settings) =>
         StudyPrices.Load(settings.Prices ?? Path.Combine(AppContext.BaseDirectory, "Data", "prices.csv"));
+
+    public static IReadOnlyList<SpotLoss> LossesOf(StudySettings settings) => settings.Losses is { } path ? SpotLoss.Load(path) : [];
 
     /// <summary>A recorded load, or its first hours, not scaled.</summary>
     public static ArrivalTrace Recorded(string path, StudySettings settings)

@@ -16,6 +16,7 @@ internal sealed class StudyOptions
     private readonly Option<double?> _slo = new("--slo-ms") { Description = "The latency objective; the model's without it." };
     private readonly Option<double?> _serviceLevel = new("--service-level") { Description = "The share of requests that should be within it; the model's without it." };
     private readonly Option<double?> _hours = new("--hours") { Description = "How long the load lasts: of a trace, its first hours; of a made-up one 24 without it." };
+    private readonly Option<FileInfo?> _losses = new("--losses") { Description = "A file of moments at which spot machines are taken away, beside their hazard by the prices: lines of offset_s,share." };
     private readonly Option<int> _seed = new("--seed") { Description = "Seeds all randomness.", DefaultValueFactory = _ => 1 };
     private readonly Option<DirectoryInfo> _output = new("--out") { Description = "Where the report is written.", DefaultValueFactory = _ => new DirectoryInfo("artifacts/study") };
 
@@ -23,7 +24,7 @@ internal sealed class StudyOptions
     /// <param name="ofOneLoad">Whether they say which load it is; loads are given otherwise without.</param>
     public StudyOptions(Command command, bool ofOneLoad = true)
     {
-        foreach (var option in new Option[] { _model, _prices, _policies, _slo, _serviceLevel, _hours, _seed, _output }.Concat(ofOneLoad ? [_trace, _workload, _scale] : []))
+        foreach (var option in new Option[] { _model, _prices, _policies, _slo, _serviceLevel, _hours, _losses, _seed, _output }.Concat(ofOneLoad ? [_trace, _workload, _scale] : []))
         {
             command.Options.Add(option);
         }
@@ -32,9 +33,9 @@ internal sealed class StudyOptions
     public StudySettings Read(ParseResult result) => new(
         result.GetValue(_trace)?.FullName, result.GetValue(_workload)!, result.GetValue(_scale), result.GetValue(_model)!, result.GetValue(_prices)?.FullName,
         result.GetValue(_policies)!.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries),
-        result.GetValue(_slo), result.GetValue(_serviceLevel), result.GetValue(_hours), result.GetValue(_seed), result.GetValue(_output)!.FullName);
+        result.GetValue(_slo), result.GetValue(_serviceLevel), result.GetValue(_hours), result.GetValue(_losses)?.FullName, result.GetValue(_seed), result.GetValue(_output)!.FullName);
 }
 
 /// <summary>What a study was asked for.</summary>
 internal sealed record StudySettings(
-    string? Trace, string Workload, double Scale, string Model, string? Prices, string[] Policies, double? SloMs, double? ServiceLevel, double? Hours, int Seed, string Output);
+    string? Trace, string Workload, double Scale, string Model, string? Prices, string[] Policies, double? SloMs, double? ServiceLevel, double? Hours, string? Losses, int Seed, string Output);

@@ -30,7 +30,7 @@ internal static class TracesStudy
         foreach (var file in files)
         {
             var recorded = Study.Recorded(file.FullName, settings);
-            var question = new StudyCase { Model = model, Prices = Study.PricesOf(settings), Billing = paper.Billing, Trace = recorded, Seed = settings.Seed };
+            var question = new StudyCase { Model = model, Prices = Study.PricesOf(settings), Billing = paper.Billing, Trace = recorded, SpotLosses = Study.LossesOf(settings), Seed = settings.Seed };
             var scale = peakInstances * question.CheapestThroughput() / BusiestMinute(recorded);
             question = question with { Trace = recorded.Scale(scale) };
             var name = Path.GetFileNameWithoutExtension(file.Name);
