@@ -78,7 +78,7 @@ public class CoreBenchmarks
         NextInstanceFreeAt = null,
     });
 
-    /// <summary>The default predictor over 60 steps, from 60 slots.</summary>
+    /// <summary>The moving maximum over 60 steps, from 60 slots; what the default predictor takes is in `forecast`.</summary>
     [Benchmark]
     public void Forecast() => _predictor.Forecast(_forecast);
 
