@@ -26,11 +26,13 @@ internal static class TracesStudy
         }
         var paper = PaperData.Load();
         var model = Study.ModelOf(settings, paper);
+        var (prices, losses) = (Study.PricesOf(settings), Study.LossesOf(settings));
+        // All are read before the first is simulated: a bad one is not to be found after half an hour.
+        ArrivalTrace[] loads = [.. files.Select(file => Study.Recorded(file.FullName, settings))];
         var result = new JsonObject();
-        foreach (var file in files)
+        foreach (var (file, recorded) in files.Zip(loads))
         {
-            var recorded = Study.Recorded(file.FullName, settings);
-            var question = new StudyCase { Model = model, Prices = Study.PricesOf(settings), Billing = paper.Billing, Trace = recorded, SpotLosses = Study.LossesOf(settings), Seed = settings.Seed };
+            var question = new StudyCase { Model = model, Prices = prices, Billing = paper.Billing, Trace = recorded, SpotLosses = losses, Seed = settings.Seed };
             var scale = peakInstances * question.CheapestThroughput() / BusiestMinute(recorded);
             question = question with { Trace = recorded.Scale(scale) };
             var name = Path.GetFileNameWithoutExtension(file.Name);

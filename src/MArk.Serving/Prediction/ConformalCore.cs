@@ -154,7 +154,7 @@ internal sealed class ConformalCore : IntervalPredictor
             var errors = gap == 0 ? step : Steps.At(Steps[step] + (long)gap).Index;
             if (_answersSurges)
             {
-                _points[step] = Math.Min(Surge.Moved(_points[step], Surge.Move(errors)), ceiling);
+                _points[step] = Surge.Moved(_points[step], Surge.Move(errors), ceiling);
             }
             var quantiles = table.Of(step);
             quantiles.Clear();

@@ -164,10 +164,10 @@ internal abstract class IntervalPredictor
             Table.Of(step).CopyTo(_moved);
             for (var level = 0; level < _moved.Length; level++)
             {
-                _moved[level] = Math.Min(Surge.Moved(_moved[level], by), Math.Max(_moved[level], ceiling));
+                _moved[level] = Surge.Moved(_moved[level], by, ceiling);
             }
             _moved.CopyTo(_shown.Of(step));
-            _shown.Peak[step] = Math.Min(Surge.Moved(Table.Peak[step], by), Math.Max(Table.Peak[step], ceiling));
+            _shown.Peak[step] = Surge.Moved(Table.Peak[step], by, ceiling);
         }
         return _shown;
     }

@@ -73,8 +73,8 @@ internal sealed class SurgeResponse
         return Strength(difference, share) * difference * Lasting(step);
     }
 
-    /// <summary>A rate moved on the logarithm.</summary>
-    public double Moved(double rate, double by) => by == 0 ? rate : Math.Max(0, Math.Exp(Log(rate) + by) - 1) / _seconds;
+    /// <summary>A rate moved on the logarithm, up to a ceiling, or itself where that is higher.</summary>
+    public double Moved(double rate, double by, double ceiling) => by == 0 ? rate : Math.Min(Math.Max(0, Math.Exp(Log(rate) + by) - 1) / _seconds, Math.Max(rate, ceiling));
 
     private double Lasting(int step) => Math.Clamp((PriorWeight * PriorShare / (1 + (_steps[step] - 1) / PriorHalf) + _lasted[step]) / (PriorWeight + _seen[step]), 0, 1);
 
