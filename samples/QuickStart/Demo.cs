@@ -1,4 +1,5 @@
 using System.Text.Json;
+using MArk.Serving.Tensors;
 using MArk.Serving;
 using MArk.Serving.DependencyInjection;
 using MArk.Serving.Diagnostics;

@@ -16,6 +16,8 @@ public sealed class OnnxBatchRunnerFactory<TIn, TOut>(OnnxRunnerOptions options,
     /// <exception cref="InvalidOperationException">It was not opened yet.</exception>
     public ModelSignature Signature => Plan.Requests;
 
+    ModelSignature? IBatchRunnerFactory<TIn, TOut>.Signature => _plan?.Requests;
+
     private ModelPlan Plan => _plan ?? throw NotOpened();
 
     /// <inheritdoc/>

@@ -1,4 +1,5 @@
 using MArk.Serving.DependencyInjection;
+using MArk.Serving.Tensors;
 
 namespace MArk.Serving.OnnxRuntime;
 

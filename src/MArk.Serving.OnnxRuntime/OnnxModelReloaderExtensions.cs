@@ -1,3 +1,5 @@
+using MArk.Serving.Tensors;
+
 namespace MArk.Serving.OnnxRuntime;
 
 /// <summary>Puts another ONNX file in the place of the one that serves.</summary>

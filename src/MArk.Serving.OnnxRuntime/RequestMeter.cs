@@ -3,12 +3,8 @@ namespace MArk.Serving.OnnxRuntime;
 /// <summary>Says of an input what the scheduler must know: which others it may share a batch with, what it weighs and what it holds.</summary>
 internal sealed class RequestMeter<TIn, TOut>
 {
-    private const int StringHeader = 24;
-    private const int StringEstimate = 64;
-
     private readonly ModelPlan _plan;
     private readonly ITensorCodec<TIn, TOut> _codec;
-    private readonly ICountsCharacters<TIn>? _characters;
     private readonly int _maxRank;
     private readonly RequestTraits? _all;
 
@@ -16,7 +12,6 @@ internal sealed class RequestMeter<TIn, TOut>
     {
         _plan = plan;
         _codec = codec;
-        _characters = codec as ICountsCharacters<TIn>;
         _maxRank = plan.RequestInputs.Max(i => i.Spec.ItemShape.Length);
         if (plan.RequestInputs.All(i => i.IsFixed && i.Spec.ElementType != TensorElementType.String))
         {
@@ -31,7 +26,7 @@ internal sealed class RequestMeter<TIn, TOut>
         Span<long> space = stackalloc long[_maxRank];
         Span<long> lengths = stackalloc long[_plan.Lengths.Length];
         lengths.Fill(-1);
-        var (key, weight, bytes) = (0UL, 1L, 0L);
+        var (key, weight, bytes) = (0L, 1L, 0L);
         for (var i = 0; i < _plan.RequestInputs.Length; i++)
         {
             var tensor = _plan.RequestInputs[i];
@@ -41,31 +36,19 @@ internal sealed class RequestMeter<TIn, TOut>
             {
                 _codec.GetItemShape(input, i, shape);
             }
-            bytes += BytesOf(tensor, shape, input, i);
+            bytes += ItemTraits.BytesOf(_codec, tensor.Spec, shape, input, i);
             if (tensor.IsFixed)
             {
                 continue;
             }
             Pad(tensor, shape, lengths);
-            key = Hash(key, shape, i);
+            key = ItemTraits.AddShape(key, shape, i);
             foreach (var d in tensor.WeightOf)
             {
                 weight = Math.Clamp(weight * Math.Min(shape[d], int.MaxValue), 1, int.MaxValue);
             }
         }
-        return new RequestTraits((long)key, (int)weight, bytes);
-    }
-
-    private long BytesOf(PlannedTensor tensor, ReadOnlySpan<long> shape, TIn input, int index)
-    {
-        var elements = 1L;
-        foreach (var dimension in shape)
-        {
-            elements = checked(elements * dimension);
-        }
-        return tensor.Spec.ElementType != TensorElementType.String ? elements * TensorElementTypes.SizeOf(tensor.Spec.ElementType)
-            : _characters is null ? elements * StringEstimate
-            : elements * StringHeader + sizeof(char) * _characters.CountCharacters(input, index);
+        return new RequestTraits(key, (int)weight, bytes);
     }
 
     private void Pad(PlannedTensor tensor, Span<long> shape, Span<long> lengths)
@@ -91,16 +74,5 @@ internal sealed class RequestMeter<TIn, TOut>
             lengths[length] = own;
             shape[d] = padded[padded.BucketOf(own)];
         }
-    }
-
-    // FNV-1a over the dimensions; never 0, which stands for "all shapes are fixed".
-    private static ulong Hash(ulong key, ReadOnlySpan<long> shape, int index)
-    {
-        key = key == 0 ? 14695981039346656037UL : key;
-        foreach (var dimension in shape)
-        {
-            key = (key ^ (ulong)dimension) * 1099511628211UL;
-        }
-        return (key ^ (ulong)index) * 1099511628211UL | 1;
     }
 }

@@ -1,5 +1,6 @@
 using CsCheck;
 using MArk.Serving.DependencyInjection;
+using MArk.Serving.Tensors;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 

@@ -3,6 +3,7 @@ using System.Diagnostics.CodeAnalysis;
 using MArk.Serving.DependencyInjection;
 using MArk.Serving.Diagnostics;
 using MArk.Serving.Provisioning;
+using MArk.Serving.Tensors;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 

@@ -1,3 +1,5 @@
+using MArk.Serving.Tensors;
+
 namespace MArk.Serving.OnnxRuntime.Tests;
 
 public sealed class OnnxErrorTests

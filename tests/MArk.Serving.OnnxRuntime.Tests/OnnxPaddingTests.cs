@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using CsCheck;
 using MArk.Serving.DependencyInjection;
+using MArk.Serving.Tensors;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 

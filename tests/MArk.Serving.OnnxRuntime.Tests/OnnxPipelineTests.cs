@@ -1,4 +1,5 @@
 using MArk.Serving.DependencyInjection;
+using MArk.Serving.Tensors;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 

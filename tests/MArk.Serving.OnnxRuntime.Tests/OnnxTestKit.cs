@@ -1,3 +1,5 @@
+using MArk.Serving.Tensors;
+
 namespace MArk.Serving.OnnxRuntime.Tests;
 
 /// <summary>Opens the test models and keeps what a runner answers.</summary>

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using MArk.Serving.Tensors;
 
 namespace MArk.Serving.OnnxRuntime.Tests;
 

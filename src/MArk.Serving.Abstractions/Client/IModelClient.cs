@@ -53,4 +53,27 @@ public interface IModelClient<TIn, TOut>
     /// <param name="cancellationToken">Ends the wait at once, with <see cref="InferenceStatus.Cancelled"/>.</param>
     /// <returns>The answer or the reason there is none; await once.</returns>
     ValueTask<InferenceResult<TOut>> TryInferIntoAsync(TIn input, TOut destination, InferenceOptions options = default, CancellationToken cancellationToken = default);
+
+    /// <summary>
+    /// Runs the model on several items that are at hand together, and says of each how it went. They are judged as they would be one by one, and arrive at the same instant, so that
+    /// an idle instance finds them all: one call for what would be a batch of the caller's own.
+    /// </summary>
+    /// <param name="inputs">The items; not changed until the call ends.</param>
+    /// <param name="options">Deadline, priority and key, of each.</param>
+    /// <param name="cancellationToken">Ends the wait at once, with <see cref="InferenceStatus.Cancelled"/> for those that have no answer.</param>
+    /// <returns>One outcome for each item, in their order; await once.</returns>
+    async ValueTask<InferenceResult<TOut>[]> TryInferManyAsync(ReadOnlyMemory<TIn> inputs, InferenceOptions options = default, CancellationToken cancellationToken = default)
+    {
+        var calls = new Task<InferenceResult<TOut>>[inputs.Length];
+        for (var i = 0; i < calls.Length; i++)
+        {
+            calls[i] = TryInferAsync(inputs.Span[i], options, cancellationToken).AsTask();
+        }
+        var results = new InferenceResult<TOut>[calls.Length];
+        for (var i = 0; i < results.Length; i++)
+        {
+            results[i] = await calls[i].ConfigureAwait(false);
+        }
+        return results;
+    }
 }

@@ -11,6 +11,9 @@ public interface IBatchRunnerFactory<TIn, TOut>
     /// <exception cref="ModelLoadException">The model cannot be loaded; names the path.</exception>
     ValueTask InitializeAsync(CancellationToken cancellationToken) => ValueTask.CompletedTask;
 
+    /// <summary>The tensors that requests bring and get, once they are known; <see langword="null"/> where the model has none, or before.</summary>
+    ModelSignature? Signature => null;
+
     /// <summary>Checks an input on the caller's thread, before it is queued. Called concurrently.</summary>
     /// <param name="input">The input.</param>
     /// <returns>What the scheduler must know of it.</returns>

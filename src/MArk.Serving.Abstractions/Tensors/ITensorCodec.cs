@@ -25,6 +25,12 @@ public interface ITensorCodec<TIn, TOut>
     /// <param name="itemShape">Holds the declared dimensions without the batch; replace each -1.</param>
     void GetItemShape(TIn input, int inputIndex, Span<long> itemShape);
 
+    /// <summary>How many characters the strings of an input hold, for the bounds of the queue; -1 if it is not known. Not called for an input of numbers.</summary>
+    /// <param name="input">A validated input.</param>
+    /// <param name="inputIndex">Which of the model's inputs.</param>
+    /// <returns>The characters.</returns>
+    long CountCharacters(TIn input, int inputIndex) => -1;
+
     /// <summary>Writes one item straight into the batch buffers.</summary>
     /// <param name="input">A validated input.</param>
     /// <param name="inputs">This item's place in each of the model's inputs.</param>

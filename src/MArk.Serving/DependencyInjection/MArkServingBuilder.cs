@@ -3,6 +3,7 @@ using System.Diagnostics.Metrics;
 using MArk.Serving.Configuration;
 using MArk.Serving.Diagnostics;
 using MArk.Serving.Engine;
+using MArk.Serving.Hosting;
 using MArk.Serving.Prediction;
 using MArk.Serving.Provisioning;
 using MArk.Serving.Spillover;
@@ -88,6 +89,8 @@ public sealed class MArkServingBuilder
         Services.AddKeyedSingleton<IModelMonitor>(name, (provider, key) => new ModelMonitor(
             provider.GetRequiredKeyedService<ModelEngine<TIn, TOut>>(key), provider.GetRequiredService<TimeProvider>()));
         Services.AddSingleton<IModelRuntime>(provider => provider.GetRequiredKeyedService<ModelEngine<TIn, TOut>>(name));
+        Services.AddSingleton<IServedModel>(provider => new ServedModel<TIn, TOut>(
+            provider.GetRequiredKeyedService<ModelEngine<TIn, TOut>>(name), provider.GetRequiredKeyedService<IModelMonitor>(name)));
         return this;
     }
 

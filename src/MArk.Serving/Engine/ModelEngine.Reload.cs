@@ -36,7 +36,6 @@ internal sealed partial class ModelEngine<TIn, TOut>
     private async Task<IReadOnlyList<InstanceWorker<TIn, TOut>>> SupersedeAsync(IBatchRunnerFactory<TIn, TOut> next, CancellationToken cancellationToken)
     {
         await next.InitializeAsync(cancellationToken).ConfigureAwait(false);
-        RequireSameInputs(next);
         var successors = new Dictionary<int, (InstanceWorker<TIn, TOut> Worker, LatencyProfile Profile)>();
         try
         {
@@ -52,6 +51,8 @@ internal sealed partial class ModelEngine<TIn, TOut>
                     cancellationToken.ThrowIfCancellationRequested();
                     successors.Add(worker.Id, await ConnectAsync(next, worker.Machine, worker.Offering, profile, cancellationToken).ConfigureAwait(false));
                 }
+                // A version that runs elsewhere may know its inputs only once it is connected.
+                RequireSameInputs(next);
                 if (TrySwitch(next, successors, out var superseded))
                 {
                     if (switchSpillover is not null)
@@ -74,7 +75,21 @@ internal sealed partial class ModelEngine<TIn, TOut>
 
     private void RequireSameInputs(IBatchRunnerFactory<TIn, TOut> next)
     {
-        if (_parts.TryCreateSample(_factory, out var sample) && next.Admit(sample).ShapeKey != _factory.Admit(sample).ShapeKey)
+        if (!_parts.TryCreateSample(_factory, out var sample))
+        {
+            return;
+        }
+        long shape;
+        try
+        {
+            shape = next.Admit(sample).ShapeKey;
+        }
+        catch (InferenceRejectedException)
+        {
+            // It learns its inputs from instances, of which there is none now.
+            return;
+        }
+        if (shape != _factory.Admit(sample).ShapeKey)
         {
             throw new ModelReloadException(ModelName, "it groups inputs by other shapes than the present version, whose requests it would have to run.");
         }

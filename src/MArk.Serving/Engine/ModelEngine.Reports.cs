@@ -9,6 +9,21 @@ internal sealed partial class ModelEngine<TIn, TOut> : IReportSource
 
     bool IReportSource.HasFleet => _parts.Provider is not null;
 
+    /// <summary>Whether a request that comes now can be served: it is started, and an instance is in rotation.</summary>
+    public bool IsReady
+    {
+        get
+        {
+            bool isReady;
+            lock (_gate)
+            {
+                isReady = _started && !_ended && _scheduler.InstanceCount > _scheduler.OutOfRotationCount;
+            }
+            TakeInArrivals();
+            return isReady;
+        }
+    }
+
     /// <summary>The distinct keys and shapes it keeps: those of requests that have not ended.</summary>
     internal int KeyCount
     {

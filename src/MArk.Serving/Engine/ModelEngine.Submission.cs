@@ -9,22 +9,28 @@ internal sealed partial class ModelEngine<TIn, TOut>
     private InferenceOperation<TIn, TOut>? _inbox;      // newest first
     private volatile bool _hasIdleThread;               // an instance with threads of its own is idle, so that a caller can set it going without a hop
 
-    private void Submit(InferenceOperation<TIn, TOut> operation)
+    /// <summary>Leaves calls in the inbox: one, or several that came together, linked from the newest to the oldest.</summary>
+    private void Submit(InferenceOperation<TIn, TOut> oldest, InferenceOperation<TIn, TOut> newest)
     {
-        var newest = Volatile.Read(ref _inbox);
+        var before = Volatile.Read(ref _inbox);
         while (true)
         {
             // What joins others that wait to be taken in is taken to have come with them: earlier than it did, and without a look at the clock.
-            operation.Arrival = newest is null ? Now : newest.Arrival;
-            operation.Next = newest;
-            var seen = Interlocked.CompareExchange(ref _inbox, operation, newest);
-            if (seen == newest)
+            var arrival = before is null ? Now : before.Arrival;
+            for (var operation = newest; operation != oldest; operation = operation.Next!)
+            {
+                operation.Arrival = arrival;
+            }
+            oldest.Arrival = arrival;
+            oldest.Next = before;
+            var seen = Interlocked.CompareExchange(ref _inbox, newest, before);
+            if (seen == before)
             {
                 break;
             }
-            newest = seen;
+            before = seen;
         }
-        if (newest is not null)
+        if (before is not null)
         {
             // Whoever left the first one sees to it.
             return;

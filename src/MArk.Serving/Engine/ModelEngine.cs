@@ -83,6 +83,9 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
 
     public string RunnerName => _factory.GetType().Name;
 
+    /// <summary>The tensors of the version that serves, where they are known.</summary>
+    public ModelSignature? Signature => _factory.Signature;
+
     /// <summary>Scheduling time: since the engine was made, monotonic.</summary>
     public TimeSpan Now => _time.GetElapsedTime(_origin);
 
@@ -135,12 +138,64 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         }
         operation = TakeOperation();
         operation.Prepare(input, destination, hasDestination, traits, options);
-        Submit(operation);
+        Submit(operation, operation);
         if (cancellationToken.CanBeCanceled)
         {
             operation.CancelWith(cancellationToken);
         }
         return true;
+    }
+
+    public async ValueTask<InferenceResult<TOut>[]> TryInferManyAsync(ReadOnlyMemory<TIn> inputs, InferenceOptions options = default, CancellationToken cancellationToken = default)
+    {
+        var results = new InferenceResult<TOut>[inputs.Length];
+        if (cancellationToken.IsCancellationRequested)
+        {
+            Array.Fill(results, InferenceResult<TOut>.Cancellation());
+            return results;
+        }
+        var calls = Begin(inputs.Span, options, results);
+        if (cancellationToken.CanBeCanceled)
+        {
+            foreach (var call in calls)
+            {
+                call?.CancelWith(cancellationToken);
+            }
+        }
+        for (var i = 0; i < calls.Length; i++)
+        {
+            if (calls[i] is { } call)
+            {
+                results[i] = await new ValueTask<InferenceResult<TOut>>(call, call.Version).ConfigureAwait(false);
+            }
+        }
+        return results;
+    }
+
+    /// <summary>Leaves calls that came together in the inbox at once.</summary>
+    /// <returns>The calls; none for an input that is not admitted, whose result says why.</returns>
+    private InferenceOperation<TIn, TOut>?[] Begin(ReadOnlySpan<TIn> inputs, in InferenceOptions options, Span<InferenceResult<TOut>> results)
+    {
+        var calls = new InferenceOperation<TIn, TOut>?[inputs.Length];
+        InferenceOperation<TIn, TOut>? oldest = null, newest = null;
+        for (var i = 0; i < calls.Length; i++)
+        {
+            if (!TryAdmit(inputs[i], options, out var traits, out var error))
+            {
+                results[i] = InferenceResult<TOut>.Failure(error!);
+                continue;
+            }
+            var call = calls[i] = TakeOperation();
+            call.Prepare(inputs[i], default, hasDestination: false, traits, options);
+            call.Next = newest;
+            newest = call;
+            oldest ??= call;
+        }
+        if (newest is not null)
+        {
+            Submit(oldest!, newest);
+        }
+        return calls;
     }
 
     private bool TryAdmit(TIn input, in InferenceOptions options, out RequestTraits traits, out ServingException? error)

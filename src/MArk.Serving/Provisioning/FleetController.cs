@@ -142,8 +142,15 @@ internal sealed partial class FleetController
     /// <summary>The rate that an instance of an offering sustains with the objective kept, by how many there are, was measured, or measured again.</summary>
     public void OnCapacity(DateTimeOffset now, int offering, CapacityCurve curve)
     {
+        var wasUnknown = _wantedBefore.Count > 0 && Unmeasured(now) is not null;
         _curves[offering] = curve;
         Count(offering);
+        if (wasUnknown && Unmeasured(now) is null)
+        {
+            // Until now one was had for want of anything to plan with.
+            MakeForecast(now);
+            Replan(now);
+        }
     }
 
     /// <summary>An instance of an offering counts for what it serves where the present load is served by as many as it needs.</summary>

@@ -1,6 +1,3 @@
-using System.Runtime.CompilerServices;
-using System.Threading.Channels;
-
 namespace MArk.Serving.Provisioning;
 
 /// <summary>
@@ -13,9 +10,8 @@ internal sealed class LocalInstanceProvider : IInstanceProvider
     private readonly TimeProvider _time;
     private readonly CoreBudget _cores;
     private readonly Lock _gate = new();
-    private readonly Dictionary<string, Machine> _machines = [];
-    private readonly Dictionary<string, Machine> _byLaunch = [];
-    private readonly List<(string Fleet, Channel<InstanceDescriptor> Changes)> _watchers = [];
+    private readonly InstanceRegister _machines = new();
+    private readonly Dictionary<string, (int Cores, ITimer Launching)> _held = [];
     private int _next;
 
     public LocalInstanceProvider(IReadOnlyList<LocalOffering> offerings, CoreBudget cores, TimeProvider time)
@@ -56,19 +52,18 @@ internal sealed class LocalInstanceProvider : IInstanceProvider
     public ValueTask<InstanceDescriptor> LaunchAsync(LaunchRequest request, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        Machine machine;
         lock (_gate)
         {
-            if (_byLaunch.TryGetValue(request.LaunchId, out var before))
+            if (_machines.TryGetLaunch(request.LaunchId, out var before))
             {
-                return new(before.Descriptor);
+                return new(before);
             }
             if (!_offerings.TryGetValue(request.OfferingName, out var offering))
             {
                 throw new InstanceLaunchException(
                     request.OfferingName, LaunchFailure.Misconfigured, $"there is no such offering; there are: {string.Join(", ", _offerings.Keys)}.");
             }
-            if (_machines.Values.Count(m => m.Descriptor.OfferingName == offering.Name) >= offering.MaxInstances)
+            if (_machines.CountOf(offering.Name) >= offering.MaxInstances)
             {
                 throw new InstanceLaunchException(offering.Name, LaunchFailure.QuotaExceeded, $"{offering.MaxInstances} instances run, which is its maximum.");
             }
@@ -78,7 +73,7 @@ internal sealed class LocalInstanceProvider : IInstanceProvider
                 throw new InstanceLaunchException(
                     offering.Name, LaunchFailure.InsufficientCapacity, $"it needs {held} cores, and too few of the {_cores.Cores} there are are free.");
             }
-            machine = new Machine(request.Fleet, held, new InstanceDescriptor
+            var machine = new InstanceDescriptor
             {
                 Id = $"{request.Fleet}-{offering.Name}-{++_next}",
                 LaunchId = request.LaunchId,
@@ -87,93 +82,28 @@ internal sealed class LocalInstanceProvider : IInstanceProvider
                 BilledFrom = _time.GetUtcNow(),
                 Threads = offering.Threads,
                 DeviceTimeScale = offering.DeviceTimeScale,
-            });
-            _machines.Add(machine.Descriptor.Id, machine);
-            _byLaunch.Add(request.LaunchId, machine);
-            machine.Timer = _time.CreateTimer(_ => Change(machine, InstanceState.Running), null, offering.LaunchDelay, Timeout.InfiniteTimeSpan);
+            };
+            _machines.Add(request.Fleet, machine);
+            _held.Add(machine.Id, (held, _time.CreateTimer(_ => _machines.Change(machine.Id, InstanceState.Running), null, offering.LaunchDelay, Timeout.InfiniteTimeSpan)));
+            return new(machine);
         }
-        return new(machine.Descriptor);
     }
 
     public ValueTask TerminateAsync(string instanceId, CancellationToken cancellationToken)
     {
-        Machine? machine;
         lock (_gate)
         {
-            _machines.Remove(instanceId, out machine);
-        }
-        if (machine is not null)
-        {
-            Change(machine, InstanceState.Terminated);
-            machine.Timer?.Dispose();
-            _cores.Release(machine.Held);
+            if (_held.Remove(instanceId, out var machine))
+            {
+                _machines.Change(instanceId, InstanceState.Terminated);
+                machine.Launching.Dispose();
+                _cores.Release(machine.Cores);
+            }
         }
         return ValueTask.CompletedTask;
     }
 
-    public ValueTask<IReadOnlyList<InstanceDescriptor>> ListAsync(string fleet, CancellationToken cancellationToken)
-    {
-        lock (_gate)
-        {
-            return new([.. _machines.Values.Where(m => m.Fleet == fleet).Select(m => m.Descriptor)]);
-        }
-    }
+    public ValueTask<IReadOnlyList<InstanceDescriptor>> ListAsync(string fleet, CancellationToken cancellationToken) => new(_machines.List(fleet));
 
-    public async IAsyncEnumerable<InstanceDescriptor> WatchAsync(string fleet, [EnumeratorCancellation] CancellationToken cancellationToken)
-    {
-        var changes = Channel.CreateUnbounded<InstanceDescriptor>();
-        lock (_gate)
-        {
-            _watchers.Add((fleet, changes));
-            // What changed before the watch began is told first, so that nothing falls between a list and a watch.
-            foreach (var machine in _machines.Values.Where(m => m.Fleet == fleet))
-            {
-                changes.Writer.TryWrite(machine.Descriptor);
-            }
-        }
-        try
-        {
-            await foreach (var change in changes.Reader.ReadAllAsync(cancellationToken).ConfigureAwait(false))
-            {
-                yield return change;
-            }
-        }
-        finally
-        {
-            lock (_gate)
-            {
-                _watchers.Remove((fleet, changes));
-            }
-        }
-    }
-
-    private void Change(Machine machine, InstanceState state)
-    {
-        lock (_gate)
-        {
-            if (machine.Descriptor.State == InstanceState.Terminated)
-            {
-                return;
-            }
-            machine.Descriptor = machine.Descriptor with { State = state };
-            foreach (var (fleet, changes) in _watchers)
-            {
-                if (fleet == machine.Fleet)
-                {
-                    changes.Writer.TryWrite(machine.Descriptor);
-                }
-            }
-        }
-    }
-
-    private sealed class Machine(string fleet, int held, InstanceDescriptor descriptor)
-    {
-        public string Fleet { get; } = fleet;
-
-        public int Held { get; } = held;
-
-        public InstanceDescriptor Descriptor { get; set; } = descriptor;
-
-        public ITimer? Timer { get; set; }
-    }
+    public IAsyncEnumerable<InstanceDescriptor> WatchAsync(string fleet, CancellationToken cancellationToken) => _machines.WatchAsync(fleet, cancellationToken);
 }

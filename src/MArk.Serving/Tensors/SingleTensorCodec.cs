@@ -2,7 +2,7 @@ using System.Diagnostics.CodeAnalysis;
 using System.Numerics;
 using System.Numerics.Tensors;
 
-namespace MArk.Serving.OnnxRuntime;
+namespace MArk.Serving.Tensors;
 
 /// <summary>For a model with one input and one output of numbers: an array in, an array out, one item each.</summary>
 /// <typeparam name="TInElement">The .NET type of the input's elements.</typeparam>

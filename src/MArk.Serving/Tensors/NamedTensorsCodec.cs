@@ -1,10 +1,10 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Numerics.Tensors;
 
-namespace MArk.Serving.OnnxRuntime;
+namespace MArk.Serving.Tensors;
 
 /// <summary>The general form: any number of named inputs and outputs, of any element type and shape.</summary>
-public sealed class NamedTensorsCodec : ITensorCodec<NamedTensors, NamedTensors>, ICountsCharacters<NamedTensors>
+public sealed class NamedTensorsCodec : ITensorCodec<NamedTensors, NamedTensors>
 {
     private ModelSignature? _signature;
 
@@ -91,7 +91,8 @@ public sealed class NamedTensorsCodec : ITensorCodec<NamedTensors, NamedTensors>
         return true;
     }
 
-    long ICountsCharacters<NamedTensors>.CountCharacters(NamedTensors input, int inputIndex)
+    /// <inheritdoc/>
+    public long CountCharacters(NamedTensors input, int inputIndex)
     {
         var characters = 0L;
         foreach (var text in input[Signature.Inputs[inputIndex].Name].As<string>())
