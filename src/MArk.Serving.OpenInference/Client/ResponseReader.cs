@@ -1,0 +1,61 @@
+using System.Buffers;
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+using MArk.Serving.OpenInference.Protocol;
+
+namespace MArk.Serving.OpenInference.Client;
+
+/// <summary>Reads what servers answer over HTTP, never more than a limit.</summary>
+internal static class ResponseReader
+{
+    private const int MaxErrorBytes = 16 << 10;
+
+    public static async ValueTask RequireSuccessAsync(HttpResponseMessage response, CancellationToken cancellationToken)
+    {
+        if (!response.IsSuccessStatusCode)
+        {
+            var error = await ReadErrorAsync(response, cancellationToken).ConfigureAwait(false);
+            throw new ServerException(HttpCaller.KindOf(response.StatusCode), string.Create(CultureInfo.InvariantCulture, $"it answered {(int)response.StatusCode}: {error}"));
+        }
+    }
+
+    private static async ValueTask<string> ReadErrorAsync(HttpResponseMessage response, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return (await ReadAsync(response, RestJson.Default.ErrorDocument, cancellationToken, MaxErrorBytes).ConfigureAwait(false)).Error is { } error
+                ? DataTypes.Shortened(error, 512)
+                : response.ReasonPhrase ?? "";
+        }
+        catch (WireFormatException)
+        {
+            // What it says is no error of the protocol's: its status speaks for it.
+            return response.ReasonPhrase ?? "";
+        }
+    }
+
+    public static async ValueTask<T> ReadAsync<T>(HttpResponseMessage response, JsonTypeInfo<T> type, CancellationToken cancellationToken, int limit = 1 << 20)
+    {
+        var (rented, length) = await ReadBodyAsync(response, limit, cancellationToken).ConfigureAwait(false);
+        try
+        {
+            return JsonSerializer.Deserialize(rented.AsSpan(0, length), type) ?? throw new WireFormatException("body", "it is null.");
+        }
+        catch (JsonException e)
+        {
+            throw new WireFormatException("body", $"it is no {typeof(T).Name[..^"Document".Length]}: {e.Message}", e);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(rented);
+        }
+    }
+
+    public static async ValueTask<(byte[] Rented, int Length)> ReadBodyAsync(HttpResponseMessage response, int limit, CancellationToken cancellationToken)
+    {
+        var body = await response.Content.ReadAsStreamAsync(cancellationToken).ConfigureAwait(false);
+        return await BoundedBody.ReadAsync(body, response.Content.Headers.ContentLength, limit, cancellationToken).ConfigureAwait(false)
+            ?? throw new WireFormatException("body", string.Create(CultureInfo.InvariantCulture, $"it has more than the {limit} bytes that an answer may have."));
+    }
+}

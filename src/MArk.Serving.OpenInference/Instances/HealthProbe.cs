@@ -1,0 +1,64 @@
+using System.Net.Sockets;
+using MArk.Serving.OpenInference.Protocol;
+
+namespace MArk.Serving.OpenInference.Instances;
+
+/// <summary>Asks servers whether they are well.</summary>
+internal sealed class HealthProbe : IDisposable
+{
+    private readonly HealthOptions _options;
+    private readonly TimeProvider _time;
+    private readonly HttpClient _http;
+
+    public HealthProbe(HealthOptions options, TimeProvider time)
+    {
+        (_options, _time) = (options, time);
+        var handler = new SocketsHttpHandler { ConnectTimeout = options.Timeout, UseCookies = false, AllowAutoRedirect = false, UseProxy = false };
+        options.ConfigureHandler?.Invoke(handler);
+        _http = new HttpClient(handler) { Timeout = Timeout.InfiniteTimeSpan };
+    }
+
+    /// <summary>What is wrong with a server; nothing if it is well.</summary>
+    public async Task<string?> AskAsync(Uri endpoint, CancellationToken cancellationToken)
+    {
+        using var late = new CancellationTokenSource(_options.Timeout, _time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancellationToken);
+        using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(RestNames.Base(endpoint), _options.Path))
+        {
+            Version = _options.HttpVersion,
+            VersionPolicy = endpoint.Scheme == Uri.UriSchemeHttps ? HttpVersionPolicy.RequestVersionOrLower : HttpVersionPolicy.RequestVersionExact,
+        };
+        try
+        {
+            using var response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, either.Token).ConfigureAwait(false);
+            return response.IsSuccessStatusCode ? null : FormattableString.Invariant($"it answers {(int)response.StatusCode} to {_options.Path}");
+        }
+        catch (Exception e) when (e is HttpRequestException or IOException or SocketException)
+        {
+            return $"it cannot be reached: {e.Message}";
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            return $"it does not answer within {_options.Timeout}";
+        }
+    }
+
+    /// <summary>Waits until a server has failed so many probes on end that it is given up.</summary>
+    /// <returns>What was wrong with it last.</returns>
+    public async Task<string> UntilGivenUpAsync(Uri endpoint, CancellationToken cancellationToken)
+    {
+        var failures = 0;
+        while (true)
+        {
+            await Task.Delay(_options.Interval, _time, cancellationToken).ConfigureAwait(false);
+            var wrong = await AskAsync(endpoint, cancellationToken).ConfigureAwait(false);
+            failures = wrong is null ? 0 : failures + 1;
+            if (failures == _options.MaxFailures)
+            {
+                return FormattableString.Invariant($"{failures} probes failed on end, the last one as {wrong}.");
+            }
+        }
+    }
+
+    public void Dispose() => _http.Dispose();
+}
