@@ -3,6 +3,7 @@ using MArk.Serving.Benchmarks.Forecasting;
 using MArk.Serving.Benchmarks.Micro;
 using MArk.Serving.Benchmarks.Planning;
 using MArk.Serving.Benchmarks.Simulating;
+using MArk.Serving.Benchmarks.Wire;
 
 (string Name, string About, Func<string[], Task<int>> RunAsync)[] verbs =
 [
@@ -11,6 +12,7 @@ using MArk.Serving.Benchmarks.Simulating;
     ("goodput", "the share of an open-loop load answered within the objective, at 0.5 to 2 times the raw capacity", GoodputBenchmark.RunAsync),
     ("max-load", "the highest Poisson rate with 99 % within the objective, over the best peer and over raw capacity", MaxLoadBenchmark.RunAsync),
     ("reload", "what requests notice of hot reloads: failures, and what they add to the 99th percentile", ReloadBenchmark.RunAsync),
+    ("wire", "what the Open Inference Protocol costs in each of its forms, against the engine in process", WireBenchmark.RunAsync),
     ("forecast", "how good the predictors' distributions are, on recorded and made-up arrivals: coverage, quantile loss, cost of a tick", ForecastBenchmark.RunAsync),
     ("plan", "how far the planner's schedules are from the cheapest there are, and how long it takes", PlanBenchmark.RunAsync),
     ("simulate", "how quickly a day of traffic is simulated, request by request, with all that serves by default", SimulateBenchmark.RunAsync),

@@ -3,8 +3,8 @@ namespace WebHost;
 /// <summary>The worker processes of a host, as the machine lists them.</summary>
 internal static class WorkerProcesses
 {
-    /// <summary>The processes whose parent is another, oldest first.</summary>
-    public static IReadOnlyList<int> Of(int parent) =>
+    /// <summary>The processes whose parent is another, oldest first; none where the machine has no such list.</summary>
+    public static IReadOnlyList<int> Of(int parent) => !OperatingSystem.IsLinux() ? [] :
     [
         .. Directory.EnumerateDirectories("/proc").Select(path => int.TryParse(Path.GetFileName(path), out var id) ? id : 0).Where(id => id != 0 && ParentOf(id) == parent).Order(),
     ];

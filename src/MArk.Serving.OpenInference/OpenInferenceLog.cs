@@ -18,8 +18,8 @@ internal static partial class OpenInferenceLog
     [LoggerMessage(2, LogLevel.Information, "Worker {Instance} runs as process {Process} at {Endpoint}.")]
     public static partial void WorkerStarted(ILogger logger, string instance, int process, Uri endpoint);
 
-    [LoggerMessage(3, LogLevel.Warning, "Worker {Instance}, process {Process}, ended by itself with exit code {ExitCode}.")]
-    public static partial void WorkerEnded(ILogger logger, string instance, int process, int exitCode);
+    [LoggerMessage(3, LogLevel.Warning, "Worker {Instance}, process {Process}, ended by itself with exit code {ExitCode}. It wrote last: {LastLine}")]
+    public static partial void WorkerEnded(ILogger logger, string instance, int process, int exitCode, string lastLine);
 
     [LoggerMessage(4, LogLevel.Warning, "Instance {Instance} at {Endpoint} is given up: {Why}")]
     public static partial void InstanceGivenUp(ILogger logger, string instance, Uri endpoint, string why);

@@ -10,6 +10,8 @@ namespace MArk.Serving.OpenInference;
 /// <summary>Runs models on other machines, and says which.</summary>
 public static class OpenInferenceModelBuilderExtensions
 {
+    private static readonly TimeSpan LongestWait = TimeSpan.FromDays(1);
+
     /// <summary>Runs a model with one input and one output, as arrays of numbers, on instances that speak the Open Inference Protocol.</summary>
     /// <param name="model">The model.</param>
     /// <param name="options">How it is reached.</param>
@@ -61,11 +63,15 @@ public static class OpenInferenceModelBuilderExtensions
         ArgumentNullException.ThrowIfNull(options);
         options.Check();
         var count = options.Endpoints.Count;
-        return model
-            .UseInstanceProvider(provider => new EndpointInstanceProvider(options, provider.GetRequiredService<TimeProvider>(), LoggerOf(provider, model.Name)))
+        return UseOwnProvider(model, provider => new EndpointInstanceProvider(options, provider.GetRequiredService<TimeProvider>(), LoggerOf(provider, model.Name)))
             // They are there, and cost what they cost: none is saved by leaving one out.
             .UsePlanner(_ => new StaticPlanner(count))
-            .WithOptions(o => o.Fleet.MaxInstances = Math.Max(o.Fleet.MaxInstances, count));
+            .WithOptions(o =>
+            {
+                o.Fleet.MaxInstances = Math.Max(o.Fleet.MaxInstances, count);
+                // One that is away is waited for: nothing is gained by asking for it again.
+                o.Fleet.ReadyTimeout ??= LongestWait;
+            });
     }
 
     /// <summary>Serves from worker processes on this machine, as many as the planner wants. They end with this process: on Linux also where it is killed, elsewhere where it ends by itself.</summary>
@@ -83,7 +89,14 @@ public static class OpenInferenceModelBuilderExtensions
         {
             offering.Check();
         }
-        return model.UseInstanceProvider(provider => new ProcessInstanceProvider(offerings, provider.GetRequiredService<TimeProvider>(), LoggerOf(provider, model.Name)));
+        return UseOwnProvider(model, provider => new ProcessInstanceProvider(offerings, provider.GetRequiredService<TimeProvider>(), LoggerOf(provider, model.Name)));
+    }
+
+    /// <summary>A provider that ends with the host's services.</summary>
+    private static ModelBuilder<TIn, TOut> UseOwnProvider<TIn, TOut, TProvider>(ModelBuilder<TIn, TOut> model, Func<IServiceProvider, TProvider> create) where TProvider : class, IInstanceProvider
+    {
+        model.Services.AddKeyedSingleton(model.Name, (provider, _) => create(provider));
+        return model.UseInstanceProvider(provider => provider.GetRequiredKeyedService<TProvider>(model.Name));
     }
 
     private static ILogger LoggerOf(IServiceProvider provider, string model) => provider.GetRequiredService<ILoggerFactory>().CreateLogger($"MArk.Serving.{model}");

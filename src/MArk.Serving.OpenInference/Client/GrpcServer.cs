@@ -40,7 +40,7 @@ internal sealed class GrpcServer : IModelServer
         {
             return (await CallAsync(_client.ModelReadyAsync(new ModelReadyRequest { Name = _options.Model, Version = _version }, Call(cancellationToken)), cancellationToken).ConfigureAwait(false)).Ready;
         }
-        catch (ServerException e) when (e.Kind == RefusalKind.NoSuchModel)
+        catch (ServerException e) when (e.Kind is RefusalKind.NoSuchModel or RefusalKind.Server)
         {
             // Not yet.
             return false;
@@ -72,7 +72,13 @@ internal sealed class GrpcServer : IModelServer
     public async ValueTask<InferMessage> InferAsync(IReadOnlyList<WireTensor> inputs, IReadOnlyList<TensorSpec> outputs, CancellationToken cancellationToken)
     {
         var request = GrpcMessages.ToRequest(_options.Model, _options.VersionToAsk, inputs, outputs);
-        return GrpcMessages.Read(await CallAsync(_client.ModelInferAsync(request, Call(cancellationToken)), cancellationToken).ConfigureAwait(false), _options.Limits);
+        var response = await CallAsync(_client.ModelInferAsync(request, Call(cancellationToken)), cancellationToken).ConfigureAwait(false);
+        if (CopiedBytes.AreCounted)
+        {
+            // Each is written into a buffer as a whole, and read out of one.
+            CopiedBytes.Add(request.CalculateSize() + response.CalculateSize());
+        }
+        return GrpcMessages.Read(response, _options.Limits);
     }
 
     public void Dispose() => _channel.Dispose();
@@ -104,6 +110,7 @@ internal sealed class GrpcServer : IModelServer
     private static RefusalKind KindOf(StatusCode status) => status switch
     {
         StatusCode.NotFound => RefusalKind.NoSuchModel,
+        StatusCode.Unauthenticated or StatusCode.PermissionDenied => RefusalKind.Forbidden,
         StatusCode.InvalidArgument or StatusCode.OutOfRange => RefusalKind.Request,
         _ => RefusalKind.Server,
     };

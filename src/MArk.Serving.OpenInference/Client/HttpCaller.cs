@@ -10,6 +10,8 @@ internal sealed class HttpCaller : IDisposable
 {
     private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan IdleTimeout = TimeSpan.FromMinutes(2);
+    private static readonly TimeSpan PingDelay = TimeSpan.FromSeconds(15);
+    private static readonly TimeSpan PingTimeout = TimeSpan.FromSeconds(5);
 
     private readonly HttpClient _http;
     private readonly OpenInferenceOptions _options;
@@ -35,6 +37,9 @@ internal sealed class HttpCaller : IDisposable
             AllowAutoRedirect = false,
             // A server of a fleet is not behind the proxy of the machine's user.
             UseProxy = false,
+            // A connection that has silently gone is found out.
+            KeepAlivePingDelay = PingDelay,
+            KeepAlivePingTimeout = PingTimeout,
         };
         options.ConfigureHandler?.Invoke(handler);
         return handler;
@@ -67,6 +72,7 @@ internal sealed class HttpCaller : IDisposable
     public static RefusalKind KindOf(HttpStatusCode status) => status switch
     {
         HttpStatusCode.NotFound => RefusalKind.NoSuchModel,
+        HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden => RefusalKind.Forbidden,
         HttpStatusCode.BadRequest or HttpStatusCode.RequestEntityTooLarge or HttpStatusCode.UnprocessableEntity => RefusalKind.Request,
         _ => RefusalKind.Server,
     };

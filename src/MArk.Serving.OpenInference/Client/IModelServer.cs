@@ -37,6 +37,9 @@ internal enum RefusalKind
 
     /// <summary>The server knows no such model or version.</summary>
     NoSuchModel,
+
+    /// <summary>The key, or the certificate, is none that the server takes.</summary>
+    Forbidden,
 }
 
 /// <summary>A server refused a call, or cannot be reached.</summary>

@@ -65,6 +65,12 @@ public sealed class OpenInferenceOptions
     /// <summary>What servers are to load before they serve; <see langword="null"/>, the default, nothing: they have the model.</summary>
     public ModelArtifact? Artifact { get; init; }
 
+    /// <summary>
+    /// Whether a version is unloaded from its instances when this host does not use it any more. Default <see langword="true"/>; <see langword="false"/> where other hosts serve from the same
+    /// instances, which would lose it.
+    /// </summary>
+    public bool UnloadsVersions { get; init; } = true;
+
     /// <summary>The version that is asked for: the artifact's, where there is one.</summary>
     internal string? VersionToAsk => Artifact?.Version ?? Version;
 

@@ -11,7 +11,6 @@ namespace MArk.Serving.OpenInference;
 public sealed class OpenInferenceRunnerFactory<TIn, TOut> : IBatchRunnerFactory<TIn, TOut>
 {
     private static readonly TimeSpan ReadyPoll = TimeSpan.FromMilliseconds(50);
-    private static readonly TimeSpan UnloadTimeout = TimeSpan.FromSeconds(2);
 
     private readonly OpenInferenceOptions _options;
     private readonly ITensorCodec<TIn, TOut> _codec;
@@ -82,27 +81,27 @@ public sealed class OpenInferenceRunnerFactory<TIn, TOut> : IBatchRunnerFactory<
                     await server.LoadAsync(artifact, either.Token).ConfigureAwait(false);
                 }
                 await UntilReadyAsync(server, either.Token).ConfigureAwait(false);
-                var bound = Bind(await SignatureOnAsync(server, either.Token).ConfigureAwait(false));
+                var bound = Bind(await server.ReadSignatureAsync(either.Token).ConfigureAwait(false));
                 return new RemoteBatchRunner<TIn, TOut>(instance.Id, server, bound.Signature, _codec, _options, loaded, _time, _runners);
             }
             catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
             {
-                throw new InstanceFailedException($"Server '{instance.Id}' at {endpoint} did not have model '{_options.Model}' ready within ReadyTimeout, {_options.ReadyTimeout}.", e);
+                throw new InstanceFailedException($"Server '{instance.Id}' at {endpoint.Authority} did not have model '{_options.Model}' ready within ReadyTimeout, {_options.ReadyTimeout}.", e);
             }
         }
         catch (Exception e)
         {
-            if (loaded?.Release() == true)
+            if (loaded is not null)
             {
-                await UnloadAsync(server).ConfigureAwait(false);
+                await loaded.ReleaseAsync(server, _options, _time, _runners.Report).ConfigureAwait(false);
             }
             server.Dispose();
             throw e switch
             {
-                ServerException { Kind: RefusalKind.Server } => new InstanceFailedException($"Server '{instance.Id}' at {endpoint}: {e.Message}", e),
-                ServerException => new ModelLoadException(_options.Model, $"server '{instance.Id}' at {endpoint} does not take it: {e.Message}", e),
-                WireFormatException => new ModelLoadException(_options.Model, $"server '{instance.Id}' at {endpoint} speaks another protocol: {e.Message}", e),
-                HttpRequestException or IOException => new InstanceFailedException($"Server '{instance.Id}' at {endpoint}: {e.Message}", e),
+                ServerException { Kind: RefusalKind.Server } => new InstanceFailedException($"Server '{instance.Id}' at {endpoint.Authority}: {e.Message}", e),
+                ServerException => new ModelLoadException(_options.Model, $"server '{instance.Id}' at {endpoint.Authority} does not take it: {e.Message}", e),
+                WireFormatException => new ModelLoadException(_options.Model, $"server '{instance.Id}' at {endpoint.Authority} speaks another protocol: {e.Message}", e),
+                HttpRequestException or IOException => new InstanceFailedException($"Server '{instance.Id}' at {endpoint.Authority}: {e.Message}", e),
                 _ => e,
             };
         }
@@ -122,23 +121,6 @@ public sealed class OpenInferenceRunnerFactory<TIn, TOut> : IBatchRunnerFactory<
             await Task.Delay(ReadyPoll, _time, cancellationToken).ConfigureAwait(false);
         }
     }
-
-    /// <summary>What does not come to serve is not left behind, as far as the server can be reached.</summary>
-    private async ValueTask UnloadAsync(IModelServer server)
-    {
-        using var giveUp = new CancellationTokenSource(UnloadTimeout, _time);
-        try
-        {
-            await server.UnloadAsync(_options.Artifact!, giveUp.Token).ConfigureAwait(false);
-        }
-        catch (Exception e) when (e is ServerException or WireFormatException or OperationCanceledException or HttpRequestException or IOException)
-        {
-            _runners.Report(new ServingException($"Version {_options.Artifact!.Version} of model '{_options.Model}' did not come to serve, and was not unloaded: {e.Message}", e));
-        }
-    }
-
-    private async ValueTask<ModelSignature> SignatureOnAsync(IModelServer server, CancellationToken cancellationToken) =>
-        _options.Form == OpenInferenceForm.PredictV1 ? _options.Signature! : await server.ReadSignatureAsync(cancellationToken).ConfigureAwait(false);
 
     /// <summary>Takes note of the model's tensors; those of every server must be the same.</summary>
     private Bound Bind(ModelSignature signature)

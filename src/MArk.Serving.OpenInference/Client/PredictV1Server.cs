@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Globalization;
+using System.Text.Json;
 using MArk.Serving.OpenInference.Protocol;
 
 namespace MArk.Serving.OpenInference.Client;
@@ -7,6 +8,8 @@ namespace MArk.Serving.OpenInference.Client;
 /// <summary>A server of the v1 form. It is told what a model's tensors are.</summary>
 internal sealed class PredictV1Server : IModelServer
 {
+    private const int MaxStatusBytes = 1 << 16;
+
     private readonly HttpCaller _http;
     private readonly OpenInferenceOptions _options;
     private readonly PredictV1Reader _reader;
@@ -23,7 +26,43 @@ internal sealed class PredictV1Server : IModelServer
     public async ValueTask<bool> IsReadyAsync(CancellationToken cancellationToken)
     {
         using var response = await _http.SendAsync(HttpMethod.Get, _model, null, cancellationToken).ConfigureAwait(false);
-        return response.IsSuccessStatusCode;
+        await ResponseReader.RequireNotForbiddenAsync(response, cancellationToken).ConfigureAwait(false);
+        if (!response.IsSuccessStatusCode)
+        {
+            return false;
+        }
+        var (rented, length) = await ResponseReader.ReadBodyAsync(response, MaxStatusBytes, cancellationToken).ConfigureAwait(false);
+        try
+        {
+            return IsReady(rented.AsMemory(0, length));
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(rented);
+        }
+    }
+
+    /// <summary>TensorFlow Serving tells of a state for each version, KServe whether the model is ready; some servers tell nothing more than that they answer.</summary>
+    private static bool IsReady(ReadOnlyMemory<byte> body)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(body);
+            var root = document.RootElement;
+            if (root.ValueKind != JsonValueKind.Object)
+            {
+                return true;
+            }
+            if (root.TryGetProperty("model_version_status", out var versions) && versions.ValueKind == JsonValueKind.Array)
+            {
+                return versions.EnumerateArray().Any(v => v.ValueKind == JsonValueKind.Object && v.TryGetProperty("state", out var state) && state.ValueEquals("AVAILABLE"));
+            }
+            return !root.TryGetProperty("ready", out var ready) || ready.ValueKind == JsonValueKind.True || (ready.ValueKind == JsonValueKind.String && ready.ValueEquals("True"));
+        }
+        catch (JsonException)
+        {
+            return true;
+        }
     }
 
     public ValueTask<ModelSignature> ReadSignatureAsync(CancellationToken cancellationToken) => new(_options.Signature!);

@@ -5,7 +5,8 @@ namespace MArk.Serving.OpenInference.Client;
 /// <summary>Runs batches on one server: one call a batch, and as many calls at a time as there are slots.</summary>
 internal sealed class RemoteBatchRunner<TIn, TOut> : IBatchRunner<TIn, TOut>
 {
-    private static readonly TimeSpan UnloadTimeout = TimeSpan.FromSeconds(2);
+    // So many calls on end that a hedge answered before this server did say that it hangs.
+    private const int MostOvertaken = 3;
 
     private readonly string _instance;
     private readonly IModelServer _server;
@@ -20,6 +21,8 @@ internal sealed class RemoteBatchRunner<TIn, TOut> : IBatchRunner<TIn, TOut>
     private readonly Lock _gate = new();
     private Task _loading = Task.CompletedTask;
     private int _calls;
+    private int _overtaken;
+    private volatile bool _isDoubtful;
 
     /// <param name="instance">The instance's name, for messages.</param>
     /// <param name="server">The server, from now on this runner's own.</param>
@@ -42,6 +45,9 @@ internal sealed class RemoteBatchRunner<TIn, TOut> : IBatchRunner<TIn, TOut>
 
     public int Slots => _options.PipelineDepth;
 
+    /// <summary>Whether its last call failed: it is not asked for a favour.</summary>
+    public bool IsDoubtful => _isDoubtful;
+
     /// <summary>How many calls are under way.</summary>
     public int Calls => Volatile.Read(ref _calls);
 
@@ -52,9 +58,15 @@ internal sealed class RemoteBatchRunner<TIn, TOut> : IBatchRunner<TIn, TOut>
         {
             memory.Gather(batch);
             using var answer = _options.HedgeAfter is { } after
-                ? await CallHedgedAsync(memory.Tensors, after, cancellationToken).ConfigureAwait(false)
-                : await CallAsync(memory.Tensors, cancellationToken).ConfigureAwait(false);
+                ? await CallHedgedAsync(memory.Tensors, batch.Count, after, cancellationToken).ConfigureAwait(false)
+                : await CallAsync(memory.Tensors, batch.Count, cancellationToken).ConfigureAwait(false);
             Scatter(memory, answer, batch.Count, sink);
+            if (Volatile.Read(ref _overtaken) >= MostOvertaken)
+            {
+                // All of the batch is answered, by others.
+                Interlocked.Exchange(ref _overtaken, 0);
+                throw Fault($"{MostOvertaken} calls on end were not answered before other servers answered them.");
+            }
         }
         finally
         {
@@ -70,24 +82,12 @@ internal sealed class RemoteBatchRunner<TIn, TOut> : IBatchRunner<TIn, TOut>
         _runners.Remove(this);
         await _ended.CancelAsync().ConfigureAwait(false);
         await _loading.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        try
+        if (_loaded is not null)
         {
-            if (_options.Artifact is { } artifact && _loaded!.Release())
-            {
-                using var giveUp = new CancellationTokenSource(UnloadTimeout, _time);
-                await _server.UnloadAsync(artifact, giveUp.Token).ConfigureAwait(false);
-            }
+            await _loaded.ReleaseAsync(_server, _options, _time, _runners.Report).ConfigureAwait(false);
         }
-        catch (Exception e) when (e is ServerException or WireFormatException or OperationCanceledException or HttpRequestException or IOException)
-        {
-            // The server is gone, or has let go of the model: there is nothing left to unload.
-            _runners.Report(new ServingException($"Model '{_options.Model}' was not unloaded from '{_instance}': {e.Message}", e));
-        }
-        finally
-        {
-            _server.Dispose();
-            _ended.Dispose();
-        }
+        _server.Dispose();
+        _ended.Dispose();
     }
 
     private void Scatter(WireBatch<TIn, TOut> memory, InferMessage answer, int count, IBatchSink<TOut> sink)
@@ -103,9 +103,9 @@ internal sealed class RemoteBatchRunner<TIn, TOut> : IBatchRunner<TIn, TOut>
     }
 
     /// <summary>One call, given up when the server seems to hang.</summary>
-    private async Task<InferMessage> CallAsync(IReadOnlyList<WireTensor> inputs, CancellationToken cancellationToken)
+    private async Task<InferMessage> CallAsync(IReadOnlyList<WireTensor> inputs, int size, CancellationToken cancellationToken)
     {
-        var timeout = _timeouts.Current;
+        var timeout = _timeouts.For(size);
         using var late = new CancellationTokenSource(timeout, _time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancellationToken);
         var start = _time.GetTimestamp();
@@ -113,7 +113,9 @@ internal sealed class RemoteBatchRunner<TIn, TOut> : IBatchRunner<TIn, TOut>
         try
         {
             var answer = await _server.InferAsync(inputs, _signature.Outputs, either.Token).ConfigureAwait(false);
-            _timeouts.OnAnswered(_time.GetElapsedTime(start));
+            _timeouts.OnAnswered(size, _time.GetElapsedTime(start));
+            Interlocked.Exchange(ref _overtaken, 0);
+            _isDoubtful = false;
             return answer;
         }
         catch (ServerException e) when (e.Kind == RefusalKind.Request)
@@ -128,7 +130,7 @@ internal sealed class RemoteBatchRunner<TIn, TOut> : IBatchRunner<TIn, TOut>
             }
             throw Fault(e.Message, e);
         }
-        catch (Exception e) when (e is WireFormatException or HttpRequestException or IOException)
+        catch (Exception e) when (e is WireFormatException or HttpRequestException or IOException or ObjectDisposedException)
         {
             throw Fault($"its answer is broken: {e.Message}", e);
         }
@@ -144,22 +146,26 @@ internal sealed class RemoteBatchRunner<TIn, TOut> : IBatchRunner<TIn, TOut>
     }
 
     /// <summary>A call that another server gets too, if this one does not answer soon; the first answer counts, and the other call is given up.</summary>
-    private async Task<InferMessage> CallHedgedAsync(IReadOnlyList<WireTensor> inputs, TimeSpan after, CancellationToken cancellationToken)
+    private async Task<InferMessage> CallHedgedAsync(IReadOnlyList<WireTensor> inputs, int size, TimeSpan after, CancellationToken cancellationToken)
     {
         using var enough = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        var first = CallAsync(inputs, enough.Token);
+        var first = CallAsync(inputs, size, enough.Token);
         if (await EndsWithinAsync(first, after, enough.Token).ConfigureAwait(false) || _runners.LeastBusyBut(this) is not { } other)
         {
             return await first.ConfigureAwait(false);
         }
-        var second = other.CallAsync(inputs, enough.Token);
+        var second = other.CallAsync(inputs, size, enough.Token);
         var quicker = await Task.WhenAny(first, second).ConfigureAwait(false);
         var slower = quicker == first ? second : first;
-        if (!quicker.IsCompletedSuccessfully)
+        if (!quicker.IsCompletedSuccessfully && quicker.Exception?.InnerException is InstanceFailedException)
         {
             // The other may still do it.
             (quicker, slower) = (slower, quicker);
             await ((Task)quicker).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+        if (quicker == second && quicker.IsCompletedSuccessfully && !first.IsCompleted)
+        {
+            Interlocked.Increment(ref _overtaken);
         }
         await enough.CancelAsync().ConfigureAwait(false);
         // Both read the same memory: it is not used again before both have ended.
@@ -190,24 +196,32 @@ internal sealed class RemoteBatchRunner<TIn, TOut> : IBatchRunner<TIn, TOut>
         {
             if (_loading.IsCompleted && !_ended.IsCancellationRequested)
             {
-                _loading = LoadAgainAsync(artifact, _ended.Token);
+                _loading = LoadAgainAsync(artifact);
             }
         }
     }
 
-    private async Task LoadAgainAsync(ModelArtifact artifact, CancellationToken cancellationToken)
+    private async Task LoadAgainAsync(ModelArtifact artifact)
     {
+        using var late = new CancellationTokenSource(_options.ReadyTimeout, _time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(late.Token, _ended.Token);
         try
         {
-            await _server.LoadAsync(artifact, cancellationToken).ConfigureAwait(false);
+            await _server.LoadAsync(artifact, either.Token).ConfigureAwait(false);
         }
-        catch (Exception e) when (e is ServerException or WireFormatException or HttpRequestException or IOException)
+        catch (Exception e) when (ModelServers.IsFailure(e) && !_ended.IsCancellationRequested)
         {
-            _runners.Report(Fault($"it has lost the model and cannot load it again: {e.Message}", e));
+            _runners.Report(Failure($"it has lost the model and cannot load it again: {e.Message}", e));
         }
     }
 
-    private InstanceFailedException Fault(string message, Exception inner) => new($"Server '{_instance}' of model '{_options.Model}': {message}", inner);
+    private InstanceFailedException Fault(string message, Exception? inner = null)
+    {
+        _isDoubtful = true;
+        return Failure(message, inner);
+    }
+
+    private InstanceFailedException Failure(string message, Exception? inner) => new($"Server '{_instance}' of model '{_options.Model}': {message}", inner);
 
     private WireBatch<TIn, TOut> Take()
     {
@@ -244,12 +258,12 @@ internal sealed class RemoteRunners<TIn, TOut>(Action<ServingException> report)
         }
     }
 
-    /// <summary>Another server with the fewest calls under way, if there is one.</summary>
+    /// <summary>Another server that answers, with the fewest calls under way, if there is one.</summary>
     public RemoteBatchRunner<TIn, TOut>? LeastBusyBut(RemoteBatchRunner<TIn, TOut> self)
     {
         lock (_gate)
         {
-            return _runners.Where(r => r != self).MinBy(r => r.Calls);
+            return _runners.Where(r => r != self && !r.IsDoubtful).MinBy(r => r.Calls);
         }
     }
 }

@@ -20,6 +20,10 @@ internal static class ResponseReader
         }
     }
 
+    /// <summary>A model that is not ready may become so; a key that is not taken will not.</summary>
+    public static ValueTask RequireNotForbiddenAsync(HttpResponseMessage response, CancellationToken cancellationToken) =>
+        HttpCaller.KindOf(response.StatusCode) == RefusalKind.Forbidden ? RequireSuccessAsync(response, cancellationToken) : ValueTask.CompletedTask;
+
     private static async ValueTask<string> ReadErrorAsync(HttpResponseMessage response, CancellationToken cancellationToken)
     {
         try

@@ -26,6 +26,7 @@ internal sealed class RestServer : IModelServer
     public async ValueTask<bool> IsReadyAsync(CancellationToken cancellationToken)
     {
         using var response = await _http.SendAsync(HttpMethod.Get, $"{_model}/ready", null, cancellationToken).ConfigureAwait(false);
+        await ResponseReader.RequireNotForbiddenAsync(response, cancellationToken).ConfigureAwait(false);
         return response.IsSuccessStatusCode;
     }
 
@@ -44,6 +45,7 @@ internal sealed class RestServer : IModelServer
     {
         var header = new ArrayBufferWriter<byte>(1024);
         InferMessageWriter.WriteRequest(header, inputs, outputs, _isBinary);
+        CopiedBytes.Add(header.WrittenCount);
         using var content = new WireContent(header, _isBinary ? inputs : []);
         using var response = await _http.SendAsync(HttpMethod.Post, $"{_model}/infer", content, cancellationToken).ConfigureAwait(false);
         await ResponseReader.RequireSuccessAsync(response, cancellationToken).ConfigureAwait(false);

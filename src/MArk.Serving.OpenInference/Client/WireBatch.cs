@@ -44,6 +44,7 @@ internal sealed class WireBatch<TIn, TOut>
         for (var i = 0; i < _inputs.Length; i++)
         {
             _tensors[i] = _inputs[i].ToTensor(batch.Count);
+            CopiedBytes.Add(_tensors[i].Data.Length);
         }
     }
 
@@ -57,6 +58,7 @@ internal sealed class WireBatch<TIn, TOut>
             throw new WireFormatException("outputs", $"they are of {items} items; {count} were asked for.");
         }
         var rows = new TensorRows(_signature.Outputs, outputs);
+        CopiedBytes.Add(outputs.Sum(o => (long)o.Data.Length));
         if (_answers.Length < count)
         {
             _answers = new TOut[count];

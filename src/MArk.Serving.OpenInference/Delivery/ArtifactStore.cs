@@ -11,7 +11,6 @@ internal sealed class ArtifactStore : IDisposable
     private readonly IReadOnlyList<Uri> _sources;
     private readonly HttpClient _http;
     private readonly SemaphoreSlim _fetching = new(1);
-    private int _parts;
 
     /// <exception cref="ServingException">An option is outside its range; names it.</exception>
     public ArtifactStore(ModelRepositoryOptions options, HttpMessageHandler? handler = null)
@@ -27,7 +26,7 @@ internal sealed class ArtifactStore : IDisposable
     public async Task<string> GetAsync(ModelArtifact artifact, CancellationToken cancellationToken)
     {
         artifact.Check();
-        RequireAllowed(artifact.Uri);
+        RequireAllowed(artifact);
         // Of the digest alone, 64 hexadecimal digits: no name that a client chooses becomes part of a path.
         var digest = artifact.Sha256.ToLowerInvariant();
         var path = Path.Combine(_options.CacheDirectory, digest);
@@ -42,7 +41,7 @@ internal sealed class ArtifactStore : IDisposable
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or HttpRequestException)
         {
-            throw new ModelLoadException(artifact.Uri.AbsoluteUri, $"it cannot be fetched: {e.Message}", e);
+            throw new ModelLoadException(artifact.Shown, $"it cannot be fetched: {e.Message}", e);
         }
         finally
         {
@@ -56,8 +55,9 @@ internal sealed class ArtifactStore : IDisposable
         _fetching.Dispose();
     }
 
-    private void RequireAllowed(Uri uri)
+    private void RequireAllowed(ModelArtifact artifact)
     {
+        var uri = artifact.Uri;
         foreach (var source in _sources)
         {
             // Addresses are in their normal form here: nothing in them leads upwards.
@@ -67,15 +67,23 @@ internal sealed class ArtifactStore : IDisposable
                 return;
             }
         }
-        throw new ModelLoadException(uri.AbsoluteUri, _sources.Count == 0
+        throw new ModelLoadException(artifact.Shown, _sources.Count == 0
             ? $"nothing may be loaded here; {nameof(ModelRepositoryOptions.AllowedSources)} is empty."
             : $"it is not below any of the addresses that files may come from: {string.Join(", ", _sources)}.");
     }
 
     private async Task FetchAsync(ModelArtifact artifact, string wanted, string path, CancellationToken cancellationToken)
     {
-        Directory.CreateDirectory(_options.CacheDirectory);
-        var part = FormattableString.Invariant($"{path}.{Environment.ProcessId}-{Interlocked.Increment(ref _parts)}.part");
+        if (OperatingSystem.IsWindows())
+        {
+            Directory.CreateDirectory(_options.CacheDirectory);
+        }
+        else
+        {
+            // For nobody else to put a file of theirs in the place of one that was checked.
+            Directory.CreateDirectory(_options.CacheDirectory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        }
+        var part = $"{path}.{Path.GetRandomFileName()}.part";
         try
         {
             string digest;
@@ -86,7 +94,7 @@ internal sealed class ArtifactStore : IDisposable
             }
             if (digest != wanted)
             {
-                throw new ModelLoadException(artifact.Uri.AbsoluteUri, $"its SHA-256 is {digest}; accepted: {wanted}.");
+                throw new ModelLoadException(artifact.Shown, $"its SHA-256 is {digest}; accepted: {wanted}.");
             }
             File.Move(part, path, overwrite: true);
         }
@@ -109,7 +117,7 @@ internal sealed class ArtifactStore : IDisposable
         using var response = await _http.GetAsync(artifact.Uri, HttpCompletionOption.ResponseHeadersRead, cancellationToken).ConfigureAwait(false);
         if (!response.IsSuccessStatusCode)
         {
-            throw new ModelLoadException(artifact.Uri.AbsoluteUri, FormattableString.Invariant($"the server answered {(int)response.StatusCode} {response.ReasonPhrase}."));
+            throw new ModelLoadException(artifact.Shown, FormattableString.Invariant($"the server answered {(int)response.StatusCode} {response.ReasonPhrase}."));
         }
         var body = await response.Content.ReadAsStreamAsync(cancellationToken).ConfigureAwait(false);
         return await CopyAsync(body, target, artifact, cancellationToken).ConfigureAwait(false);
@@ -125,7 +133,7 @@ internal sealed class ArtifactStore : IDisposable
             copied += read;
             if (copied > _options.MaxFileBytes)
             {
-                throw new ModelLoadException(artifact.Uri.AbsoluteUri, FormattableString.Invariant($"it has more than the {_options.MaxFileBytes} bytes that a file may have."));
+                throw new ModelLoadException(artifact.Shown, FormattableString.Invariant($"it has more than the {_options.MaxFileBytes} bytes that a file may have."));
             }
             hash.AppendData(buffer, 0, read);
             await target.WriteAsync(buffer.AsMemory(0, read), cancellationToken).ConfigureAwait(false);

@@ -31,20 +31,23 @@ public sealed record ModelArtifact
         }
     }
 
+    /// <summary>The address without what may be secret in it: a user, a signature.</summary>
+    internal string Shown => Uri.IsAbsoluteUri ? Uri.GetComponents(UriComponents.SchemeAndServer | UriComponents.Path, UriFormat.UriEscaped) : "(relative)";
+
     /// <exception cref="ModelLoadException">A value is none; says which and what is accepted.</exception>
     internal void Check()
     {
         if (!Uri.IsAbsoluteUri || (Uri.Scheme != Uri.UriSchemeHttps && Uri.Scheme != Uri.UriSchemeHttp && Uri.Scheme != Uri.UriSchemeFile))
         {
-            throw new ModelLoadException(Uri.OriginalString, "it is no address of a model; accepted: an absolute address of https, http or file.");
+            throw new ModelLoadException(Shown, "it is no address of a model; accepted: an absolute address of https, http or file.");
         }
         if (Sha256 is not { Length: 64 } || !Sha256.All(char.IsAsciiHexDigit))
         {
-            throw new ModelLoadException(Uri.OriginalString, $"its digest is '{Sha256}'; accepted: a SHA-256, 64 hexadecimal digits.");
+            throw new ModelLoadException(Shown, $"its digest is '{Sha256}'; accepted: a SHA-256, 64 hexadecimal digits.");
         }
         if (!IsVersion(Version))
         {
-            throw new ModelLoadException(Uri.OriginalString, $"its version is '{Version}'; accepted: 1 to 64 letters, digits, dots, dashes or underscores, that are not only dots.");
+            throw new ModelLoadException(Shown, $"its version is '{Version}'; accepted: 1 to 64 letters, digits, dots, dashes or underscores, that are not only dots.");
         }
     }
 

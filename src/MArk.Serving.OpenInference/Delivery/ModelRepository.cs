@@ -135,7 +135,7 @@ internal sealed class ModelRepository(IOptions<ModelRepositoryOptions> options, 
     {
         var path = await _store.GetAsync(artifact, cancellationToken).ConfigureAwait(false);
         var host = await ModelHost.StartAsync<NamedTensors, NamedTensors>(services, name, model => options.Value.Serve!(model, path), cancellationToken).ConfigureAwait(false);
-        return new Entry(new EndpointModel<NamedTensors, NamedTensors>(host.Model, new NamedTensorsEndpointCodec(), artifact.Version), host, artifact.Sha256);
+        return new Entry(new EndpointModel<NamedTensors, NamedTensors>(host.Model, static () => new NamedTensorsEndpointCodec(), artifact.Version), host, artifact.Sha256);
     }
 
     /// <summary>Notes how a version that does not serve is; nothing, once it does.</summary>

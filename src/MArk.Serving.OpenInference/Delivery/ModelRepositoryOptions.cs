@@ -10,8 +10,11 @@ public sealed class ModelRepositoryOptions
     /// </summary>
     public IList<string> AllowedSources { get; } = [];
 
-    /// <summary>Where files are kept, named by their digests. Default: <c>mark-models</c> in the machine's folder for temporary files.</summary>
-    public string CacheDirectory { get; set; } = Path.Combine(Path.GetTempPath(), "mark-models");
+    /// <summary>
+    /// Where files are kept, named by their digests, for this user alone; nothing is removed from it. Default: <c>mark-models</c> in the user's folder for data of applications.
+    /// </summary>
+    public string CacheDirectory { get; set; } =
+        Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.DoNotVerify) is { Length: > 0 } data ? data : Path.GetTempPath(), "mark-models");
 
     /// <summary>The most bytes of a file; at least 1. Default 16 GiB.</summary>
     public long MaxFileBytes { get; set; } = 16L << 30;

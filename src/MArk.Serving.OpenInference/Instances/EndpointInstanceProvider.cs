@@ -3,7 +3,10 @@ using Microsoft.Extensions.Logging;
 
 namespace MArk.Serving.OpenInference.Instances;
 
-/// <summary>Servers that run already: a launch takes one that is well, and its end leaves it to others. One that is not well any more is told of as gone, and is launched again when it is.</summary>
+/// <summary>
+/// Servers that run already: a launched machine waits for one that is well and takes it, and its end leaves it to others. One that is not well any more is told of as gone; the machine that is launched
+/// in its place takes it again when it is.
+/// </summary>
 internal sealed class EndpointInstanceProvider : IInstanceProvider, IAsyncDisposable
 {
     private readonly EndpointsOptions _options;
@@ -26,43 +29,37 @@ internal sealed class EndpointInstanceProvider : IInstanceProvider, IAsyncDispos
 
     public IReadOnlyList<InstanceOffering> Offerings { get; }
 
-    public async ValueTask<InstanceDescriptor> LaunchAsync(LaunchRequest request, CancellationToken cancellationToken)
+    public ValueTask<InstanceDescriptor> LaunchAsync(LaunchRequest request, CancellationToken cancellationToken)
     {
-        if (_machines.TryGetLaunch(request.LaunchId, out var before))
+        cancellationToken.ThrowIfCancellationRequested();
+        lock (_gate)
         {
-            return before;
-        }
-        if (request.OfferingName != _options.OfferingName)
-        {
-            throw new InstanceLaunchException(request.OfferingName, LaunchFailure.Misconfigured, $"there is no such offering; there is: {_options.OfferingName}.");
-        }
-        var why = new List<string>();
-        foreach (var endpoint in _options.Endpoints)
-        {
-            if (!TryHold(endpoint))
+            if (_machines.TryGetLaunch(request.LaunchId, out var before))
             {
-                continue;
+                return new(before);
             }
-            string? wrong = "the call was given up";
-            try
+            if (request.OfferingName != _options.OfferingName)
             {
-                wrong = await _probe.AskAsync(endpoint, cancellationToken).ConfigureAwait(false);
-                if (wrong is null)
-                {
-                    return Take(request, endpoint);
-                }
-                why.Add($"{endpoint}: {wrong}");
+                throw new InstanceLaunchException(request.OfferingName, LaunchFailure.Misconfigured, $"there is no such offering; there is: {_options.OfferingName}.");
             }
-            finally
+            if (_taken.Count >= _options.Endpoints.Count)
             {
-                if (wrong is not null)
-                {
-                    Release(endpoint);
-                }
+                throw new InstanceLaunchException(request.OfferingName, LaunchFailure.QuotaExceeded, FormattableString.Invariant($"there are {_options.Endpoints.Count} endpoints, all in use or waited for."));
             }
+            var machine = new InstanceDescriptor
+            {
+                Id = FormattableString.Invariant($"{request.Fleet}-{_options.OfferingName}-{++_next}"),
+                LaunchId = request.LaunchId,
+                OfferingName = request.OfferingName,
+                State = InstanceState.Pending,
+                BilledFrom = _time.GetUtcNow(),
+            };
+            _machines.Add(request.Fleet, machine);
+            var taken = new Taken();
+            _taken.Add(machine.Id, taken);
+            taken.Watch = Task.Run(() => WatchAsync(machine.Id, taken), CancellationToken.None);
+            return new(machine);
         }
-        throw new InstanceLaunchException(
-            request.OfferingName, LaunchFailure.InsufficientCapacity, why.Count == 0 ? $"all {_options.Endpoints.Count} endpoints are in use." : $"no endpoint that is not in use is well: {string.Join("; ", why)}.");
     }
 
     public ValueTask TerminateAsync(string instanceId, CancellationToken cancellationToken)
@@ -87,9 +84,57 @@ internal sealed class EndpointInstanceProvider : IInstanceProvider, IAsyncDispos
         {
             await taken.Ended.CancelAsync().ConfigureAwait(false);
             await taken.Watch.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            taken.Ended.Dispose();
         }
         _probe.Dispose();
+    }
+
+    /// <summary>Waits for an endpoint that is well and in nobody's use, and then until it is not well any more.</summary>
+    private async Task WatchAsync(string instanceId, Taken taken)
+    {
+        try
+        {
+            var endpoint = await FindAsync(taken.Ended.Token).ConfigureAwait(false);
+            taken.Endpoint = endpoint;
+            _machines.Change(instanceId, machine => machine with { State = InstanceState.Running, Endpoint = endpoint });
+            var why = await _probe.UntilGivenUpAsync(endpoint, taken.Ended.Token).ConfigureAwait(false);
+            OpenInferenceLog.InstanceGivenUp(_logger, instanceId, endpoint, why);
+            End(instanceId);
+        }
+        catch (OperationCanceledException)
+        {
+            // It was given back.
+        }
+        finally
+        {
+            Release(taken.Endpoint);
+        }
+    }
+
+    private async Task<Uri> FindAsync(CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            foreach (var endpoint in _options.Endpoints)
+            {
+                if (TryHold(endpoint))
+                {
+                    var isWell = false;
+                    try
+                    {
+                        isWell = await _probe.AskAsync(endpoint, cancellationToken).ConfigureAwait(false) is null;
+                        if (isWell)
+                        {
+                            return endpoint;
+                        }
+                    }
+                    finally
+                    {
+                        Release(isWell ? null : endpoint);
+                    }
+                }
+            }
+            await Task.Delay(_options.Health.Interval, _time, cancellationToken).ConfigureAwait(false);
+        }
     }
 
     private bool TryHold(Uri endpoint)
@@ -100,45 +145,14 @@ internal sealed class EndpointInstanceProvider : IInstanceProvider, IAsyncDispos
         }
     }
 
-    private void Release(Uri endpoint)
+    private void Release(Uri? endpoint)
     {
         lock (_gate)
         {
-            _inUse.Remove(endpoint);
-        }
-    }
-
-    private InstanceDescriptor Take(LaunchRequest request, Uri endpoint)
-    {
-        var machine = new InstanceDescriptor
-        {
-            Id = FormattableString.Invariant($"{endpoint.Authority}-{Interlocked.Increment(ref _next)}"),
-            LaunchId = request.LaunchId,
-            OfferingName = request.OfferingName,
-            State = InstanceState.Running,
-            BilledFrom = _time.GetUtcNow(),
-            Endpoint = endpoint,
-        };
-        var ended = new CancellationTokenSource();
-        lock (_gate)
-        {
-            _machines.Add(request.Fleet, machine);
-            _taken.Add(machine.Id, new Taken(endpoint, ended, WatchAsync(machine.Id, endpoint, ended.Token)));
-        }
-        return machine;
-    }
-
-    private async Task WatchAsync(string instanceId, Uri endpoint, CancellationToken cancellationToken)
-    {
-        try
-        {
-            var why = await _probe.UntilGivenUpAsync(endpoint, cancellationToken).ConfigureAwait(false);
-            OpenInferenceLog.InstanceGivenUp(_logger, instanceId, endpoint, why);
-            End(instanceId);
-        }
-        catch (OperationCanceledException)
-        {
-            // It was given back.
+            if (endpoint is not null)
+            {
+                _inUse.Remove(endpoint);
+            }
         }
     }
 
@@ -151,11 +165,18 @@ internal sealed class EndpointInstanceProvider : IInstanceProvider, IAsyncDispos
             {
                 return;
             }
-            _inUse.Remove(taken.Endpoint);
             _machines.Change(instanceId, InstanceState.Terminated);
         }
         taken.Ended.Cancel();
     }
 
-    private sealed record Taken(Uri Endpoint, CancellationTokenSource Ended, Task Watch);
+    private sealed class Taken
+    {
+        public Uri? Endpoint { get; set; }
+
+        /// <summary>Not disposed of: whoever watches may still ask for its token, and it has no timer.</summary>
+        public CancellationTokenSource Ended { get; } = new();
+
+        public Task Watch { get; set; } = Task.CompletedTask;
+    }
 }

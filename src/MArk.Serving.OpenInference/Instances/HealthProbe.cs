@@ -1,5 +1,8 @@
 using System.Net.Sockets;
+using Grpc.Core;
+using Grpc.Net.Client;
 using MArk.Serving.OpenInference.Protocol;
+using MArk.Serving.OpenInference.Wire;
 
 namespace MArk.Serving.OpenInference.Instances;
 
@@ -23,15 +26,9 @@ internal sealed class HealthProbe : IDisposable
     {
         using var late = new CancellationTokenSource(_options.Timeout, _time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancellationToken);
-        using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(RestNames.Base(endpoint), _options.Path))
-        {
-            Version = _options.HttpVersion,
-            VersionPolicy = endpoint.Scheme == Uri.UriSchemeHttps ? HttpVersionPolicy.RequestVersionOrLower : HttpVersionPolicy.RequestVersionExact,
-        };
         try
         {
-            using var response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, either.Token).ConfigureAwait(false);
-            return response.IsSuccessStatusCode ? null : FormattableString.Invariant($"it answers {(int)response.StatusCode} to {_options.Path}");
+            return _options.Grpc ? await AskByGrpcAsync(endpoint, either.Token).ConfigureAwait(false) : await AskByRestAsync(endpoint, either.Token).ConfigureAwait(false);
         }
         catch (Exception e) when (e is HttpRequestException or IOException or SocketException)
         {
@@ -40,6 +37,37 @@ internal sealed class HealthProbe : IDisposable
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
             return $"it does not answer within {_options.Timeout}";
+        }
+    }
+
+    private async Task<string?> AskByRestAsync(Uri endpoint, CancellationToken cancellationToken)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(RestNames.Base(endpoint), _options.Path))
+        {
+            Version = _options.HttpVersion,
+            VersionPolicy = endpoint.Scheme == Uri.UriSchemeHttps ? HttpVersionPolicy.RequestVersionOrLower : HttpVersionPolicy.RequestVersionExact,
+        };
+        if (_options.ApiKey is { } key)
+        {
+            request.Headers.Authorization = new("Bearer", key);
+        }
+        using var response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellationToken).ConfigureAwait(false);
+        return response.IsSuccessStatusCode ? null : FormattableString.Invariant($"it answers {(int)response.StatusCode} to {_options.Path}");
+    }
+
+    private async Task<string?> AskByGrpcAsync(Uri endpoint, CancellationToken cancellationToken)
+    {
+        using var channel = GrpcChannel.ForAddress(endpoint, new GrpcChannelOptions { HttpClient = _http, DisposeHttpClient = false });
+        Metadata headers = _options.ApiKey is { } key ? new() { { "authorization", $"Bearer {key}" } } : [];
+        try
+        {
+            var answer = await new GRPCInferenceService.GRPCInferenceServiceClient(channel).ServerReadyAsync(new ServerReadyRequest(), headers, cancellationToken: cancellationToken).ResponseAsync.ConfigureAwait(false);
+            return answer.Ready ? null : "it says that it is not ready";
+        }
+        catch (RpcException e)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            return $"it answers {e.StatusCode} to ServerReady";
         }
     }
 

@@ -10,6 +10,7 @@ namespace MArk.Serving.OpenInference.Instances;
 internal sealed class ProcessInstanceProvider : IInstanceProvider, IAsyncDisposable
 {
     private static readonly TimeSpan StartPoll = TimeSpan.FromMilliseconds(50);
+    private static readonly TimeSpan KillTimeout = TimeSpan.FromSeconds(5);
 
     private readonly Dictionary<string, ProcessOffering> _offerings;
     private readonly TimeProvider _time;
@@ -61,11 +62,15 @@ internal sealed class ProcessInstanceProvider : IInstanceProvider, IAsyncDisposa
         {
             throw new InstanceLaunchException(offering.Name, LaunchFailure.QuotaExceeded, $"{offering.MaxInstances} processes run, which is its maximum.");
         }
+        if (ProcessLauncher.Find(offering.FileName) is null)
+        {
+            throw new InstanceLaunchException(offering.Name, LaunchFailure.Misconfigured, $"there is no program '{offering.FileName}'.");
+        }
         var id = FormattableString.Invariant($"{request.Fleet}-{offering.Name}-{Environment.ProcessId}-{Interlocked.Increment(ref _next)}");
         var endpoint = new Uri(FormattableString.Invariant($"http://127.0.0.1:{FreePort()}/"));
-        var process = await StartAsync(offering, id, endpoint).ConfigureAwait(false);
-        OpenInferenceLog.WorkerStarted(_logger, id, process.Id, endpoint);
-        return Add(request, offering, id, endpoint, process);
+        var worker = await StartAsync(offering, id, endpoint).ConfigureAwait(false);
+        OpenInferenceLog.WorkerStarted(_logger, id, worker.Process.Id, endpoint);
+        return Add(request, offering, id, endpoint, worker);
     }
 
     public async ValueTask TerminateAsync(string instanceId, CancellationToken cancellationToken)
@@ -116,7 +121,7 @@ internal sealed class ProcessInstanceProvider : IInstanceProvider, IAsyncDisposa
         return ((IPEndPoint)socket.LocalEndPoint!).Port;
     }
 
-    private async Task<Process> StartAsync(ProcessOffering offering, string id, Uri endpoint)
+    private async Task<Worker> StartAsync(ProcessOffering offering, string id, Uri endpoint)
     {
         var start = new ProcessStartInfo(offering.FileName)
         {
@@ -137,11 +142,12 @@ internal sealed class ProcessInstanceProvider : IInstanceProvider, IAsyncDisposa
         try
         {
             var process = await ProcessLauncher.StartAsync(start).ConfigureAwait(false);
-            process.OutputDataReceived += (_, line) => Say(id, line.Data);
-            process.ErrorDataReceived += (_, line) => Say(id, line.Data);
+            var worker = new Worker(process);
+            process.OutputDataReceived += (_, line) => Say(worker, id, line.Data);
+            process.ErrorDataReceived += (_, line) => Say(worker, id, line.Data);
             process.BeginOutputReadLine();
             process.BeginErrorReadLine();
-            return process;
+            return worker;
         }
         catch (Exception e) when (e is System.ComponentModel.Win32Exception or InvalidOperationException or FileNotFoundException)
         {
@@ -151,15 +157,16 @@ internal sealed class ProcessInstanceProvider : IInstanceProvider, IAsyncDisposa
         string Fill(string text) => text.Replace("{port}", endpoint.Port.ToString(System.Globalization.CultureInfo.InvariantCulture), StringComparison.Ordinal).Replace("{id}", id, StringComparison.Ordinal);
     }
 
-    private void Say(string id, string? line)
+    private void Say(Worker worker, string id, string? line)
     {
+        worker.LastLine = string.IsNullOrWhiteSpace(line) ? worker.LastLine : line;
         if (line is not null && _logger.IsEnabled(LogLevel.Debug))
         {
             OpenInferenceLog.WorkerSaid(_logger, id, line);
         }
     }
 
-    private InstanceDescriptor Add(LaunchRequest request, ProcessOffering offering, string id, Uri endpoint, Process process)
+    private InstanceDescriptor Add(LaunchRequest request, ProcessOffering offering, string id, Uri endpoint, Worker worker)
     {
         var machine = new InstanceDescriptor
         {
@@ -170,7 +177,6 @@ internal sealed class ProcessInstanceProvider : IInstanceProvider, IAsyncDisposa
             BilledFrom = _time.GetUtcNow(),
             Endpoint = endpoint,
         };
-        var worker = new Worker(process);
         lock (_gate)
         {
             if (_isDisposed)
@@ -198,7 +204,7 @@ internal sealed class ProcessInstanceProvider : IInstanceProvider, IAsyncDisposa
         }
         if (first == exit)
         {
-            OpenInferenceLog.WorkerEnded(_logger, machine.Id, worker.Process.Id, worker.Process.ExitCode);
+            OpenInferenceLog.WorkerEnded(_logger, machine.Id, worker.Process.Id, worker.Process.ExitCode, worker.LastLine);
         }
         else
         {
@@ -208,8 +214,9 @@ internal sealed class ProcessInstanceProvider : IInstanceProvider, IAsyncDisposa
         {
             worker.Kill();
             await worker.Ended.CancelAsync().ConfigureAwait(false);
+            await ((Task)health).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            worker.Process.Dispose();
         }
-        await ((Task)health).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
     private async Task<string> FollowHealthAsync(Worker worker, InstanceDescriptor machine, ProcessOffering offering)
@@ -249,6 +256,9 @@ internal sealed class ProcessInstanceProvider : IInstanceProvider, IAsyncDisposa
 
         public Task Watch { get; set; } = Task.CompletedTask;
 
+        /// <summary>The last that it wrote: why it ended, often.</summary>
+        public string LastLine { get; set; } = "";
+
         public void Kill()
         {
             try
@@ -267,9 +277,9 @@ internal sealed class ProcessInstanceProvider : IInstanceProvider, IAsyncDisposa
             await Ended.CancelAsync().ConfigureAwait(false);
             Kill();
             await Watch.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            await Process.WaitForExitAsync().ConfigureAwait(false);
+            // One that left its output to a child of its own is not waited for until that ends.
+            await Process.WaitForExitAsync().WaitAsync(KillTimeout).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             Process.Dispose();
-            Ended.Dispose();
         }
     }
 }

@@ -16,8 +16,20 @@ internal static class ProcessLauncher
 
     /// <summary>Where the program is that asks the kernel for that; nowhere, if there is none.</summary>
     public static string? ParentDeathSignal { get; } = OperatingSystem.IsLinux()
-        ? Array.Find(["/usr/bin/setpriv", "/bin/setpriv", "/usr/sbin/setpriv"], File.Exists)
+        ? Array.Find(["/usr/bin/setpriv", "/bin/setpriv", "/usr/sbin/setpriv"], path => File.Exists(path) && CanSignal(path))
         : null;
+
+    /// <summary>Where a program is: what is named with a folder, or what the machine's path finds; nowhere, if there is none.</summary>
+    public static string? Find(string fileName)
+    {
+        if (fileName.Contains(Path.DirectorySeparatorChar, StringComparison.Ordinal) || fileName.Contains(Path.AltDirectorySeparatorChar, StringComparison.Ordinal))
+        {
+            return File.Exists(fileName) ? fileName : null;
+        }
+        var folders = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries);
+        string[] names = OperatingSystem.IsWindows() ? [fileName, $"{fileName}.exe", $"{fileName}.cmd", $"{fileName}.bat"] : [fileName];
+        return folders.SelectMany(folder => names.Select(name => Path.Combine(folder, name))).FirstOrDefault(File.Exists);
+    }
 
     /// <summary>Starts a process.</summary>
     /// <exception cref="System.ComponentModel.Win32Exception">It cannot be started.</exception>
@@ -37,6 +49,22 @@ internal static class ProcessLauncher
             }
         });
         return started.Task;
+    }
+
+    /// <summary>Some programs of that name cannot.</summary>
+    private static bool CanSignal(string program)
+    {
+        try
+        {
+            using var process = Process.Start(new ProcessStartInfo(program, ["--pdeathsig", "KILL", "--", "true"]) { RedirectStandardError = true, RedirectStandardOutput = true });
+            process!.WaitForExit();
+            return process.ExitCode == 0;
+        }
+        catch (System.ComponentModel.Win32Exception)
+        {
+            // It is no program for this machine.
+            return false;
+        }
     }
 
     private static void EnsureThread()

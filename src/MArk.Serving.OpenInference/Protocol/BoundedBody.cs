@@ -29,6 +29,7 @@ internal static class BoundedBody
                 var more = await body.ReadAsync(buffer.AsMemory(read), cancellationToken).ConfigureAwait(false);
                 if (more == 0)
                 {
+                    CopiedBytes.Add(read);
                     var whole = (buffer, read);
                     buffer = null;
                     return whole;

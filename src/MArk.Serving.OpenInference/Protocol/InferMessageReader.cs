@@ -38,6 +38,11 @@ internal sealed class InferMessageReader(WireLimits limits)
             message.Dispose();
             throw new WireFormatException("body", $"it is no valid JSON: {e.Message}", e);
         }
+        catch (OverflowException e)
+        {
+            message.Dispose();
+            throw new WireFormatException("body", "a tensor of it has more bytes than can be addressed.", e);
+        }
         catch
         {
             message.Dispose();
@@ -186,13 +191,14 @@ internal sealed class InferMessageReader(WireLimits limits)
             throw new WireFormatException($"{name}.data", "it is missing; accepted: an array of elements, or the parameter binary_data_size.");
         }
         var json = header.Span[range];
-        if (count > json.Length)
+        if (2 * count - 1 > json.Length)
         {
-            // An element takes a character at least: no memory is taken for what cannot be there.
+            // An element takes a character at least, and a comma: no memory is taken for what cannot be there.
             throw new WireFormatException($"{name}.data", $"it has fewer elements than the {count} of its shape.");
         }
         var target = message.Rent(JsonElements.MostBytes(type, count, json.Length));
         var written = JsonElements.Read(json, _options.MaxDepth, type, count, target.Span, $"{name}.data");
+        CopiedBytes.Add(written);
         return new WireTensor(fields.Name, type, shape, target[..written]);
     }
 

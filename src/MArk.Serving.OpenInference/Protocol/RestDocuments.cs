@@ -29,7 +29,13 @@ internal sealed class ModelMetadataDocument
 
     /// <summary>The model's tensors.</summary>
     /// <exception cref="WireFormatException">They are none that can be served; names the field.</exception>
-    public ModelSignature ToSignature() => new([.. ToSpecs(Inputs, "inputs")], [.. ToSpecs(Outputs, "outputs")]);
+    public ModelSignature ToSignature()
+    {
+        TensorSpec[] inputs = [.. ToSpecs(Inputs, "inputs")], outputs = [.. ToSpecs(Outputs, "outputs")];
+        // A batch that is fixed is no larger than it says.
+        var batch = Inputs!.Concat(Outputs!).Select(t => t.Shape![0]).Where(d => d > 0).DefaultIfEmpty(int.MaxValue).Min();
+        return new([.. inputs], [.. outputs], (int)Math.Min(batch, int.MaxValue));
+    }
 
     public static TensorDocument[] Of(IEnumerable<TensorSpec> specs) =>
         [.. specs.Select(s => new TensorDocument { Name = s.Name, Datatype = DataTypes.NameOf(s.ElementType), Shape = [-1, .. s.ItemShape] })];
@@ -65,6 +71,34 @@ internal sealed class TensorDocument
         }
         return new TensorSpec(Name, DataTypes.Parse(Datatype, $"{field}.datatype"), [.. Shape[1..]]);
     }
+}
+
+/// <summary>Whether a server or a model is ready.</summary>
+internal sealed class ReadyDocument
+{
+    public string? Name { get; set; }
+
+    public bool Ready { get; set; }
+}
+
+/// <summary>Whether a server lives.</summary>
+internal sealed class LiveDocument
+{
+    public bool Live { get; set; }
+}
+
+/// <summary>What the v1 form says of a model.</summary>
+internal sealed class PredictV1StatusDocument
+{
+    public PredictV1VersionDocument[]? ModelVersionStatus { get; set; }
+}
+
+/// <summary>What the v1 form says of a version.</summary>
+internal sealed class PredictV1VersionDocument
+{
+    public string? Version { get; set; }
+
+    public string? State { get; set; }
 }
 
 /// <summary>An error.</summary>
@@ -150,6 +184,9 @@ internal sealed class DurationDocument
 [JsonSerializable(typeof(ServerMetadataDocument))]
 [JsonSerializable(typeof(ModelMetadataDocument))]
 [JsonSerializable(typeof(ErrorDocument))]
+[JsonSerializable(typeof(ReadyDocument))]
+[JsonSerializable(typeof(LiveDocument))]
+[JsonSerializable(typeof(PredictV1StatusDocument))]
 [JsonSerializable(typeof(RepositoryIndexQuery))]
 [JsonSerializable(typeof(RepositoryModelDocument[]))]
 [JsonSerializable(typeof(RepositoryCallDocument))]

@@ -13,6 +13,8 @@ internal sealed record WireTensor(string Name, TensorElementType ElementType, lo
 {
     private const int LengthSize = sizeof(uint);
 
+    private static readonly UTF8Encoding Strict = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
+
     /// <summary>How many elements a shape has; -1 if they are more than can be counted.</summary>
     public static long CountOf(ReadOnlySpan<long> shape)
     {
@@ -33,6 +35,7 @@ internal sealed record WireTensor(string Name, TensorElementType ElementType, lo
     }
 
     /// <summary>The elements of a tensor of strings.</summary>
+    /// <exception cref="WireFormatException">One is no text: models here take strings, which hold no other bytes.</exception>
     public string[] ReadStrings()
     {
         var strings = new string[CountOf(Shape)];
@@ -40,7 +43,14 @@ internal sealed record WireTensor(string Name, TensorElementType ElementType, lo
         for (var i = 0; i < strings.Length; i++)
         {
             var length = (int)BinaryPrimitives.ReadUInt32LittleEndian(rest);
-            strings[i] = Encoding.UTF8.GetString(rest.Slice(LengthSize, length));
+            try
+            {
+                strings[i] = Strict.GetString(rest.Slice(LengthSize, length));
+            }
+            catch (DecoderFallbackException e)
+            {
+                throw new WireFormatException(Name, $"element {i} is no UTF-8; accepted: text.", e);
+            }
             rest = rest[(LengthSize + length)..];
         }
         return strings;

@@ -9,22 +9,23 @@ internal sealed class ApiKeys
 {
     private const string Scheme = "Bearer ";
 
-    private readonly byte[][] _hashes;
+    private readonly byte[][] _keys;
+    private readonly byte[][] _repositoryKeys;
 
     public ApiKeys(IOptions<OpenInferenceServerOptions> options)
     {
-        if (options.Value.ApiKeys.Any(string.IsNullOrWhiteSpace))
-        {
-            throw new ServingException($"A key of {nameof(OpenInferenceServerOptions)}.{nameof(OpenInferenceServerOptions.ApiKeys)} is empty; accepted: keys that are not, or none.");
-        }
-        _hashes = [.. options.Value.ApiKeys.Select(key => SHA256.HashData(Encoding.UTF8.GetBytes(key)))];
+        _repositoryKeys = HashesOf(options.Value.RepositoryKeys, nameof(OpenInferenceServerOptions.RepositoryKeys));
+        _keys = HashesOf(options.Value.ApiKeys, nameof(OpenInferenceServerOptions.ApiKeys));
     }
 
     /// <param name="authorization">The header of that name.</param>
+    /// <param name="isOfRepository">Whether the call changes what is served.</param>
     /// <exception cref="ApiKeyException">Keys are asked for, and it brings none that is known.</exception>
-    public void Check(string? authorization)
+    public void Check(string? authorization, bool isOfRepository)
     {
-        if (_hashes.Length == 0)
+        // Who may change what is served may ask for it too.
+        byte[][] accepted = isOfRepository && _repositoryKeys.Length > 0 ? _repositoryKeys : [.. _keys, .. _keys.Length > 0 ? _repositoryKeys : []];
+        if (accepted.Length == 0)
         {
             return;
         }
@@ -32,7 +33,7 @@ internal sealed class ApiKeys
         if (authorization is not null && authorization.StartsWith(Scheme, StringComparison.OrdinalIgnoreCase))
         {
             var hash = SHA256.HashData(Encoding.UTF8.GetBytes(authorization[Scheme.Length..].Trim()));
-            foreach (var known in _hashes)
+            foreach (var known in accepted)
             {
                 isKnown |= CryptographicOperations.FixedTimeEquals(hash, known);
             }
@@ -42,4 +43,8 @@ internal sealed class ApiKeys
             throw new ApiKeyException();
         }
     }
+
+    private static byte[][] HashesOf(IEnumerable<string> keys, string option) => [.. keys.Select(key => string.IsNullOrWhiteSpace(key)
+        ? throw new ServingException($"A key of {nameof(OpenInferenceServerOptions)}.{option} is empty; accepted: keys that are not, or none.")
+        : SHA256.HashData(Encoding.UTF8.GetBytes(key)))];
 }

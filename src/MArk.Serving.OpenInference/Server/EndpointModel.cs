@@ -31,35 +31,47 @@ internal abstract class EndpointModel
 }
 
 /// <summary>A model as clients of the protocol see it, and how its types are made of tensors.</summary>
-internal sealed class EndpointModel<TIn, TOut>(IServedModel<TIn, TOut> model, IEndpointCodec<TIn, TOut> codec, string version) : EndpointModel(model.Name, version)
+/// <param name="model">The model.</param>
+/// <param name="createCodec">Makes the mapping: one for each version of the model.</param>
+/// <param name="version">The version that clients see.</param>
+internal sealed class EndpointModel<TIn, TOut>(IServedModel<TIn, TOut> model, Func<IEndpointCodec<TIn, TOut>> createCodec, string version) : EndpointModel(model.Name, version)
 {
     private readonly Lock _gate = new();
-    private volatile ModelSignature? _bound;
+    private volatile Bound? _bound;
 
     public override bool IsReady => model.IsReady;
 
     public override IModelMonitor Monitor => model.Monitor;
 
-    public override ModelSignature Signature
+    public override ModelSignature Signature => Bind().Signature;
+
+    /// <summary>The present version's tensors, and what maps them. A request keeps to what it began with.</summary>
+    private Bound Bind()
     {
-        get
+        var (bound, declared) = (_bound, model.Signature);
+        if (bound is not null && (bound.IsOfCodec || ReferenceEquals(bound.Signature, declared)))
         {
-            var signature = codec.Signature ?? model.Signature ?? throw new InferenceRejectedException(Name, RejectionReason.NoCapacity);
-            if (!ReferenceEquals(signature, _bound))
-            {
-                lock (_gate)
-                {
-                    codec.Bind(signature);
-                    _bound = signature;
-                }
-            }
-            return signature;
+            return bound;
+        }
+        var codec = createCodec();
+        var signature = codec.Signature ?? declared;
+        if (signature is null)
+        {
+            throw model.IsReady
+                ? new ServingException($"Model '{Name}' declares no tensors, and what maps its types does not either: call Map with an {nameof(IEndpointCodec<TIn, TOut>)} that has a Signature.")
+                : new InferenceRejectedException(Name, RejectionReason.NoCapacity);
+        }
+        lock (_gate)
+        {
+            codec.Bind(signature);
+            return _bound = new Bound(signature, codec, codec.Signature is not null);
         }
     }
 
     public override async ValueTask<InferMessage> InferAsync(InferMessage request, WireLimits limits, CancellationToken cancellationToken)
     {
-        var signature = Signature;
+        var bound = Bind();
+        var (signature, codec, _) = bound;
         var requested = Requested(request, signature);
         RequireKnown(request, signature);
         var tensors = TensorMatch.Order(request.Tensors, signature.Inputs, "inputs", out var items);
@@ -67,7 +79,7 @@ internal sealed class EndpointModel<TIn, TOut>(IServedModel<TIn, TOut> model, IE
         {
             throw new WireFormatException("inputs[0].shape", $"its batch is {items}; accepted: 1 to {limits.MaxItems} items.");
         }
-        var results = await model.Client.TryInferManyAsync(Read(tensors, signature, items), OptionsOf(request), cancellationToken).ConfigureAwait(false);
+        var results = await model.Client.TryInferManyAsync(Read(codec, tensors, signature, items), OptionsOf(request), cancellationToken).ConfigureAwait(false);
         foreach (ref readonly var result in results.AsSpan())
         {
             if (!result.Succeeded)
@@ -75,7 +87,7 @@ internal sealed class EndpointModel<TIn, TOut>(IServedModel<TIn, TOut> model, IE
                 throw result.Error ?? (Exception)new OperationCanceledException(cancellationToken);
             }
         }
-        return Write(results, request, requested, signature);
+        return Write(bound, results, request, requested);
     }
 
     private static InferenceOptions OptionsOf(InferMessage request) =>
@@ -116,7 +128,7 @@ internal sealed class EndpointModel<TIn, TOut>(IServedModel<TIn, TOut> model, IE
         return places;
     }
 
-    private TIn[] Read(WireTensor[] tensors, ModelSignature signature, int items)
+    private static TIn[] Read(IEndpointCodec<TIn, TOut> codec, WireTensor[] tensors, ModelSignature signature, int items)
     {
         var inputs = new TIn[items];
         var rows = new TensorRows(signature.Inputs, tensors);
@@ -127,15 +139,16 @@ internal sealed class EndpointModel<TIn, TOut>(IServedModel<TIn, TOut> model, IE
         return inputs;
     }
 
-    private InferMessage Write(InferenceResult<TOut>[] results, InferMessage request, int[] requested, ModelSignature signature)
+    private InferMessage Write(Bound bound, InferenceResult<TOut>[] results, InferMessage request, int[] requested)
     {
+        var (signature, codec, _) = bound;
         var answer = new InferMessage { Id = request.Id, ModelName = Name, ModelVersion = Version };
         try
         {
             var outputs = new OutputRows(signature, results.Length, answer);
             for (var i = 0; i < signature.Outputs.Length; i++)
             {
-                outputs.Reserve(i, ShapeOf(results, i, signature.Outputs[i]));
+                outputs.Reserve(i, ShapeOf(codec, results, i, signature.Outputs[i]));
             }
             for (outputs.Row = 0; outputs.Row < results.Length; outputs.Row++)
             {
@@ -154,7 +167,7 @@ internal sealed class EndpointModel<TIn, TOut>(IServedModel<TIn, TOut> model, IE
         }
     }
 
-    private long[] ShapeOf(InferenceResult<TOut>[] results, int output, TensorSpec spec)
+    private static long[] ShapeOf(IEndpointCodec<TIn, TOut> codec, InferenceResult<TOut>[] results, int output, TensorSpec spec)
     {
         var shape = spec.ItemShape.ToArray();
         if (spec.IsFixed)
@@ -175,6 +188,11 @@ internal sealed class EndpointModel<TIn, TOut>(IServedModel<TIn, TOut> model, IE
         }
         return shape;
     }
+
+    /// <param name="Signature">The tensors that clients see.</param>
+    /// <param name="Codec">What maps them; bound to them.</param>
+    /// <param name="IsOfCodec">Whether it is the codec that declares them, whatever the version of the model.</param>
+    private sealed record Bound(ModelSignature Signature, IEndpointCodec<TIn, TOut> Codec, bool IsOfCodec);
 
     /// <summary>The outputs of a batch, written item by item into memory of the answer.</summary>
     private sealed class OutputRows(ModelSignature signature, int items, InferMessage answer) : ITensorItems
@@ -204,6 +222,9 @@ internal sealed class EndpointModel<TIn, TOut>(IServedModel<TIn, TOut> model, IE
             _outputs[index] = type == TensorElementType.String
                 ? new Output(shape, length, default, new string[checked(length * items)])
                 : new Output(shape, length, answer.Rent(checked(length * items)), null);
+            // What a codec leaves out is nothing, and not what another request left there.
+            _outputs[index].Bytes.Span.Clear();
+            _outputs[index].Strings?.AsSpan().Fill("");
         }
 
         public WireTensor ToTensor(int index)

@@ -57,15 +57,15 @@ internal sealed class EndpointModels
 
     private sealed class Opener(OpenInferenceServerOptions options) : IServedModelVisitor<EndpointModel>
     {
-        public EndpointModel Visit<TIn, TOut>(IServedModel<TIn, TOut> model) => new EndpointModel<TIn, TOut>(model, CodecOf(model), OwnVersion);
+        public EndpointModel Visit<TIn, TOut>(IServedModel<TIn, TOut> model) => new EndpointModel<TIn, TOut>(model, CodecsOf(model), OwnVersion);
 
-        private IEndpointCodec<TIn, TOut> CodecOf<TIn, TOut>(IServedModel<TIn, TOut> model)
+        private Func<IEndpointCodec<TIn, TOut>> CodecsOf<TIn, TOut>(IServedModel<TIn, TOut> model)
         {
-            object? codec = options.Codecs.TryGetValue(model.Name, out var create) ? create()
-                : typeof(TIn) == typeof(NamedTensors) ? new NamedTensorsEndpointCodec()
-                : typeof(TIn) == typeof(float[]) ? new ArrayEndpointCodec<float, float>()
+            object? create = options.Codecs.TryGetValue(model.Name, out var told) ? told
+                : typeof(TIn) == typeof(NamedTensors) ? new Func<IEndpointCodec<NamedTensors, NamedTensors>>(static () => new NamedTensorsEndpointCodec())
+                : typeof(TIn) == typeof(float[]) ? new Func<IEndpointCodec<float[], float[]>>(static () => new ArrayEndpointCodec<float, float>())
                 : null;
-            return codec as IEndpointCodec<TIn, TOut>
+            return create as Func<IEndpointCodec<TIn, TOut>>
                 ?? throw new ServingException($"Model '{model.Name}' takes {typeof(TIn).Name} and answers {typeof(TOut).Name}, and nothing says how tensors become that: call Map, or Hide to leave it out, of {nameof(OpenInferenceServerOptions)}.");
         }
     }

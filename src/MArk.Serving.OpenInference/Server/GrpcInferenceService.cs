@@ -70,13 +70,13 @@ internal sealed class GrpcInferenceService(InferenceCalls calls) : GRPCInference
         var parameters = new RepositoryParameters { Uri = Text(request.Parameters, "uri"), Sha256 = Text(request.Parameters, "sha256"), Version = Text(request.Parameters, "version") };
         await calls.LoadAsync(request.ModelName, parameters, context.CancellationToken).ConfigureAwait(false);
         return new RepositoryModelLoadResponse();
-    });
+    }, isOfRepository: true);
 
     public override Task<RepositoryModelUnloadResponse> RepositoryModelUnload(RepositoryModelUnloadRequest request, ServerCallContext context) => GuardAsync(context, request.ModelName, async () =>
     {
         await calls.UnloadAsync(request.ModelName, Text(request.Parameters, "version")).ConfigureAwait(false);
         return new RepositoryModelUnloadResponse();
-    });
+    }, isOfRepository: true);
 
     private static string? Named(string text) => text.Length == 0 ? null : text;
 
@@ -93,11 +93,11 @@ internal sealed class GrpcInferenceService(InferenceCalls calls) : GRPCInference
     private static StatisticDuration ToDuration(DurationDocument duration) => new() { Count = (ulong)duration.Count, Ns = (ulong)duration.Ns };
 
     /// <summary>Handles a call of a caller that may make it; what goes wrong becomes a status.</summary>
-    private async Task<T> GuardAsync<T>(ServerCallContext context, string model, Func<Task<T>> handle)
+    private async Task<T> GuardAsync<T>(ServerCallContext context, string model, Func<Task<T>> handle, bool isOfRepository = false)
     {
         try
         {
-            calls.Authorize(context.RequestHeaders.GetValue("authorization"));
+            calls.Authorize(context.RequestHeaders.GetValue("authorization"), isOfRepository);
             return await handle().ConfigureAwait(false);
         }
         catch (Exception e)

@@ -33,7 +33,7 @@ internal sealed class InferenceCalls
     public bool AreReady => _models.AreReady;
 
     /// <exception cref="ApiKeyException">The caller brings no key that is known, where one is asked for.</exception>
-    public void Authorize(string? authorization) => _keys.Check(authorization);
+    public void Authorize(string? authorization, bool isOfRepository = false) => _keys.Check(authorization, isOfRepository);
 
     public EndpointModel Find(string name, string? version) => _models.Find(name, version);
 

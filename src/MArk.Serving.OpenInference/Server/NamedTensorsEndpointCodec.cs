@@ -42,6 +42,10 @@ public sealed class NamedTensorsEndpointCodec : IEndpointCodec<NamedTensors, Nam
         {
             var item = outputs[i];
             var value = output[item.Spec.Name];
+            if (value.ElementType != item.Spec.ElementType || value.Length != Math.Max(item.Strings.Length, item.Bytes.Length / Math.Max(1, TensorElementTypes.SizeOf(item.Spec.ElementType))))
+            {
+                throw new ServingException($"The model answered with {value}; output {item.Spec} has the shape [{string.Join(',', item.Shape.ToArray())}] here.");
+            }
             if (value.ElementType == TensorElementType.String)
             {
                 value.As<string>().CopyTo(item.Strings);

@@ -2,6 +2,7 @@ using Grpc.AspNetCore.Server;
 using MArk.Serving.OpenInference.Delivery;
 using MArk.Serving.OpenInference.Server;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http.Metadata;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -73,7 +74,13 @@ public static class OpenInferenceServerExtensions
         var group = endpoints.MapGroup("");
         new RestEndpoints(calls).Map(group);
         new PredictV1Endpoints(calls).Map(group);
-        group.MapGrpcService<GrpcInferenceService>();
+        group.MapGrpcService<GrpcInferenceService>().WithMetadata(new UnlimitedBody());
         return group;
+    }
+
+    /// <summary>The limit is this server's own, and not that of the web server: messages are bounded as they are read.</summary>
+    private sealed class UnlimitedBody : IRequestSizeLimitMetadata
+    {
+        public long? MaxRequestBodySize => null;
     }
 }

@@ -14,6 +14,11 @@ public sealed class OpenInferenceServerOptions
     /// </summary>
     public IList<string> ApiKeys { get; } = [];
 
+    /// <summary>
+    /// The keys of those that may load and unload models, where others may only ask them; with none, the default, whoever is served may. Never logged.
+    /// </summary>
+    public IList<string> RepositoryKeys { get; } = [];
+
     internal Dictionary<string, Func<object>> Codecs { get; } = new(StringComparer.Ordinal);
 
     internal HashSet<string> Hidden { get; } = new(StringComparer.Ordinal);

@@ -23,7 +23,9 @@ internal sealed class PredictV1Endpoints(InferenceCalls calls)
     private Task ReadyAsync(HttpContext context)
     {
         var model = calls.Find(RestCall.Model(context), RestCall.Version(context));
-        return RestCall.EndAsync(context, model.IsReady ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable);
+        context.Response.StatusCode = model.IsReady ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable;
+        var status = new PredictV1VersionDocument { Version = model.Version, State = model.IsReady ? "AVAILABLE" : "LOADING" };
+        return RestCall.WriteAsync(context, new PredictV1StatusDocument { ModelVersionStatus = [status] }, RestJson.Readable.PredictV1StatusDocument);
     }
 
     private async Task PredictAsync(HttpContext context)

@@ -23,6 +23,9 @@ internal readonly record struct Refusal(int Status, StatusCode Code, string Mess
         RepositoryException or ModelLoadException => new(StatusCodes.Status400BadRequest, StatusCode.InvalidArgument, error.Message),
         OperationCanceledException => new(ClientClosedRequest, StatusCode.Cancelled, "The client has gone."),
         BadHttpRequestException bad => new(bad.StatusCode, StatusCode.InvalidArgument, bad.Message),
+        // The request is at fault as far as is known: another server of the model would fail it too.
+        InferenceFailedException => new(StatusCodes.Status422UnprocessableEntity, StatusCode.InvalidArgument, error.Message),
+        IOException => new(ClientClosedRequest, StatusCode.Cancelled, "The client's request has not come whole."),
         ServingException => new(StatusCodes.Status500InternalServerError, StatusCode.Internal, error.Message),
         // What it says may be for nobody outside.
         _ => new(StatusCodes.Status500InternalServerError, StatusCode.Internal, "The server failed; its log says how."),

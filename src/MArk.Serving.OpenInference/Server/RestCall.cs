@@ -15,11 +15,11 @@ internal static class RestCall
     private const int MaxDocumentBytes = 1 << 20;
 
     /// <summary>Handles a call of a caller that may make it; what goes wrong becomes a status and <c>{"error": ...}</c>.</summary>
-    public static RequestDelegate Guard(InferenceCalls calls, Func<HttpContext, Task> handle) => async context =>
+    public static RequestDelegate Guard(InferenceCalls calls, Func<HttpContext, Task> handle, bool isOfRepository = false) => async context =>
     {
         try
         {
-            calls.Authorize(context.Request.Headers.Authorization);
+            calls.Authorize(context.Request.Headers.Authorization, isOfRepository);
             await handle(context).ConfigureAwait(false);
         }
         catch (Exception e)
@@ -37,6 +37,13 @@ internal static class RestCall
     public static string Model(HttpContext context) => context.Request.RouteValues["model"] as string ?? "";
 
     public static string? Version(HttpContext context) => context.Request.RouteValues["version"] as string;
+
+    /// <summary>Whether something is ready: by the status, and in so many words.</summary>
+    public static Task WriteReadyAsync(HttpContext context, string? name, bool isReady)
+    {
+        context.Response.StatusCode = isReady ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable;
+        return WriteAsync(context, new ReadyDocument { Name = name, Ready = isReady }, RestJson.Readable.ReadyDocument);
+    }
 
     public static Task EndAsync(HttpContext context, int status)
     {

@@ -17,8 +17,8 @@ internal sealed class RestEndpoints(InferenceCalls calls)
     public void Map(IEndpointRouteBuilder endpoints)
     {
         // A probe brings no key.
-        endpoints.MapGet("/v2/health/live", static context => RestCall.EndAsync(context, StatusCodes.Status200OK));
-        endpoints.MapGet("/v2/health/ready", context => RestCall.EndAsync(context, calls.AreReady ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable));
+        endpoints.MapGet("/v2/health/live", static context => RestCall.WriteAsync(context, new LiveDocument { Live = true }, RestJson.Readable.LiveDocument));
+        endpoints.MapGet("/v2/health/ready", context => RestCall.WriteReadyAsync(context, null, calls.AreReady));
         Get(endpoints, "/v2", context => RestCall.WriteAsync(context, calls.Server(), RestJson.Default.ServerMetadataDocument));
         foreach (var model in new[] { "/v2/models/{model}", "/v2/models/{model}/versions/{version}" })
         {
@@ -29,18 +29,19 @@ internal sealed class RestEndpoints(InferenceCalls calls)
         }
         Get(endpoints, "/v2/models/stats", context => StatisticsAsync(context, null));
         Post(endpoints, "/v2/repository/index", IndexAsync);
-        Post(endpoints, "/v2/repository/models/{model}/load", LoadAsync);
-        Post(endpoints, "/v2/repository/models/{model}/unload", UnloadAsync);
+        Post(endpoints, "/v2/repository/models/{model}/load", LoadAsync, isOfRepository: true);
+        Post(endpoints, "/v2/repository/models/{model}/unload", UnloadAsync, isOfRepository: true);
     }
 
     private void Get(IEndpointRouteBuilder endpoints, string pattern, Func<HttpContext, Task> handle) => endpoints.MapGet(pattern, RestCall.Guard(calls, handle));
 
-    private void Post(IEndpointRouteBuilder endpoints, string pattern, Func<HttpContext, Task> handle) => endpoints.MapPost(pattern, RestCall.Guard(calls, handle));
+    private void Post(IEndpointRouteBuilder endpoints, string pattern, Func<HttpContext, Task> handle, bool isOfRepository = false) =>
+        endpoints.MapPost(pattern, RestCall.Guard(calls, handle, isOfRepository));
 
     private Task ReadyAsync(HttpContext context)
     {
         var model = calls.Find(RestCall.Model(context), RestCall.Version(context));
-        return RestCall.EndAsync(context, model.IsReady ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable);
+        return RestCall.WriteReadyAsync(context, model.Name, model.IsReady);
     }
 
     private Task StatisticsAsync(HttpContext context, string? model) =>

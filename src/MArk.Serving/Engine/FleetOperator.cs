@@ -355,7 +355,8 @@ internal sealed class FleetOperator : IAsyncDisposable
         catch (Exception e)
         {
             var error = e as ServingException ?? new ServingException($"Model '{_fleet}' could not be connected on machine '{machine.Id}': {e.Message}", e);
-            if (!_isAwaited || !_firstReady.TrySetException(error))
+            // One that is at fault itself says nothing of the others, which may serve.
+            if (!_isAwaited || error is InstanceFailedException || !_firstReady.TrySetException(error))
             {
                 Report(error);
             }

@@ -8,6 +8,9 @@ namespace MArk.Serving.Engine;
 // The instances: of a provider's fleet, or a fixed number in this process.
 internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
 {
+    // A machine elsewhere begins with a quarter of a batch, then half of one.
+    private const int RemoteSlowStart = 2;
+
     private readonly SemaphoreSlim _measuring = new(1);
     private readonly Dictionary<int, LatencyProfile> _measured = [];    // by offering, under the measuring semaphore
     private ArrivalCounter? _arrivals;                                  // under the lock
@@ -214,7 +217,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
     {
         _workers.Add(worker.Id, worker);
         _hasThreads |= !worker.RunsOnPool;
-        _scheduler.OnInstanceReady(now, worker.Id, worker.Offering, worker.MaxBatchSize, worker.Slots, profile);
+        _scheduler.OnInstanceReady(now, worker.Id, worker.Offering, worker.MaxBatchSize, worker.Slots, profile, worker.Machine.Endpoint is null ? 0 : RemoteSlowStart);
     }
 
     /// <summary>Loads a version of the model on a machine and warms it up.</summary>

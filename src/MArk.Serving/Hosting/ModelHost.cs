@@ -27,7 +27,8 @@ public static class ModelHost
         var services = new ServiceCollection();
         Share<TimeProvider>(host, services);
         Share<ILoggerFactory>(host, services);
-        Share<IMeterFactory>(host, services);
+        // Not the host's: instruments of a meter that lives on would keep the model that they tell of.
+        services.AddSingleton<IMeterFactory, OwnMeters>();
         Share<IConfiguration>(host, services);
         Share<CoreBudget>(host, services);
         services.AddMArkServing().AddModel(name, configure);
@@ -55,6 +56,21 @@ public static class ModelHost
         {
             services.AddSingleton(shared);
         }
+    }
+
+    /// <summary>Meters that end with the model.</summary>
+    private sealed class OwnMeters : IMeterFactory
+    {
+        private readonly List<Meter> _meters = [];
+
+        public Meter Create(MeterOptions options)
+        {
+            var meter = new Meter(options);
+            _meters.Add(meter);
+            return meter;
+        }
+
+        public void Dispose() => _meters.ForEach(meter => meter.Dispose());
     }
 }
 

@@ -42,16 +42,23 @@ public sealed class InstanceRegister
     /// <param name="instanceId">The machine.</param>
     /// <param name="state">Its state.</param>
     /// <returns>Whether it was there.</returns>
-    public bool Change(string instanceId, InstanceState state)
+    public bool Change(string instanceId, InstanceState state) => Change(instanceId, machine => machine with { State = state });
+
+    /// <summary>A machine is another in whatever is known of it, and those that watch its fleet are told.</summary>
+    /// <param name="instanceId">The machine.</param>
+    /// <param name="change">Makes what it is of what it was; its identifier and launch stay.</param>
+    /// <returns>Whether it was there.</returns>
+    public bool Change(string instanceId, Func<InstanceDescriptor, InstanceDescriptor> change)
     {
+        ArgumentNullException.ThrowIfNull(change);
         lock (_gate)
         {
             if (!_machines.TryGetValue(instanceId, out var machine))
             {
                 return false;
             }
-            var changed = machine.Descriptor with { State = state };
-            if (state == InstanceState.Terminated)
+            var changed = change(machine.Descriptor);
+            if (changed.State == InstanceState.Terminated)
             {
                 _machines.Remove(instanceId);
             }

@@ -3,6 +3,10 @@ namespace MArk.Serving.Scheduling;
 // Instances that fail: out of rotation with exponential back-off, probed, and back.
 internal sealed partial class ModelScheduler
 {
+    // An instance so many times slower than its peers, for so many batches on end, is not well, whatever it answers.
+    private const int OutlierFactor = 3;
+    private const int OutlierBatches = 3;
+
     private readonly Random _jitter;
     private int _outCount;
 
@@ -61,6 +65,43 @@ internal sealed partial class ModelScheduler
         Dispatch(now);
     }
 
+    /// <summary>
+    /// Takes note of how long a batch took that went well. An instance that is far slower than its peers is put out of rotation, for longer each time on end: its requests are better off with
+    /// them, as long as half of all instances are left.
+    /// </summary>
+    /// <returns>Whether it was put out.</returns>
+    private bool NoteSpeed(TimeSpan now, SchedulerInstance instance, int count, TimeSpan duration)
+    {
+        if (!IsFarSlowerThanPeers(instance, count, duration))
+        {
+            instance.SlowOnEnd = 0;
+            instance.Failures = 0;
+            return false;
+        }
+        if (++instance.SlowOnEnd < OutlierBatches || instance.IsOut || instance.IsDraining || 2 * (_outCount + 1) > _instances.Count)
+        {
+            return false;
+        }
+        instance.SlowOnEnd = 0;
+        PutOut(now, instance);
+        return true;
+    }
+
+    /// <summary>Two peers at least must say so, and by an amount that matters for the objective.</summary>
+    private bool IsFarSlowerThanPeers(SchedulerInstance instance, int count, TimeSpan duration)
+    {
+        var (peers, expected) = (0, 0L);
+        foreach (var other in _instances)
+        {
+            if (other != instance && other.Offering == instance.Offering && other.Serves && other.Profile.IsMeasured)
+            {
+                peers++;
+                expected += other.Profile.Mean(count).Ticks;
+            }
+        }
+        return peers >= 2 && duration.Ticks > OutlierFactor * expected / peers && duration.Ticks - expected / peers > _settings.Slo.Ticks / 20;
+    }
+
     private void PutOut(TimeSpan now, SchedulerInstance instance)
     {
         var longest = Math.Min(
@@ -78,6 +119,7 @@ internal sealed partial class ModelScheduler
     private void BringBack(TimeSpan now, SchedulerInstance instance)
     {
         instance.IsOut = false;
+        instance.SlowStart = instance.SlowStartFrom;
         _outCount--;
         _forecast.Invalidate();
         JudgeLate(now);

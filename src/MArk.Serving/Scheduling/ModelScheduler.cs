@@ -193,7 +193,14 @@ internal sealed partial class ModelScheduler
     }
 
     /// <summary>An instance is ready to take batches.</summary>
-    public void OnInstanceReady(TimeSpan now, int id, int offering, int maxBatchSize, int slots, LatencyProfile profile)
+    /// <param name="now">Now.</param>
+    /// <param name="id">The driver's name for it.</param>
+    /// <param name="offering">Its offering's index.</param>
+    /// <param name="maxBatchSize">The largest batch it takes.</param>
+    /// <param name="slots">How many batches may be under way there.</param>
+    /// <param name="profile">How long batches take there, from now on refined here.</param>
+    /// <param name="slowStart">How often its batches are halved at first, and after it failed: what a machine elsewhere does under load is not known yet.</param>
+    public void OnInstanceReady(TimeSpan now, int id, int offering, int maxBatchSize, int slots, LatencyProfile profile, int slowStart = 0)
     {
         if (!_policies.TryGetValue(offering, out var policy))
         {
@@ -207,6 +214,8 @@ internal sealed partial class ModelScheduler
             AllSlots = slots,
             Profile = profile,
             Policy = policy,
+            SlowStartFrom = slowStart,
+            SlowStart = slowStart,
         };
         var place = 0;
         while (place < _instances.Count && _instances[place].Profile.Mean(1) <= profile.Mean(1))
@@ -326,9 +335,10 @@ internal sealed partial class ModelScheduler
         _spillMargin.OnBatch(kept, keptInVain);
         _overloadMargin.OnBatch(promised, promisedInVain);
         batch.Instance.Profile.Observe(batch.Count, duration);
-        batch.Instance.Failures = 0;
         batch.Instance.IsOnTrial = false;
-        EndBatch(now, batch, new BatchFeedback(batch.Count, duration, Succeeded: true, missed), judgeAll: keptInVain > 0);
+        batch.Instance.SlowStart = Math.Max(0, batch.Instance.SlowStart - 1);
+        var isPutOut = NoteSpeed(now, batch.Instance, batch.Count, duration);
+        EndBatch(now, batch, new BatchFeedback(batch.Count, duration, Succeeded: true, missed), judgeAll: keptInVain > 0 || isPutOut);
     }
 
     /// <summary>A batch failed as a whole. A lone request fails; more are run again in halves, until the one that fails is alone or the extra runs are used up.</summary>

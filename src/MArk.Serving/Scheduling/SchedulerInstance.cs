@@ -16,7 +16,16 @@ internal sealed class SchedulerInstance
     /// <summary>How many batches it takes at once when it is well.</summary>
     public required int AllSlots { get; init; }
 
-    public int MaxBatchSize => IsOnTrial ? 1 : LargestBatch;
+    public int MaxBatchSize => IsOnTrial ? 1 : Math.Max(1, LargestBatch >> SlowStart);
+
+    /// <summary>How often its batches are halved while it is new, or back after it failed.</summary>
+    public int SlowStartFrom { get; init; }
+
+    /// <summary>How often they are halved still; once less after each batch that went well.</summary>
+    public int SlowStart { get; set; }
+
+    /// <summary>How many of its last batches on end took far longer than its peers would have.</summary>
+    public int SlowOnEnd { get; set; }
 
     /// <summary>How many batches may be under way at once.</summary>
     public int Slots => IsOnTrial ? 1 : AllSlots;

@@ -21,7 +21,7 @@ public sealed class ReaderErrorTests
     [InlineData("""{"inputs":[{"name":"x","shape":[1],"datatype":"BOOL","data":[true]},{"name":"x","shape":[1],"datatype":"BOOL","data":[true]}]}""", "inputs[1].name")]
     [InlineData("""{"id":7,"inputs":[]}""", "id")]
     [InlineData("""{"parameters":[],"inputs":[]}""", "parameters")]
-    [InlineData("""{"parameters":{"timeout":0},"inputs":[]}""", "parameters.timeout")]
+    [InlineData("""{"parameters":{"timeout":-1},"inputs":[]}""", "parameters.timeout")]
     [InlineData("""{"parameters":{"timeout":"soon"},"inputs":[]}""", "parameters.timeout")]
     [InlineData("""{"parameters":{"priority":2},"inputs":[]}""", "parameters.priority")]
     [InlineData("""{"parameters":{"binary_data_output":1},"inputs":[]}""", "parameters.binary_data_output")]

@@ -59,6 +59,25 @@ public sealed class ReaderFuzzTests
         Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 100_000);
     }
 
+    [Theory]
+    [InlineData("FP32", "1.5")]
+    [InlineData("INT64", "-7")]
+    [InlineData("BOOL", "true")]
+    [InlineData("BYTES", "\"ab\"")]
+    public void ElementsAreReadWithoutAnAllocationForEach(string type, string element)
+    {
+        byte[] Body(int count) => Messages.Utf8($$$"""{"inputs":[{"name":"x","shape":[{{{count}}}],"datatype":"{{{type}}}","data":[{{{string.Join(',', Enumerable.Repeat(element, count))}}}]}]}""");
+        long AllocatedFor(byte[] body)
+        {
+            TryRead(body, null);
+            var before = GC.GetAllocatedBytesForCurrentThread();
+            Assert.True(TryRead(body, null));
+            return GC.GetAllocatedBytesForCurrentThread() - before;
+        }
+        var (few, many) = (Body(10), Body(10_000));
+        Assert.InRange(AllocatedFor(many) - AllocatedFor(few), -1000, 1000);
+    }
+
     private static bool TryRead(byte[] body, int? header)
     {
         try

@@ -146,7 +146,7 @@ public sealed class RestServerTests
     }
 
     [Fact]
-    public async Task WhatTheModelFailsIs500AndABatchIsAnsweredTogether()
+    public async Task WhatTheModelFailsIs422AndABatchIsAnsweredTogether()
     {
         await using var server = await LiveServer.StartAsync(
             m => m.AddModel<float[], float[]>("pair", b => b.UseBatchFunction((batch, sink, _) =>
@@ -165,7 +165,7 @@ public sealed class RestServerTests
                 return ValueTask.CompletedTask;
             })), TestModels.MapPair);
         await AssertRefusedAsync(
-            await server.Http.PostAsync("v2/models/pair/infer", Json("""{"inputs":[{"name":"pair","shape":[2,2],"datatype":"FP32","data":[1,2,-1,2]}]}""")), HttpStatusCode.InternalServerError, "it is negative");
+            await server.Http.PostAsync("v2/models/pair/infer", Json("""{"inputs":[{"name":"pair","shape":[2,2],"datatype":"FP32","data":[1,2,-1,2]}]}""")), HttpStatusCode.UnprocessableEntity, "it is negative");
         var answer = await ReadAsync(await server.Http.PostAsync("v2/models/pair/infer", Json("""{"inputs":[{"name":"pair","shape":[2,2],"datatype":"FP32","data":[1,2,3,4]}]}""")));
         Assert.Equal([1f, 2, 3, 4], answer.GetProperty("outputs")[0].GetProperty("data").EnumerateArray().Select(v => v.GetSingle()));
         var stats = (await ReadAsync(await server.Http.GetAsync("v2/models/pair/stats"))).GetProperty("model_stats")[0];
