@@ -1,11 +1,15 @@
+using System.Net;
 using MArk.Serving;
 using MArk.Serving.DependencyInjection;
 using MArk.Serving.Diagnostics;
 using MArk.Serving.OnnxRuntime;
+using MArk.Serving.OpenInference;
 using MArk.Serving.Provisioning;
 #if WITH_LSTM
 using MArk.Serving.TorchSharp;
 #endif
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -47,5 +51,36 @@ if (logits.Length != 10 || !answers.SequenceEqual(Enumerable.Range(0, 100).Selec
     Console.Error.WriteLine("wrong answers");
     return 1;
 }
-Console.WriteLine("PackageConsumer: 100 requests and a digit served");
+
+// The same digit by a server of the protocol, in each of its forms.
+var web = WebApplication.CreateSlimBuilder();
+web.WebHost.ConfigureKestrel(kestrel =>
+{
+    kestrel.Listen(IPAddress.Loopback, 0, listen => listen.Protocols = Microsoft.AspNetCore.Server.Kestrel.Core.HttpProtocols.Http1);
+    kestrel.Listen(IPAddress.Loopback, 0, listen => listen.Protocols = Microsoft.AspNetCore.Server.Kestrel.Core.HttpProtocols.Http2);
+});
+web.Services.AddMArkServing().AddModel<float[], float[]>("digits", m => m.UseOnnx(Path.Combine(AppContext.BaseDirectory, "digits.onnx")).WithSlo(TimeSpan.FromSeconds(10)));
+web.Services.AddOpenInferenceServer();
+await using var server = web.Build();
+server.MapOpenInference();
+await server.StartAsync();
+foreach (var form in new[] { OpenInferenceForm.RestBinary, OpenInferenceForm.RestJson, OpenInferenceForm.Grpc })
+{
+    var isGrpc = form == OpenInferenceForm.Grpc;
+    var remote = Host.CreateEmptyApplicationBuilder(null);
+    remote.Services.AddMArkServing().AddModel<float[], float[]>("digits", m => m
+        .UseOpenInference(new OpenInferenceOptions { Model = "digits", Form = form })
+        .UseEndpoints(new EndpointsOptions { Endpoints = [new Uri(server.Urls.ElementAt(isGrpc ? 1 : 0))], Health = new HealthOptions { Grpc = isGrpc } })
+        .WithSlo(TimeSpan.FromSeconds(10)));
+    using var remoteHost = remote.Build();
+    await remoteHost.StartAsync();
+    var there = await remoteHost.Services.GetRequiredKeyedService<IModelClient<float[], float[]>>("digits").InferAsync(new float[64]);
+    await remoteHost.StopAsync();
+    if (!there.SequenceEqual(logits))
+    {
+        Console.Error.WriteLine($"another answer by {form}");
+        return 1;
+    }
+}
+Console.WriteLine("PackageConsumer: 100 requests and a digit served, and the digit over REST and gRPC");
 return 0;

@@ -80,6 +80,12 @@ public sealed class InstanceFailedException : ServingException
     /// <param name="message">What is wrong with it.</param>
     /// <param name="innerException">The cause.</param>
     public InstanceFailedException(string message, Exception? innerException = null) : base(message, innerException) { }
+
+    /// <summary>
+    /// How long an instance that is well, and has too much to do, is left alone; <see langword="null"/>, the default, where it is not well. What it was given waits again then without that counting
+    /// against what may be lost under a request.
+    /// </summary>
+    public TimeSpan? BusyFor { get; init; }
 }
 
 /// <summary>An input does not fit what the model declares; nothing was queued.</summary>

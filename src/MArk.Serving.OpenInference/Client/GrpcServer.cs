@@ -1,3 +1,4 @@
+using System.Globalization;
 using Grpc.Core;
 using Grpc.Net.Client;
 using MArk.Serving.OpenInference.Protocol;
@@ -102,9 +103,16 @@ internal sealed class GrpcServer : IModelServer
             }
             catch (RpcException e)
             {
-                throw new ServerException(KindOf(e.StatusCode), $"it answered {e.StatusCode}: {DataTypes.Shortened(e.Status.Detail, 512)}", e);
+                throw new ServerException(KindOf(e.StatusCode), $"it answered {e.StatusCode}: {DataTypes.Shortened(e.Status.Detail, 512)}", e) { BusyFor = BusyFor(e) };
             }
         }
+    }
+
+    private static TimeSpan? BusyFor(RpcException e)
+    {
+        var after = int.TryParse(e.Trailers.GetValue("retry-after"), NumberStyles.None, CultureInfo.InvariantCulture, out var seconds) ? TimeSpan.FromSeconds(seconds) : (TimeSpan?)null;
+        // Exhausted may be a limit of sizes too: only who says when to come back has too much to do.
+        return e.StatusCode is StatusCode.ResourceExhausted or StatusCode.Unavailable ? after : null;
     }
 
     private static RefusalKind KindOf(StatusCode status) => status switch

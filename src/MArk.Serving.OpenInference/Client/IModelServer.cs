@@ -46,4 +46,7 @@ internal enum RefusalKind
 internal sealed class ServerException(RefusalKind kind, string message, Exception? innerException = null) : Exception(message, innerException)
 {
     public RefusalKind Kind { get; } = kind;
+
+    /// <summary>When it wants to be asked again, where it is well and has too much to do.</summary>
+    public TimeSpan? BusyFor { get; init; }
 }

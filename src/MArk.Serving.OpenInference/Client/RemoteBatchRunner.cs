@@ -128,7 +128,7 @@ internal sealed class RemoteBatchRunner<TIn, TOut> : IBatchRunner<TIn, TOut>
             {
                 LoadAgain();
             }
-            throw Fault(e.Message, e);
+            throw Fault(e.Message, e, e.BusyFor);
         }
         catch (Exception e) when (e is WireFormatException or HttpRequestException or IOException or ObjectDisposedException)
         {
@@ -215,13 +215,13 @@ internal sealed class RemoteBatchRunner<TIn, TOut> : IBatchRunner<TIn, TOut>
         }
     }
 
-    private InstanceFailedException Fault(string message, Exception? inner = null)
+    private InstanceFailedException Fault(string message, Exception? inner = null, TimeSpan? busyFor = null)
     {
         _isDoubtful = true;
-        return Failure(message, inner);
+        return Failure(message, inner, busyFor);
     }
 
-    private InstanceFailedException Failure(string message, Exception? inner) => new($"Server '{_instance}' of model '{_options.Model}': {message}", inner);
+    private InstanceFailedException Failure(string message, Exception? inner, TimeSpan? busyFor = null) => new($"Server '{_instance}' of model '{_options.Model}': {message}", inner) { BusyFor = busyFor };
 
     private WireBatch<TIn, TOut> Take()
     {

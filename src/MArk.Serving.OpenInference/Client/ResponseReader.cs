@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Globalization;
+using System.Net;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using MArk.Serving.OpenInference.Protocol;
@@ -11,18 +12,36 @@ internal static class ResponseReader
 {
     private const int MaxErrorBytes = 16 << 10;
 
+    /// <summary>When a server that is asked too much is asked again, where it does not say.</summary>
+    public static readonly TimeSpan DefaultRetry = TimeSpan.FromSeconds(1);
+
     public static async ValueTask RequireSuccessAsync(HttpResponseMessage response, CancellationToken cancellationToken)
     {
         if (!response.IsSuccessStatusCode)
         {
             var error = await ReadErrorAsync(response, cancellationToken).ConfigureAwait(false);
-            throw new ServerException(HttpCaller.KindOf(response.StatusCode), string.Create(CultureInfo.InvariantCulture, $"it answered {(int)response.StatusCode}: {error}"));
+            throw new ServerException(HttpCaller.KindOf(response.StatusCode), string.Create(CultureInfo.InvariantCulture, $"it answered {(int)response.StatusCode}: {error}"))
+            {
+                BusyFor = BusyFor(response),
+            };
         }
     }
 
     /// <summary>A model that is not ready may become so; a key that is not taken will not.</summary>
     public static ValueTask RequireNotForbiddenAsync(HttpResponseMessage response, CancellationToken cancellationToken) =>
         HttpCaller.KindOf(response.StatusCode) == RefusalKind.Forbidden ? RequireSuccessAsync(response, cancellationToken) : ValueTask.CompletedTask;
+
+    /// <summary>Too many requests; or unavailable, where it is said for how long.</summary>
+    private static TimeSpan? BusyFor(HttpResponseMessage response)
+    {
+        var after = response.Headers.RetryAfter?.Delta;
+        return response.StatusCode switch
+        {
+            HttpStatusCode.TooManyRequests => after ?? DefaultRetry,
+            HttpStatusCode.ServiceUnavailable => after,
+            _ => null,
+        };
+    }
 
     private static async ValueTask<string> ReadErrorAsync(HttpResponseMessage response, CancellationToken cancellationToken)
     {

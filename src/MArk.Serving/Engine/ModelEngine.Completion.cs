@@ -93,9 +93,9 @@ internal sealed partial class ModelEngine<TIn, TOut>
                 _counters.Count(work, dispatched);
                 _counters.FailedBatches++;
                 ReleaseAnswered(dispatched, work);
-                if (error is InstanceFailedException)
+                if (error is InstanceFailedException { BusyFor: var busyFor })
                 {
-                    _scheduler.OnBatchFailedByInstance(Now, dispatched, (_, index) => work.IsAnswered(index));
+                    _scheduler.OnBatchFailedByInstance(Now, dispatched, (_, index) => work.IsAnswered(index), busyFor);
                 }
                 else
                 {

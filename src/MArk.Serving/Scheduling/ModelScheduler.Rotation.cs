@@ -20,14 +20,15 @@ internal sealed partial class ModelScheduler
     /// <param name="now">Now.</param>
     /// <param name="batch">The batch.</param>
     /// <param name="isAnswered">Whether a request of the batch, by index, was answered before the failure.</param>
-    public void OnBatchFailedByInstance(TimeSpan now, DispatchedBatch batch, Func<DispatchedBatch, int, bool> isAnswered)
+    /// <param name="busyFor">How long it is left alone, if it is well and only has too much to do; then nothing is held against it, nor counted to its requests.</param>
+    public void OnBatchFailedByInstance(TimeSpan now, DispatchedBatch batch, Func<DispatchedBatch, int, bool> isAnswered, TimeSpan? busyFor = null)
     {
         // Another batch that was under way when the instance failed says nothing new.
         if (!batch.Instance.IsOut)
         {
-            PutOut(now, batch.Instance);
+            PutOut(now, batch.Instance, busyFor);
         }
-        HandBack(now, batch, isAnswered);
+        HandBack(now, batch, isAnswered, isLost: busyFor is null);
         JudgeAll(now);
         EndBatch(now, batch, new BatchFeedback(batch.Count, now - batch.RunsSince, Succeeded: false, MissedDeadlines: 0));
     }
@@ -102,11 +103,12 @@ internal sealed partial class ModelScheduler
         return peers >= 2 && duration.Ticks > OutlierFactor * expected / peers && duration.Ticks - expected / peers > _settings.Slo.Ticks / 20;
     }
 
-    private void PutOut(TimeSpan now, SchedulerInstance instance)
+    private void PutOut(TimeSpan now, SchedulerInstance instance, TimeSpan? busyFor = null)
     {
-        var longest = Math.Min(
-            _settings.RotationBackoffMax.TotalSeconds, _settings.RotationBackoffBase.TotalSeconds * Math.Pow(2, Math.Min(instance.Failures++, 30)));
-        instance.OutUntil = now + TimeSpan.FromSeconds(longest * (0.5 + 0.5 * _jitter.NextDouble()));
+        var longest = busyFor is { } busy
+            ? Math.Clamp(busy.TotalSeconds, _settings.RotationBackoffBase.TotalSeconds, _settings.RotationBackoffMax.TotalSeconds)
+            : Math.Min(_settings.RotationBackoffMax.TotalSeconds, _settings.RotationBackoffBase.TotalSeconds * Math.Pow(2, Math.Min(instance.Failures++, 30)));
+        instance.OutUntil = now + TimeSpan.FromSeconds(busyFor is null ? longest * (0.5 + 0.5 * _jitter.NextDouble()) : longest);
         instance.IsOnTrial = false;
         if (!instance.IsOut)
         {
@@ -126,7 +128,7 @@ internal sealed partial class ModelScheduler
     }
 
     /// <summary>What a batch had not answered goes back to where it waited, or fails if too many instances were lost under it.</summary>
-    private void HandBack(TimeSpan now, DispatchedBatch batch, Func<DispatchedBatch, int, bool> isAnswered)
+    private void HandBack(TimeSpan now, DispatchedBatch batch, Func<DispatchedBatch, int, bool> isAnswered, bool isLost = true)
     {
         for (var i = 0; i < batch.Count; i++)
         {
@@ -136,7 +138,7 @@ internal sealed partial class ModelScheduler
             {
                 Release(slot);
             }
-            else if (++request.Losses > _settings.MaxRedeliveries)
+            else if (isLost && ++request.Losses > _settings.MaxRedeliveries)
             {
                 Fail(slot);
             }

@@ -34,6 +34,7 @@ public sealed class EndpointFaultTests
     [Theory]
     [InlineData("garbage")]
     [InlineData("500")]
+    [InlineData("429")]
     [InlineData("nothing")]
     [InlineData("too few")]
     [InlineData("hang up")]
@@ -51,6 +52,10 @@ public sealed class EndpointFaultTests
             {
                 case "garbage":
                     await context.Response.WriteAsync("<html>\0");
+                    break;
+                case "429":
+                    context.Response.StatusCode = 429;
+                    context.Response.Headers.RetryAfter = "1";
                     break;
                 case "500":
                     context.Response.StatusCode = 500;

@@ -68,6 +68,25 @@ public sealed class InstanceFailureTests
     }
 
     [Fact]
+    public void OneThatIsBusyIsLeftAloneForAsLongAsItSaysAndNothingIsHeldAgainstItsRequests()
+    {
+        var driver = OneInstance();
+        var id = driver.Ready();
+        var caller = driver.Arrive(mode: WhenUnreachable.ServeLate);
+        for (var i = 0; i < 5; i++)
+        {
+            driver.FailInstance(Only(driver), busyFor: TimeSpan.FromMilliseconds(300));
+            driver.Advance(299);
+            Assert.Empty(driver.Probing);
+            driver.Advance(2);
+            driver.ProbeDone(Assert.Single(driver.Probing), ok: true);
+        }
+        Assert.Equal(id, Only(driver).Instance.Id);
+        driver.Finish();
+        Assert.Equal((Ending.Result, 6), (caller.Ending, caller.Deliveries));
+    }
+
+    [Fact]
     public void AFailedInstanceGetsNothingUntilItsProbeSucceeds()
     {
         var driver = OneInstance();

@@ -197,13 +197,13 @@ internal sealed class SchedulerDriver
     }
 
     /// <summary>Ends a batch by a failure of its instance.</summary>
-    public void FailInstance(DispatchedBatch batch, int answeredFirst = 0)
+    public void FailInstance(DispatchedBatch batch, int answeredFirst = 0, TimeSpan? busyFor = null)
     {
         Assert.True(_running.Remove(batch, out var callers));
         Answer(callers, answeredFirst);
         Out.TryAdd(batch.Instance.Id, Now);
         Log.Add($"{Now.TotalMilliseconds:0.###} failed instance {batch.Instance.Id}");
-        Scheduler.OnBatchFailedByInstance(Now, batch, (_, i) => callers[i].Ending != Ending.None);
+        Scheduler.OnBatchFailedByInstance(Now, batch, (_, i) => callers[i].Ending != Ending.None, busyFor);
         Take();
     }
 
