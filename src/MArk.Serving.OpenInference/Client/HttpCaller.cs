@@ -5,7 +5,7 @@ using MArk.Serving.OpenInference.Protocol;
 
 namespace MArk.Serving.OpenInference.Client;
 
-/// <summary>Calls one server over HTTP, with the key and the version that the options name. What goes wrong with the connection is a <see cref="ServerException"/>.</summary>
+/// <summary>Calls one server over HTTP, with the key and the version that the options name. What goes wrong with the connection is a <see cref="RemoteServerException"/>.</summary>
 internal sealed class HttpCaller : IDisposable
 {
     private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(5);
@@ -59,7 +59,7 @@ internal sealed class HttpCaller : IDisposable
         }
         catch (Exception e) when (e is HttpRequestException or IOException or SocketException)
         {
-            throw new ServerException(RefusalKind.Server, $"it cannot be reached: {e.Message}", e);
+            throw new RemoteServerException(RefusalKind.Server, $"it cannot be reached: {e.Message}", e);
         }
         finally
         {

@@ -26,7 +26,7 @@ internal sealed class LoadedVersion
     }
 
     /// <summary>Lets go of it; the last to do so has it unloaded, as far as the server can be reached and the options want it.</summary>
-    public async ValueTask ReleaseAsync(IModelServer server, OpenInferenceOptions options, TimeProvider time, Action<ServingException> report)
+    public async ValueTask ReleaseAsync(IRemoteServer server, OpenInferenceOptions options, TimeProvider time, Action<ServingException> report)
     {
         if (!IsLast() || !options.UnloadsVersions)
         {
@@ -37,7 +37,7 @@ internal sealed class LoadedVersion
         {
             await server.UnloadAsync(options.Artifact!, giveUp.Token).ConfigureAwait(false);
         }
-        catch (Exception e) when (ModelServers.IsFailure(e))
+        catch (Exception e) when (RemoteServers.IsFailure(e))
         {
             // The server is gone, or does not answer: what it has loaded goes with it.
             report(new ServingException($"Version {options.Artifact!.Version} of model '{options.Model}' was not unloaded: {e.Message}", e));

@@ -67,7 +67,7 @@ public sealed class OpenInferenceRunnerFactory<TIn, TOut> : IBatchRunnerFactory<
         _options.Check();
         var endpoint = (_options.EndpointOf is { } of ? of(instance) : instance.Endpoint)
             ?? throw new ModelLoadException(_options.Model, $"instance '{instance.Id}' has no address to connect to; accepted: instances of a provider that gives one (UseEndpoints, UseProcesses), or EndpointOf.");
-        var server = ModelServers.Open(endpoint, _options);
+        var server = RemoteServers.Open(endpoint, _options);
         LoadedVersion? loaded = null;
         try
         {
@@ -98,8 +98,8 @@ public sealed class OpenInferenceRunnerFactory<TIn, TOut> : IBatchRunnerFactory<
             server.Dispose();
             throw e switch
             {
-                ServerException { Kind: RefusalKind.Server } => new InstanceFailedException($"Server '{instance.Id}' at {endpoint.Authority}: {e.Message}", e),
-                ServerException => new ModelLoadException(_options.Model, $"server '{instance.Id}' at {endpoint.Authority} does not take it: {e.Message}", e),
+                RemoteServerException { Kind: RefusalKind.Server } => new InstanceFailedException($"Server '{instance.Id}' at {endpoint.Authority}: {e.Message}", e),
+                RemoteServerException => new ModelLoadException(_options.Model, $"server '{instance.Id}' at {endpoint.Authority} does not take it: {e.Message}", e),
                 WireFormatException => new ModelLoadException(_options.Model, $"server '{instance.Id}' at {endpoint.Authority} speaks another protocol: {e.Message}", e),
                 HttpRequestException or IOException => new InstanceFailedException($"Server '{instance.Id}' at {endpoint.Authority}: {e.Message}", e),
                 _ => e,
@@ -114,7 +114,7 @@ public sealed class OpenInferenceRunnerFactory<TIn, TOut> : IBatchRunnerFactory<
         return _bound is not null && _codec.TryCreateSample(out sample);
     }
 
-    private async ValueTask UntilReadyAsync(IModelServer server, CancellationToken cancellationToken)
+    private async ValueTask UntilReadyAsync(IRemoteServer server, CancellationToken cancellationToken)
     {
         while (!await server.IsReadyAsync(cancellationToken).ConfigureAwait(false))
         {

@@ -9,7 +9,7 @@ internal sealed class RemoteBatchRunner<TIn, TOut> : IBatchRunner<TIn, TOut>
     private const int MostOvertaken = 3;
 
     private readonly string _instance;
-    private readonly IModelServer _server;
+    private readonly IRemoteServer _server;
     private readonly ModelSignature _signature;
     private readonly OpenInferenceOptions _options;
     private readonly TimeProvider _time;
@@ -33,7 +33,7 @@ internal sealed class RemoteBatchRunner<TIn, TOut> : IBatchRunner<TIn, TOut>
     /// <param name="time">The clock.</param>
     /// <param name="runners">The others of the model.</param>
     public RemoteBatchRunner(
-        string instance, IModelServer server, ModelSignature signature, ITensorCodec<TIn, TOut> codec, OpenInferenceOptions options, LoadedVersion? loaded, TimeProvider time, RemoteRunners<TIn, TOut> runners)
+        string instance, IRemoteServer server, ModelSignature signature, ITensorCodec<TIn, TOut> codec, OpenInferenceOptions options, LoadedVersion? loaded, TimeProvider time, RemoteRunners<TIn, TOut> runners)
     {
         (_instance, _server, _signature, _options, _loaded, _time, _runners) = (instance, server, signature, options, loaded, time, runners);
         _timeouts = new CallTimeouts(options.LeastCallTimeout, options.CallTimeout);
@@ -118,11 +118,11 @@ internal sealed class RemoteBatchRunner<TIn, TOut> : IBatchRunner<TIn, TOut>
             _isDoubtful = false;
             return answer;
         }
-        catch (ServerException e) when (e.Kind == RefusalKind.Request)
+        catch (RemoteServerException e) when (e.Kind == RefusalKind.Request)
         {
             throw new ServingException($"Server '{_instance}' refused the batch: {e.Message}", e);
         }
-        catch (ServerException e)
+        catch (RemoteServerException e)
         {
             if (e.Kind == RefusalKind.NoSuchModel)
             {
@@ -209,7 +209,7 @@ internal sealed class RemoteBatchRunner<TIn, TOut> : IBatchRunner<TIn, TOut>
         {
             await _server.LoadAsync(artifact, either.Token).ConfigureAwait(false);
         }
-        catch (Exception e) when (ModelServers.IsFailure(e) && !_ended.IsCancellationRequested)
+        catch (Exception e) when (RemoteServers.IsFailure(e) && !_ended.IsCancellationRequested)
         {
             _runners.Report(Failure($"it has lost the model and cannot load it again: {e.Message}", e));
         }

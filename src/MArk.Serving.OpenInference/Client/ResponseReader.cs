@@ -20,7 +20,7 @@ internal static class ResponseReader
         if (!response.IsSuccessStatusCode)
         {
             var error = await ReadErrorAsync(response, cancellationToken).ConfigureAwait(false);
-            throw new ServerException(HttpCaller.KindOf(response.StatusCode), string.Create(CultureInfo.InvariantCulture, $"it answered {(int)response.StatusCode}: {error}"))
+            throw new RemoteServerException(HttpCaller.KindOf(response.StatusCode), string.Create(CultureInfo.InvariantCulture, $"it answered {(int)response.StatusCode}: {error}"))
             {
                 BusyFor = BusyFor(response),
             };

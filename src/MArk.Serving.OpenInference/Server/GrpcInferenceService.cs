@@ -8,7 +8,6 @@ namespace MArk.Serving.OpenInference.Server;
 /// <summary>Open Inference Protocol v2 over gRPC, with Triton's repository and statistics calls.</summary>
 internal sealed class GrpcInferenceService(InferenceCalls calls) : GRPCInferenceService.GRPCInferenceServiceBase
 {
-    // A probe brings no key.
     public override Task<ServerLiveResponse> ServerLive(ServerLiveRequest request, ServerCallContext context) => Task.FromResult(new ServerLiveResponse { Live = true });
 
     public override Task<ServerReadyResponse> ServerReady(ServerReadyRequest request, ServerCallContext context) => Task.FromResult(new ServerReadyResponse { Ready = calls.AreReady });
@@ -97,7 +96,11 @@ internal sealed class GrpcInferenceService(InferenceCalls calls) : GRPCInference
     {
         try
         {
-            calls.Authorize(context.RequestHeaders.GetValue("authorization"), isOfRepository);
+            if (isOfRepository)
+            {
+                // Other keys were asked for before the message was read.
+                calls.Authorize(context.RequestHeaders.GetValue("authorization"), isOfRepository);
+            }
             return await handle().ConfigureAwait(false);
         }
         catch (Exception e)

@@ -74,7 +74,7 @@ public static class OpenInferenceServerExtensions
         var group = endpoints.MapGroup("");
         new RestEndpoints(calls).Map(group);
         new PredictV1Endpoints(calls).Map(group);
-        group.MapGrpcService<GrpcInferenceService>().WithMetadata(new UnlimitedBody());
+        group.MapGrpcService<GrpcInferenceService>().WithMetadata(new UnlimitedBody()).Add(endpoint => endpoint.RequestDelegate = GrpcKeys.Guard(calls, endpoint.RequestDelegate!));
         return group;
     }
 

@@ -53,6 +53,7 @@ public sealed class GrpcServerTests
         using var channel = GrpcChannel.ForAddress(server.Http2Address);
         var client = new GRPCInferenceService.GRPCInferenceServiceClient(channel);
         var key = new Metadata { { "authorization", "Bearer secret" } };
+        Assert.True((await client.ServerReadyAsync(new ServerReadyRequest())).Ready);
         await AssertRefusedAsync(StatusCode.Unauthenticated, "No key", client.ModelInferAsync(Request("echo", "FP32", [1, 1], new byte[4])));
         await AssertRefusedAsync(StatusCode.NotFound, "no model 'none'", client.ModelInferAsync(Request("none", "FP32", [1, 1], new byte[4]), key));
         await AssertRefusedAsync(StatusCode.InvalidArgument, "inputs[0].datatype", client.ModelInferAsync(Request("echo", "FP99", [1, 1], new byte[4]), key));

@@ -110,6 +110,22 @@ public sealed class RestServerTests
     }
 
     [Fact]
+    public async Task WhoMayAskIsNotWhoMayLoadWhereThatHasKeysOfItsOwn()
+    {
+        await using var server = await LiveServer.StartAsync(m => m.AddEcho("echo", Rows), o => { o.ApiKeys.Add("ask"); o.RepositoryKeys.Add("load"); });
+        foreach (var (key, call, status) in new[]
+        {
+            ("ask", "v2/repository/models/m/load", HttpStatusCode.Unauthorized), ("load", "v2/repository/models/m/load", HttpStatusCode.BadRequest),
+            ("ask", "v2/repository/index", HttpStatusCode.OK), ("load", "v2/repository/index", HttpStatusCode.OK), ("other", "v2/repository/index", HttpStatusCode.Unauthorized),
+        })
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Post, call);
+            request.Headers.Authorization = new("Bearer", key);
+            Assert.Equal(status, (await server.Http.SendAsync(request)).StatusCode);
+        }
+    }
+
+    [Fact]
     public async Task OverloadIs429AndALateDeadline504AndAClientThatHangsUpCancels()
     {
         using var gate = new SemaphoreSlim(0);

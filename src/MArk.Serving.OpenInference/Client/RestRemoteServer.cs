@@ -6,7 +6,7 @@ using MArk.Serving.OpenInference.Protocol;
 namespace MArk.Serving.OpenInference.Client;
 
 /// <summary>A server that is spoken to over REST, its tensors in JSON or in the binary form.</summary>
-internal sealed class RestServer : IModelServer
+internal sealed class RestRemoteServer : IRemoteServer
 {
     private readonly HttpCaller _http;
     private readonly OpenInferenceOptions _options;
@@ -14,7 +14,7 @@ internal sealed class RestServer : IModelServer
     private readonly string _model;
     private readonly bool _isBinary;
 
-    public RestServer(Uri endpoint, OpenInferenceOptions options)
+    public RestRemoteServer(Uri endpoint, OpenInferenceOptions options)
     {
         _http = new HttpCaller(endpoint, options);
         _options = options;

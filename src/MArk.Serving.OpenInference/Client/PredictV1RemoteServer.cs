@@ -6,7 +6,7 @@ using MArk.Serving.OpenInference.Protocol;
 namespace MArk.Serving.OpenInference.Client;
 
 /// <summary>A server of the v1 form. It is told what a model's tensors are.</summary>
-internal sealed class PredictV1Server : IModelServer
+internal sealed class PredictV1RemoteServer : IRemoteServer
 {
     private const int MaxStatusBytes = 1 << 16;
 
@@ -15,7 +15,7 @@ internal sealed class PredictV1Server : IModelServer
     private readonly PredictV1Reader _reader;
     private readonly string _model;
 
-    public PredictV1Server(Uri endpoint, OpenInferenceOptions options)
+    public PredictV1RemoteServer(Uri endpoint, OpenInferenceOptions options)
     {
         _http = new HttpCaller(endpoint, options);
         _options = options;

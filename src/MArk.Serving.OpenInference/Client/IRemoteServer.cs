@@ -3,8 +3,8 @@ using MArk.Serving.OpenInference.Protocol;
 namespace MArk.Serving.OpenInference.Client;
 
 /// <summary>One server, spoken to about one model in one form of the protocol.</summary>
-/// <remarks>Where a server refuses a call or cannot be reached, every method throws <see cref="ServerException"/>, and where its answer is no answer, <see cref="WireFormatException"/>.</remarks>
-internal interface IModelServer : IDisposable
+/// <remarks>Where a server refuses a call or cannot be reached, every method throws <see cref="RemoteServerException"/>, and where its answer is no answer, <see cref="WireFormatException"/>.</remarks>
+internal interface IRemoteServer : IDisposable
 {
     /// <summary>Whether the model is loaded and serves.</summary>
     ValueTask<bool> IsReadyAsync(CancellationToken cancellationToken);
@@ -43,7 +43,7 @@ internal enum RefusalKind
 }
 
 /// <summary>A server refused a call, or cannot be reached.</summary>
-internal sealed class ServerException(RefusalKind kind, string message, Exception? innerException = null) : Exception(message, innerException)
+internal sealed class RemoteServerException(RefusalKind kind, string message, Exception? innerException = null) : Exception(message, innerException)
 {
     public RefusalKind Kind { get; } = kind;
 

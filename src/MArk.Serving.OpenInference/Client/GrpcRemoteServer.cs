@@ -7,7 +7,7 @@ using MArk.Serving.OpenInference.Wire;
 namespace MArk.Serving.OpenInference.Client;
 
 /// <summary>A server that is spoken to over gRPC.</summary>
-internal sealed class GrpcServer : IModelServer
+internal sealed class GrpcRemoteServer : IRemoteServer
 {
     private readonly GrpcChannel _channel;
     private readonly GRPCInferenceService.GRPCInferenceServiceClient _client;
@@ -15,7 +15,7 @@ internal sealed class GrpcServer : IModelServer
     private readonly Metadata _headers = [];
     private readonly string _version;
 
-    public GrpcServer(Uri endpoint, OpenInferenceOptions options)
+    public GrpcRemoteServer(Uri endpoint, OpenInferenceOptions options)
     {
         _options = options;
         _version = options.VersionToAsk ?? "";
@@ -41,7 +41,7 @@ internal sealed class GrpcServer : IModelServer
         {
             return (await CallAsync(_client.ModelReadyAsync(new ModelReadyRequest { Name = _options.Model, Version = _version }, Call(cancellationToken)), cancellationToken).ConfigureAwait(false)).Ready;
         }
-        catch (ServerException e) when (e.Kind is RefusalKind.NoSuchModel or RefusalKind.Server)
+        catch (RemoteServerException e) when (e.Kind is RefusalKind.NoSuchModel or RefusalKind.Server)
         {
             // Not yet.
             return false;
@@ -103,7 +103,7 @@ internal sealed class GrpcServer : IModelServer
             }
             catch (RpcException e)
             {
-                throw new ServerException(KindOf(e.StatusCode), $"it answered {e.StatusCode}: {DataTypes.Shortened(e.Status.Detail, 512)}", e) { BusyFor = BusyFor(e) };
+                throw new RemoteServerException(KindOf(e.StatusCode), $"it answered {e.StatusCode}: {DataTypes.Shortened(e.Status.Detail, 512)}", e) { BusyFor = BusyFor(e) };
             }
         }
     }
