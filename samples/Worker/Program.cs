@@ -1,5 +1,6 @@
 // A worker: a blank machine that loads the ONNX models it is told to, and serves them by the Open Inference Protocol.
 //   Worker__AllowedSources__0=file:///srv/models/ ASPNETCORE_URLS=http://127.0.0.1:8000 dotnet run --project samples/Worker
+using MArk.Serving.Batching;
 using MArk.Serving.DependencyInjection;
 using MArk.Serving.OnnxRuntime;
 using MArk.Serving.OpenInference;
@@ -20,8 +21,8 @@ builder.Services.AddModelRepository(options =>
     {
         options.AllowedSources.Add(source.Value!);
     }
-    // Batches come from a host that has its own objective: here they wait for nothing but the device.
-    options.Serve = (model, file) => model.UseOnnx(file).WithSlo(TimeSpan.FromSeconds(10));
+    // Batches come from a host that has its own objective, and are as it wants them: here they wait for nothing but the device.
+    options.Serve = (model, file) => model.UseOnnx(file).UseBatchPolicy(_ => new FixedWindowBatchPolicy(int.MaxValue, TimeSpan.Zero)).WithSlo(TimeSpan.FromSeconds(10));
 });
 var app = builder.Build();
 app.MapOpenInference();

@@ -13,6 +13,7 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 
 var builder = Host.CreateEmptyApplicationBuilder(null);
 builder.Configuration.AddInMemoryCollection([new("MArk:Models:double:MaxBatchSize", "8"), new("MArk:Models:digits:Fleet:SampleInterval", "00:00:01")]);
@@ -54,6 +55,7 @@ if (logits.Length != 10 || !answers.SequenceEqual(Enumerable.Range(0, 100).Selec
 
 // The same digit by a server of the protocol, in each of its forms.
 var web = WebApplication.CreateSlimBuilder();
+web.Logging.ClearProviders();
 web.WebHost.ConfigureKestrel(kestrel =>
 {
     kestrel.Listen(IPAddress.Loopback, 0, listen => listen.Protocols = Microsoft.AspNetCore.Server.Kestrel.Core.HttpProtocols.Http1);

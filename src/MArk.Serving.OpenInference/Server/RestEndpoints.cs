@@ -12,6 +12,8 @@ namespace MArk.Serving.OpenInference.Server;
 /// <summary>Open Inference Protocol v2 over REST, with Triton's repository and statistics calls.</summary>
 internal sealed class RestEndpoints(InferenceCalls calls)
 {
+    private const int FlushSize = 64 << 10;
+
     private readonly InferMessageReader _reader = new(calls.Limits);
 
     public void Map(IEndpointRouteBuilder endpoints)
@@ -99,14 +101,20 @@ internal sealed class RestEndpoints(InferenceCalls calls)
         {
             response.Headers[RestNames.HeaderLength] = header.WrittenCount.ToString(CultureInfo.InvariantCulture);
         }
-        await response.Body.WriteAsync(header.WrittenMemory, cancellationToken).ConfigureAwait(false);
+        // A small answer leaves as a whole: each flush is a packet that the client would wait for.
+        response.BodyWriter.Write(header.WrittenSpan);
         for (var i = 0; i < isBinary.Length; i++)
         {
-            if (isBinary[i])
+            for (var rest = isBinary[i] ? answer.Tensors[i].Data : default; !rest.IsEmpty; rest = rest[Math.Min(rest.Length, FlushSize)..])
             {
-                await response.Body.WriteAsync(answer.Tensors[i].Data, cancellationToken).ConfigureAwait(false);
+                response.BodyWriter.Write(rest.Span[..Math.Min(rest.Length, FlushSize)]);
+                if (rest.Length >= FlushSize)
+                {
+                    await response.BodyWriter.FlushAsync(cancellationToken).ConfigureAwait(false);
+                }
             }
         }
+        await response.BodyWriter.FlushAsync(cancellationToken).ConfigureAwait(false);
     }
 
     private async Task IndexAsync(HttpContext context)

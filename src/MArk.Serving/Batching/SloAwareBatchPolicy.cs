@@ -6,7 +6,7 @@ namespace MArk.Serving.Batching;
 /// instance's own profile. It has no window to tune.
 /// </summary>
 /// <remarks>
-/// It holds for a batch of b only if the requests missing from it are expected in time, the batch still meets the oldest deadline
+/// It holds for a batch of b only if the requests missing from it are expected in time, at the rate of late and no more quickly than they came since the oldest of these did, the batch still meets the oldest deadline
 /// (high percentile), it serves requests faster than one at a time would and faster than leaving now, and leaving now at the
 /// present size could not keep up with this instance's share of the arrivals. Otherwise it sends the size of the highest
 /// throughput that meets the oldest deadline.
@@ -44,13 +44,14 @@ public sealed class SloAwareBatchPolicy : IBatchPolicy
         var throughputNow = profile.Throughput(count);
         var remaining = (context.EarliestDeadline - context.Now).TotalSeconds;
         var untilStart = (context.StartsAt - context.Now).TotalSeconds;
-        if (context.OtherIdleInstances > 0 || context.ArrivalRate / context.ReadyInstances <= throughputNow)
+        var rate = ExpectedRate(context);
+        if (context.OtherIdleInstances > 0 || rate / context.ReadyInstances <= throughputNow)
         {
             return false;
         }
         for (var size = count + 1; size <= Math.Min(context.MaxBatchSize, profile.MaxBatchSize); size++)
         {
-            var wait = (size - count) / context.ArrivalRate;
+            var wait = (size - count) / rate;
             if (Math.Max(wait, untilStart) + profile.High(size).TotalSeconds > remaining)
             {
                 return false;
@@ -66,5 +67,15 @@ public sealed class SloAwareBatchPolicy : IBatchPolicy
             }
         }
         return false;
+    }
+
+    /// <summary>
+    /// How quickly more are expected: as the rate of late was, but no more quickly than they have come since the oldest of these did. After a load that has ended nobody comes, and what is held
+    /// for them would be until its deadline.
+    /// </summary>
+    private static double ExpectedRate(in BatchContext context)
+    {
+        var waited = (context.Now - context.HeadArrival).TotalSeconds;
+        return waited > 0 ? Math.Min(context.ArrivalRate, (context.QueueLength + 1) / waited) : context.ArrivalRate;
     }
 }

@@ -43,6 +43,14 @@ public sealed class BatchPolicyTests
         Assert.Equal(BatchDecision.Dispatch(1), Decide(new SloAwareBatchPolicy(), 1, 100, rate: 10));
 
     [Fact]
+    public void SloAwareHoldsForAsLongAsOthersComeAndNotForWhatCameBefore()
+    {
+        // 5000/s came of late. One that has waited for 1 ms may be followed; one that nobody has followed for 13 ms, twice as long as it takes alone, is not held until its deadline.
+        Assert.Equal(BatchDecisionKind.WaitUntil, Decide(new SloAwareBatchPolicy(), 1, 1000, rate: 5000, nowMs: 1, startsMs: 1).Kind);
+        Assert.Equal(BatchDecision.Dispatch(1), Decide(new SloAwareBatchPolicy(), 1, 1000, rate: 5000, nowMs: 13, startsMs: 13));
+    }
+
+    [Fact]
     public void SloAwareSendsAFullBatch() => Assert.Equal(BatchDecision.Dispatch(8), Decide(new SloAwareBatchPolicy(), 20, 100, rate: 5000));
 
     [Fact]

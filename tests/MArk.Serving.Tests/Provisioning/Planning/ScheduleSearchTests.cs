@@ -41,7 +41,7 @@ public sealed class ScheduleSearchTests
             var cost = Reckon(tiny, schedule);
             if (double.IsFinite(cost))
             {
-                Assert.Equal(cost, problem.Cost(schedule).Total, 9);
+                Assert.Equal(cost, problem.Cost(schedule).Total, 1e-6);
             }
         }
     }, iter: 10);
