@@ -81,8 +81,10 @@ public sealed class OpenInferenceRunnerFactory<TIn, TOut> : IBatchRunnerFactory<
                     await server.LoadAsync(artifact, either.Token).ConfigureAwait(false);
                 }
                 await UntilReadyAsync(server, either.Token).ConfigureAwait(false);
-                var bound = Bind(await server.ReadSignatureAsync(either.Token).ConfigureAwait(false));
-                return new RemoteBatchRunner<TIn, TOut>(instance.Id, server, bound.Signature, _codec, _options, loaded, _time, _runners);
+                var own = await server.ReadSignatureAsync(either.Token).ConfigureAwait(false);
+                // The largest batch is the server's own affair.
+                var signature = Bind(own).Signature with { MaxBatchSize = own.MaxBatchSize };
+                return new RemoteBatchRunner<TIn, TOut>(instance.Id, server, signature, _codec, _options, loaded, _time, _runners);
             }
             catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
             {

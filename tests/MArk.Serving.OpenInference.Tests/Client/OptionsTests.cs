@@ -34,6 +34,15 @@ public sealed class OptionsTests
         Assert.Contains("accepted", error.Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("""{"name":"m","inputs":[{"name":"x","datatype":"FP32","shape":[4,2]}],"outputs":[{"name":"y","datatype":"FP32","shape":[-1,2]}]}""", 4)]
+    [InlineData("""{"name":"m","inputs":[{"name":"x","datatype":"FP32","shape":[-1,2]}],"outputs":[{"name":"y","datatype":"FP32","shape":[-1,2]}]}""", int.MaxValue)]
+    public void ABatchThatAServerFixesIsItsLargest(string json, int largest)
+    {
+        var metadata = System.Text.Json.JsonSerializer.Deserialize(json, MArk.Serving.OpenInference.Protocol.RestJson.Default.ModelMetadataDocument)!;
+        Assert.Equal(largest, metadata.ToSignature().MaxBatchSize);
+    }
+
     [Fact]
     public void OfInstances()
     {
