@@ -9,6 +9,12 @@ namespace MArk.Serving.OpenInference.Instances;
 /// <summary>Worker processes on this machine: the distributed form on a laptop. They end with this process.</summary>
 internal sealed class ProcessInstanceProvider : IInstanceProvider, IAsyncDisposable
 {
+    private const int FirstPort = 20_000;
+    private const int PortCount = 12_000;
+    private const int PortsApart = 101;
+
+    private static int s_port = Environment.ProcessId * PortsApart;
+
     private static readonly TimeSpan StartPoll = TimeSpan.FromMilliseconds(50);
     private static readonly TimeSpan KillTimeout = TimeSpan.FromSeconds(5);
 
@@ -113,12 +119,28 @@ internal sealed class ProcessInstanceProvider : IInstanceProvider, IAsyncDisposa
         }
     }
 
-    /// <summary>A port that nobody listens on now. Whoever takes it before the worker does makes the worker fail, and the next launch chooses another.</summary>
+    /// <summary>
+    /// A port that nobody listens on now: below those that systems give to connections, one after the other from a place that depends on this process, so that neither they nor another host takes
+    /// it before the worker does.
+    /// </summary>
     private static int FreePort()
     {
-        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        return ((IPEndPoint)socket.LocalEndPoint!).Port;
+        for (var tries = 0; tries < PortCount; tries++)
+        {
+            var port = FirstPort + (int)((uint)Interlocked.Increment(ref s_port) % PortCount);
+            try
+            {
+                using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+                socket.Bind(new IPEndPoint(IPAddress.Loopback, port));
+                return port;
+            }
+            catch (SocketException)
+            {
+                // Somebody listens there: the next.
+                continue;
+            }
+        }
+        throw new InstanceLaunchException("process", LaunchFailure.InsufficientCapacity, FormattableString.Invariant($"no port from {FirstPort} to {FirstPort + PortCount - 1} is free."));
     }
 
     private async Task<Worker> StartAsync(ProcessOffering offering, string id, Uri endpoint)

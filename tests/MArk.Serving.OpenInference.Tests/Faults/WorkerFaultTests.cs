@@ -39,8 +39,9 @@ public sealed class WorkerFaultTests
         fleet.Signal(1, Stop);
         await load.Until(() => load.Monitor.GetReport().OutOfRotation == 1);
         await load.GoOnAsync(300);
-        fleet.Signal(1, Continue);
-        await load.Until(() => load.Monitor.GetReport() is { OutOfRotation: 0, ReadyInstances: 3, Cost.Launched: 3 });
+        // Where it has been given up meanwhile, another is in its place.
+        fleet.TrySignal(1, Continue);
+        await load.Until(() => load.Monitor.GetReport() is { OutOfRotation: 0, ReadyInstances: 3 });
         await load.EndAsync(attainment: 0.99);
     }
 
@@ -132,7 +133,9 @@ public sealed class WorkerFaultTests
 
         public Load<float[], float[]> Load() => new(_host, "digits", callers: 4, _ => new float[64], (_, scores) => scores.Length == 10);
 
-        public void Signal(int worker, int signal) => Assert.Equal(0, SendSignal(ProcessIds[worker], signal));
+        public void Signal(int worker, int signal) => Assert.True(TrySignal(worker, signal));
+
+        public bool TrySignal(int worker, int signal) => SendSignal(ProcessIds[worker], signal) == 0;
 
         public static bool IsAlive(int process)
         {
