@@ -9,13 +9,16 @@ internal sealed class ApiKeys
 {
     private const string Scheme = "Bearer ";
 
-    private readonly byte[][] _keys;
-    private readonly byte[][] _repositoryKeys;
+    private readonly byte[][] _ofCalls;
+    private readonly byte[][] _ofRepository;
 
     public ApiKeys(IOptions<OpenInferenceServerOptions> options)
     {
-        _repositoryKeys = HashesOf(options.Value.RepositoryKeys, nameof(OpenInferenceServerOptions.RepositoryKeys));
-        _keys = HashesOf(options.Value.ApiKeys, nameof(OpenInferenceServerOptions.ApiKeys));
+        var repositoryKeys = HashesOf(options.Value.RepositoryKeys, nameof(OpenInferenceServerOptions.RepositoryKeys));
+        var keys = HashesOf(options.Value.ApiKeys, nameof(OpenInferenceServerOptions.ApiKeys));
+        // Who may change what is served may ask for it too.
+        _ofCalls = keys.Length > 0 ? [.. keys, .. repositoryKeys] : [];
+        _ofRepository = repositoryKeys.Length > 0 ? repositoryKeys : _ofCalls;
     }
 
     /// <param name="authorization">The header of that name.</param>
@@ -23,8 +26,7 @@ internal sealed class ApiKeys
     /// <exception cref="ApiKeyException">Keys are asked for, and it brings none that is known.</exception>
     public void Check(string? authorization, bool isOfRepository)
     {
-        // Who may change what is served may ask for it too.
-        byte[][] accepted = isOfRepository && _repositoryKeys.Length > 0 ? _repositoryKeys : [.. _keys, .. _keys.Length > 0 ? _repositoryKeys : []];
+        var accepted = isOfRepository ? _ofRepository : _ofCalls;
         if (accepted.Length == 0)
         {
             return;
