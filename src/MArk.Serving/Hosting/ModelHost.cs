@@ -74,7 +74,7 @@ public static class ModelHost
     }
 }
 
-/// <summary>A model that is started and stopped while its host runs: for a host that learns only then what to serve. It is set up as with <c>AddModel</c>, and shares the host's cores, clock, logs and metrics.</summary>
+/// <summary>A model that is started and stopped while its host runs: for a host that learns only then what to serve. It is set up as with <c>AddModel</c>, and shares the host's cores, clock and logs; its instruments have the names of the host's, and end with it.</summary>
 /// <typeparam name="TIn">A request's input.</typeparam>
 /// <typeparam name="TOut">A request's answer.</typeparam>
 public sealed class ModelHost<TIn, TOut> : IAsyncDisposable
