@@ -192,6 +192,11 @@ internal sealed class SchedulerDriver
             Answer(callers, callers.Length);
             batch.Instance.RunsAhead = RunsAhead;
             Scheduler.OnBatchCompleted(Now, batch, RunsAhead ? Now - batch.RunsSince : null);
+            if (batch.Instance.IsOut && Out.TryAdd(batch.Instance.Id, Now))
+            {
+                Assert.True(2 * Out.Count <= Instances.Count, "more than half are out of rotation for being slow");
+                Log.Add($"{Now.TotalMilliseconds:0.###} too slow instance {batch.Instance.Id}");
+            }
         }
         Take();
     }
