@@ -7,7 +7,12 @@ namespace MArk.Serving;
 /// </remarks>
 public interface IInstanceProvider
 {
-    /// <summary>What can be launched. Names are unique; the list does not change.</summary>
+    /// <summary>Makes the provider ready, once, at the host's start, before anything else is asked of it: prices may be looked up, for instance.</summary>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <returns>When it is ready.</returns>
+    ValueTask InitializeAsync(CancellationToken cancellationToken) => ValueTask.CompletedTask;
+
+    /// <summary>What can be launched. Names are unique; the list does not change once the provider is initialized.</summary>
     IReadOnlyList<InstanceOffering> Offerings { get; }
 
     /// <summary>Begins to launch one machine and returns when the launch is accepted, not when the machine runs.</summary>

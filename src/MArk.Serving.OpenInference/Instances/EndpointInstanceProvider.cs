@@ -96,7 +96,7 @@ internal sealed class EndpointInstanceProvider : IInstanceProvider, IAsyncDispos
             var endpoint = await FindAsync(taken.Ended.Token).ConfigureAwait(false);
             taken.Endpoint = endpoint;
             _machines.Change(instanceId, machine => machine with { State = InstanceState.Running, Endpoint = endpoint });
-            var why = await _probe.UntilGivenUpAsync(endpoint, taken.Ended.Token).ConfigureAwait(false);
+            var why = await _probe.UntilGivenUpAsync(endpoint, endsAt => OnDrain(instanceId, endsAt), taken.Ended.Token).ConfigureAwait(false);
             OpenInferenceLog.InstanceGivenUp(_logger, instanceId, endpoint, why);
             End(instanceId);
         }
@@ -110,6 +110,8 @@ internal sealed class EndpointInstanceProvider : IInstanceProvider, IAsyncDispos
         }
     }
 
+    private void OnDrain(string instanceId, DateTimeOffset? endsAt) => _machines.Change(instanceId, machine => machine with { State = InstanceState.Interrupting, InterruptedAt = endsAt });
+
     private async Task<Uri> FindAsync(CancellationToken cancellationToken)
     {
         while (true)
@@ -121,7 +123,7 @@ internal sealed class EndpointInstanceProvider : IInstanceProvider, IAsyncDispos
                     var isWell = false;
                     try
                     {
-                        isWell = await _probe.AskAsync(endpoint, cancellationToken).ConfigureAwait(false) is null;
+                        isWell = (await _probe.AskAsync(endpoint, cancellationToken).ConfigureAwait(false)).IsWell;
                         if (isWell)
                         {
                             return endpoint;

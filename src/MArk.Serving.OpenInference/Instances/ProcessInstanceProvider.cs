@@ -245,7 +245,7 @@ internal sealed class ProcessInstanceProvider : IInstanceProvider, IAsyncDisposa
     {
         var probe = _probes[offering.Name];
         using var late = new CancellationTokenSource(offering.StartTimeout, _time);
-        while (await probe.AskAsync(machine.Endpoint!, worker.Ended.Token).ConfigureAwait(false) is { } wrong)
+        while (await probe.AskAsync(machine.Endpoint!, worker.Ended.Token).ConfigureAwait(false) is { Wrong: { } wrong })
         {
             if (late.IsCancellationRequested)
             {
@@ -254,7 +254,8 @@ internal sealed class ProcessInstanceProvider : IInstanceProvider, IAsyncDisposa
             await Task.Delay(StartPoll, _time, worker.Ended.Token).ConfigureAwait(false);
         }
         _machines.Change(machine.Id, InstanceState.Running);
-        return await probe.UntilGivenUpAsync(machine.Endpoint!, worker.Ended.Token).ConfigureAwait(false);
+        return await probe.UntilGivenUpAsync(
+            machine.Endpoint!, endsAt => _machines.Change(machine.Id, m => m with { State = InstanceState.Interrupting, InterruptedAt = endsAt }), worker.Ended.Token).ConfigureAwait(false);
     }
 
     private Worker? Remove(string instanceId)

@@ -6,6 +6,9 @@ internal static class RestNames
     /// <summary>How many bytes of a body are JSON, where tensors follow it.</summary>
     public const string HeaderLength = "Inference-Header-Content-Length";
 
+    /// <summary>When the machine of a server that is not ready any more is taken away: an instant as ISO 8601 has it, or <c>unknown</c>.</summary>
+    public const string EndsAt = "MArk-Instance-Ends-At";
+
     /// <summary>The address of a model, relative to the server's.</summary>
     public static string ModelPath(string model, string? version) => version is null
         ? $"v2/models/{Uri.EscapeDataString(model)}"

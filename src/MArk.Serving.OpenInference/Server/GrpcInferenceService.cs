@@ -10,7 +10,7 @@ internal sealed class GrpcInferenceService(InferenceCalls calls) : GRPCInference
 {
     public override Task<ServerLiveResponse> ServerLive(ServerLiveRequest request, ServerCallContext context) => Task.FromResult(new ServerLiveResponse { Live = true });
 
-    public override Task<ServerReadyResponse> ServerReady(ServerReadyRequest request, ServerCallContext context) => Task.FromResult(new ServerReadyResponse { Ready = calls.AreReady });
+    public override Task<ServerReadyResponse> ServerReady(ServerReadyRequest request, ServerCallContext context) => Task.FromResult(new ServerReadyResponse { Ready = calls.IsReady });
 
     public override Task<ModelReadyResponse> ModelReady(ModelReadyRequest request, ServerCallContext context) => GuardAsync(context, request.Name, () =>
         Task.FromResult(new ModelReadyResponse { Ready = calls.Find(request.Name, Named(request.Version)).IsReady }));

@@ -16,9 +16,10 @@ internal sealed class InferenceCalls
     private readonly ILogger _logger;
 
     public InferenceCalls(
-        EndpointModels models, ApiKeys keys, IOptions<OpenInferenceServerOptions> options, TimeProvider time, ILogger<InferenceCalls> logger, ModelRepository? repository = null)
+        EndpointModels models, ApiKeys keys, IOptions<OpenInferenceServerOptions> options, ServerDrain drain, TimeProvider time, ILogger<InferenceCalls> logger, ModelRepository? repository = null)
     {
         (_models, _keys, _time, _logger, _repository) = (models, keys, time, logger, repository);
+        Drain = drain;
         Options = options.Value;
         if (Options.Limits.Violation is { } violation)
         {
@@ -28,9 +29,11 @@ internal sealed class InferenceCalls
 
     public OpenInferenceServerOptions Options { get; }
 
+    public ServerDrain Drain { get; }
+
     public WireLimits Limits => Options.Limits;
 
-    public bool AreReady => _models.AreReady;
+    public bool IsReady => !Drain.HasBegun && _models.AreReady;
 
     /// <exception cref="ApiKeyException">The caller brings no key that is known, where one is asked for.</exception>
     public void Authorize(string? authorization, bool isOfRepository = false) => _keys.Check(authorization, isOfRepository);

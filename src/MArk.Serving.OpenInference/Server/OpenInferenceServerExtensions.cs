@@ -35,6 +35,7 @@ public static class OpenInferenceServerExtensions
         });
         services.TryAddSingleton(TimeProvider.System);
         services.TryAddSingleton<ApiKeys>();
+        services.TryAddSingleton<ServerDrain>();
         services.TryAddSingleton(provider => new EndpointModels(
             provider.GetServices<Hosting.IServedModel>(), provider.GetRequiredService<IOptions<OpenInferenceServerOptions>>(), provider.GetService<ModelRepository>()));
         services.TryAddSingleton<InferenceCalls>();

@@ -20,7 +20,7 @@ internal sealed class RestEndpoints(InferenceCalls calls)
     {
         // A probe brings no key.
         endpoints.MapGet("/v2/health/live", static context => RestCall.WriteAsync(context, new LiveDocument { Live = true }, RestJson.Readable.LiveDocument));
-        endpoints.MapGet("/v2/health/ready", context => RestCall.WriteReadyAsync(context, null, calls.AreReady));
+        endpoints.MapGet("/v2/health/ready", ServerReadyAsync);
         Get(endpoints, "/v2", context => RestCall.WriteAsync(context, calls.Server(), RestJson.Default.ServerMetadataDocument));
         foreach (var model in new[] { "/v2/models/{model}", "/v2/models/{model}/versions/{version}" })
         {
@@ -39,6 +39,15 @@ internal sealed class RestEndpoints(InferenceCalls calls)
 
     private void Post(IEndpointRouteBuilder endpoints, string pattern, Func<HttpContext, Task> handle, bool isOfRepository = false) =>
         endpoints.MapPost(pattern, RestCall.Guard(calls, handle, isOfRepository));
+
+    private Task ServerReadyAsync(HttpContext context)
+    {
+        if (calls.Drain.HasBegun)
+        {
+            context.Response.Headers[RestNames.EndsAt] = calls.Drain.EndsAt?.ToString("O", CultureInfo.InvariantCulture) ?? "unknown";
+        }
+        return RestCall.WriteReadyAsync(context, null, calls.IsReady);
+    }
 
     private Task ReadyAsync(HttpContext context)
     {

@@ -146,6 +146,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
     private async Task StartFleetAsync(IInstanceProvider provider, CancellationToken cancellationToken)
     {
         var options = _parts.Options.Fleet;
+        await provider.InitializeAsync(cancellationToken).ConfigureAwait(false);
         var offerings = ConfiguredOfferings.Of(ModelName, provider.Offerings, options);
         if (OfferingRules.Violation(offerings, options.StandbyInstances) is { } violation)
         {

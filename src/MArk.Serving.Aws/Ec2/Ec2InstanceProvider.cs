@@ -1,0 +1,275 @@
+using System.Diagnostics.Metrics;
+using Amazon.EC2;
+using Amazon.EC2.Model;
+using MArk.Serving.Aws.Prices;
+using MArk.Serving.OpenInference.Instances;
+using MArk.Serving.Provisioning;
+using Microsoft.Extensions.Logging;
+
+namespace MArk.Serving.Aws.Ec2;
+
+/// <summary>
+/// Machines of EC2. What there is, EC2 knows: all of a fleet are asked for in one call, and a host that starts again finds its machines by their tags. A machine runs, for those that ask, once its worker
+/// says that it is ready.
+/// </summary>
+internal sealed partial class Ec2InstanceProvider : IStandbyProvider, IAsyncDisposable
+{
+    private const int MaxEnded = 10_000;
+
+    /// <summary>EC2's lists follow what is done by some seconds ("eventual consistency", EC2 developer guide).</summary>
+    private static readonly TimeSpan ListsLag = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan StartLag = TimeSpan.FromSeconds(3);
+    private static readonly TimeSpan LongestPollDelay = TimeSpan.FromMinutes(1);
+
+    private readonly Ec2Options _options;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly Ec2Api _api;
+    private readonly Ec2Launcher _launcher;
+    private readonly HealthProbe _probe;
+    private readonly Histogram<double> _timeToReady;
+    private readonly InstanceRegister _machines = new();
+    private readonly Lock _gate = new();
+    private readonly Dictionary<string, Ec2Machine> _known = [];
+    private readonly HashSet<string> _fleets = [];
+    private readonly HashSet<string> _launches = [];     // that were asked for, and of which it is not known what came of them
+    private readonly HashSet<string> _ended = [];
+    private readonly Queue<string> _endedInOrder = [];
+    private readonly CancellationTokenSource _disposed = new();
+    private readonly List<Task> _tasks = [];
+    private bool _isPolling;
+
+    public Ec2InstanceProvider(Ec2Options options, string model, TimeProvider time, ILogger logger, Meter meter)
+    {
+        (_options, _time, _logger) = (options, time, logger);
+        _api = new Ec2Api(options.Client?.Invoke() ?? Ec2Api.CreateClient(options));
+        _launcher = new Ec2Launcher(_api, options, model);
+        _probe = new HealthProbe(
+            new OpenInference.HealthOptions
+            {
+                Path = options.ReadyPath, Interval = options.ProbeInterval, Timeout = options.ProbeTimeout, MaxFailures = options.MaxProbeFailures, ConfigureHandler = options.ConfigureHandler,
+            },
+            time);
+        _timeToReady = meter.CreateHistogram(
+            "mark.serving.instance.time_to_ready", "s", "From the call that launches or starts a machine until its worker serves.",
+            advice: new InstrumentAdvice<double> { HistogramBucketBoundaries = [5, 10, 20, 30, 45, 60, 90, 120, 180, 240, 300, 600] });
+        Offerings = Ec2Offerings.Of(options.Offerings);
+    }
+
+    public IReadOnlyList<InstanceOffering> Offerings { get; private set; }
+
+    public async ValueTask InitializeAsync(CancellationToken cancellationToken)
+    {
+        if (_api.Region is { } region && region != Ec2PriceList.Region && _options.Offerings.Exists(o => o.PricePerHour is null && o.Market != InstanceMarket.Spot))
+        {
+            AwsLog.OtherRegion(_logger, Ec2PriceList.Region, region);
+        }
+        if (_options.LookUpSpotPrices)
+        {
+            Offerings = Ec2Offerings.Of(_options.Offerings, await Ec2Offerings.LookUpAsync(_api, _options.Offerings, _time.GetUtcNow(), _logger, cancellationToken).ConfigureAwait(false));
+        }
+    }
+
+    public async ValueTask<InstanceDescriptor> LaunchAsync(LaunchRequest request, CancellationToken cancellationToken)
+    {
+        var offering = _options.Offerings.Find(o => o.Name == request.OfferingName)
+            ?? throw new InstanceLaunchException(request.OfferingName, LaunchFailure.Misconfigured, $"there is no such offering; there are: {string.Join(", ", _options.Offerings.Select(o => o.Name))}.");
+        if (_machines.TryGetLaunch(request.LaunchId, out var before))
+        {
+            return before;
+        }
+        if (_machines.CountOf(offering.Name) >= offering.MaxInstances)
+        {
+            throw new InstanceLaunchException(offering.Name, LaunchFailure.QuotaExceeded, $"{offering.MaxInstances} machines run, which is its maximum.");
+        }
+        var isRepeated = Begin(request);
+        // The answer of an earlier call may have been lost on its way: what it launched has a tag that tells.
+        if (isRepeated && await FindLaunchAsync(request, cancellationToken).ConfigureAwait(false) is { } found)
+        {
+            return found;
+        }
+        var askedAt = _time.GetUtcNow();
+        var id = await _launcher.LaunchAsync(offering, request, cancellationToken).ConfigureAwait(false);
+        return Launched(request, offering, id, askedAt);
+    }
+
+    public async ValueTask TerminateAsync(string instanceId, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await _api.TerminateAsync(instanceId, cancellationToken).ConfigureAwait(false);
+        }
+        catch (AwsRequestException e) when (e.ErrorCode == Ec2Errors.NoSuchInstance && !IsYoung(instanceId))
+        {
+            // It is gone. One that was launched just now may only not be known everywhere.
+        }
+        Forget(instanceId);
+    }
+
+    public async ValueTask StopAsync(string instanceId, CancellationToken cancellationToken)
+    {
+        await _api.StopAsync(instanceId, cancellationToken).ConfigureAwait(false);
+        var machine = Settle(instanceId, _time.GetUtcNow(), askedAt: null);
+        using var late = new CancellationTokenSource(_options.StopTimeout, _time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancellationToken, _disposed.Token);
+        try
+        {
+            while (StateOf(machine) != InstanceState.Stopped)
+            {
+                await RefreshAsync(machine.Fleet, either.Token).ConfigureAwait(false);
+                if (StateOf(machine) is InstanceState.Stopped or null)
+                {
+                    return;
+                }
+                await Task.Delay(_options.PollInterval, _time, either.Token).ConfigureAwait(false);
+            }
+        }
+        catch (OperationCanceledException e) when (late.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
+        {
+            throw new AwsRequestException("ec2:StopInstances", null, $"machine '{instanceId}' did not stop within StopTimeout, {_options.StopTimeout}.", e);
+        }
+    }
+
+    public async ValueTask StartAsync(string instanceId, CancellationToken cancellationToken)
+    {
+        var askedAt = _time.GetUtcNow();
+        try
+        {
+            await _api.StartAsync(instanceId, cancellationToken).ConfigureAwait(false);
+        }
+        catch (AwsRequestException e)
+        {
+            throw new InstanceLaunchException(OfferingOf(instanceId), Ec2Errors.FailureOf(e.ErrorCode), e.Message, e);
+        }
+        var machine = Settle(instanceId, _time.GetUtcNow() + StartLag, askedAt);
+        Change(machine, InstanceState.Pending);
+    }
+
+    public async ValueTask<IReadOnlyList<InstanceDescriptor>> ListAsync(string fleet, CancellationToken cancellationToken)
+    {
+        await RefreshAsync(fleet, cancellationToken).ConfigureAwait(false);
+        return _machines.List(fleet);
+    }
+
+    public IAsyncEnumerable<InstanceDescriptor> WatchAsync(string fleet, CancellationToken cancellationToken)
+    {
+        Poll(fleet);
+        return _machines.WatchAsync(fleet, cancellationToken);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _disposed.CancelAsync().ConfigureAwait(false);
+        Task[] tasks;
+        lock (_gate)
+        {
+            tasks = [.. _tasks];
+        }
+        await Task.WhenAll(tasks).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        _probe.Dispose();
+        _api.Dispose();
+        _disposed.Dispose();
+    }
+
+    private async Task<InstanceDescriptor?> FindLaunchAsync(LaunchRequest request, CancellationToken cancellationToken)
+    {
+        var instances = await _api.DescribeAsync([(Ec2Tags.Owner, _options.Owner), (Ec2Tags.Fleet, request.Fleet), (Ec2Tags.Launch, request.LaunchId)], cancellationToken).ConfigureAwait(false);
+        foreach (var instance in instances)
+        {
+            Follow(request.Fleet, instance, _time.GetUtcNow());
+        }
+        return _machines.TryGetLaunch(request.LaunchId, out var found) ? found : null;
+    }
+
+    /// <summary>Whether the launch was asked for before.</summary>
+    private bool Begin(LaunchRequest request)
+    {
+        Poll(request.Fleet);
+        lock (_gate)
+        {
+            return !_launches.Add(request.LaunchId);
+        }
+    }
+
+    private InstanceDescriptor Launched(LaunchRequest request, Ec2Offering offering, string id, DateTimeOffset askedAt)
+    {
+        lock (_gate)
+        {
+            _launches.Remove(request.LaunchId);
+            if (_known.TryGetValue(id, out var machine))
+            {
+                // A list was faster than the answer.
+                machine.AskedAt = askedAt;
+            }
+            else
+            {
+                Add(new Ec2Machine(id, request.Fleet, offering, offering.InstanceTypes[0], _time.GetUtcNow()) { AskedAt = askedAt }, request.LaunchId, request.OfferingName, askedAt);
+            }
+            return _machines.TryGetLaunch(request.LaunchId, out var descriptor) ? descriptor : throw new InvalidOperationException($"Machine '{id}' was not taken in.");
+        }
+    }
+
+    private void Add(Ec2Machine machine, string launchId, string offeringName, DateTimeOffset billedFrom)
+    {
+        _known.Add(machine.Id, machine);
+        _machines.Add(machine.Fleet, new InstanceDescriptor { Id = machine.Id, LaunchId = launchId, OfferingName = offeringName, State = InstanceState.Pending, BilledFrom = billedFrom });
+    }
+
+    private InstanceState? StateOf(Ec2Machine machine) => _machines.List(machine.Fleet).FirstOrDefault(m => m.Id == machine.Id)?.State;
+
+    private string OfferingOf(string instanceId)
+    {
+        lock (_gate)
+        {
+            return _known.TryGetValue(instanceId, out var machine) ? machine.Offering?.Name ?? "" : "";
+        }
+    }
+
+    private bool IsYoung(string instanceId)
+    {
+        lock (_gate)
+        {
+            return _known.TryGetValue(instanceId, out var machine) && machine.AskedAt is { } asked && _time.GetUtcNow() - asked < ListsLag;
+        }
+    }
+
+    /// <summary>A machine is being stopped or started: its worker is not followed meanwhile, and what EC2 said of it before is not true any more.</summary>
+    private Ec2Machine Settle(string instanceId, DateTimeOffset at, DateTimeOffset? askedAt)
+    {
+        lock (_gate)
+        {
+            if (!_known.TryGetValue(instanceId, out var machine))
+            {
+                throw new AwsRequestException("ec2:DescribeInstances", null, $"machine '{instanceId}' is not known; accepted: one of the fleet's list.");
+            }
+            machine.SettledAt = at;
+            machine.AskedAt = askedAt;
+            Unfollow(machine);
+            return machine;
+        }
+    }
+
+    private void Change(Ec2Machine machine, InstanceState state, Uri? endpoint = null) => _machines.Change(
+        machine.Id, before => before with { State = state, Endpoint = endpoint ?? before.Endpoint });
+
+    /// <summary>A machine is gone.</summary>
+    private void Forget(string instanceId)
+    {
+        lock (_gate)
+        {
+            if (_known.Remove(instanceId, out var machine))
+            {
+                Unfollow(machine);
+            }
+            if (_ended.Add(instanceId))
+            {
+                _endedInOrder.Enqueue(instanceId);
+            }
+            if (_endedInOrder.Count > MaxEnded)
+            {
+                _ended.Remove(_endedInOrder.Dequeue());
+            }
+            _machines.Change(instanceId, InstanceState.Terminated);
+        }
+    }
+}
