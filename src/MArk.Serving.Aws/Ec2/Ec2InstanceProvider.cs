@@ -212,7 +212,7 @@ internal sealed partial class Ec2InstanceProvider : IStandbyProvider, IAsyncDisp
     private void Add(Ec2Machine machine, string launchId, string offeringName, DateTimeOffset billedFrom)
     {
         _known.Add(machine.Id, machine);
-        _machines.Add(machine.Fleet, new InstanceDescriptor { Id = machine.Id, LaunchId = launchId, OfferingName = offeringName, State = InstanceState.Pending, BilledFrom = billedFrom });
+        _machines.Add(machine.Fleet, new InstanceDescriptor { Id = machine.Id, LaunchId = launchId, OfferingName = offeringName, State = InstanceState.Pending, BilledFrom = billedFrom, DeviceTimeScale = machine.Offering?.DeviceTimeScale ?? 1 });
     }
 
     private InstanceState? StateOf(Ec2Machine machine) => _machines.List(machine.Fleet).FirstOrDefault(m => m.Id == machine.Id)?.State;

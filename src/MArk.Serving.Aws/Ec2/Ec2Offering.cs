@@ -62,6 +62,9 @@ public sealed class Ec2Offering
     /// <summary>The most machines at a time: at least 1. Default 100.</summary>
     public int MaxInstances { get; set; } = 100;
 
+    /// <summary>As <see cref="InstanceOffering.DeviceTimeScale"/>: for emulators, whose machines are processes of this one, to stand in for slower devices; at least 1. Default 1.</summary>
+    public double DeviceTimeScale { get; set; } = 1;
+
     internal bool HasTemplate => LaunchTemplateId is not null || LaunchTemplateName is not null;
 
     internal IEnumerable<string> Violations()
@@ -104,6 +107,10 @@ public sealed class Ec2Offering
         if (InterruptionsPerHour is { } often && !(often >= 0 && double.IsFinite(often)))
         {
             yield return Of(FormattableString.Invariant($"InterruptionsPerHour is {often}; accepted: a finite number of at least 0."));
+        }
+        if (!(DeviceTimeScale is >= 1 and < 1e9))
+        {
+            yield return Of(FormattableString.Invariant($"DeviceTimeScale is {DeviceTimeScale}; accepted: 1 to 1e9."));
         }
         if (MaxInstances < 1)
         {

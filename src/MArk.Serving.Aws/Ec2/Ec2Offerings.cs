@@ -34,6 +34,7 @@ internal static class Ec2Offerings
                 StoppedPricePerHour = offering.StoppedPricePerHour,
                 ResumeDelay = offering.Market == InstanceMarket.Standby ? offering.ResumeDelay : TimeSpan.Zero,
                 MaxInstances = offering.MaxInstances,
+                DeviceTimeScale = offering.DeviceTimeScale,
             };
         }),
     ];
