@@ -50,6 +50,9 @@ public sealed class Ec2Offering
     /// <summary>What a stopped machine costs for its disk, US dollars per hour: at least 0, and 0 unless the market is <see cref="InstanceMarket.Standby"/>. Default 0.</summary>
     public decimal StoppedPricePerHour { get; set; }
 
+    /// <summary>The shortest time that a machine is billed for, once launched or started again: at least 0. Default 1 min, as EC2 bills Linux machines, by the second otherwise.</summary>
+    public TimeSpan MinimumBilling { get; set; } = TimeSpan.FromMinutes(1);
+
     /// <summary>How often a spot machine is expected to be taken away, per hour: at least 0. Default <see langword="null"/>: by the bundled list, 0 for what is not in it.</summary>
     public double? InterruptionsPerHour { get; set; }
 
@@ -96,7 +99,7 @@ public sealed class Ec2Offering
         }
         foreach (var (name, value) in new (string, decimal)[]
         {
-            (nameof(PricePerHour), PricePerHour ?? 0), (nameof(StoppedPricePerHour), StoppedPricePerHour), (nameof(LaunchDelay), LaunchDelay.Ticks), (nameof(ResumeDelay), ResumeDelay.Ticks),
+            (nameof(PricePerHour), PricePerHour ?? 0), (nameof(StoppedPricePerHour), StoppedPricePerHour), (nameof(LaunchDelay), LaunchDelay.Ticks), (nameof(ResumeDelay), ResumeDelay.Ticks), (nameof(MinimumBilling), MinimumBilling.Ticks),
         })
         {
             if (value < 0)

@@ -10,9 +10,6 @@ internal static class Ec2Offerings
     private const double HoursPerMonth = 730;
     private static readonly TimeSpan PricesSince = TimeSpan.FromHours(1);
 
-    /// <summary>Linux instances are billed by the second, for a minute at least.</summary>
-    private static readonly TimeSpan MinimumBilling = TimeSpan.FromMinutes(1);
-
     /// <param name="offerings">The offerings.</param>
     /// <param name="spot">What a spot machine of a type costs now; nothing where that was not looked up.</param>
     public static IReadOnlyList<InstanceOffering> Of(IReadOnlyList<Ec2Offering> offerings, IReadOnlyDictionary<string, decimal>? spot = null) =>
@@ -29,7 +26,7 @@ internal static class Ec2Offerings
                 PricePerHour = price,
                 OnDemandPricePerHour = isSpot ? onDemand : null,
                 LaunchDelay = offering.LaunchDelay,
-                MinimumBilling = MinimumBilling,
+                MinimumBilling = offering.MinimumBilling,
                 InterruptionsPerHour = !isSpot ? 0 : offering.InterruptionsPerHour ?? offering.InstanceTypes.Max(type => Ec2PriceList.Find(type)?.InterruptionsPerMonth ?? 0) / HoursPerMonth,
                 StoppedPricePerHour = offering.StoppedPricePerHour,
                 ResumeDelay = offering.Market == InstanceMarket.Standby ? offering.ResumeDelay : TimeSpan.Zero,
