@@ -73,7 +73,7 @@ internal sealed class ProcessInstanceProvider : IInstanceProvider, IAsyncDisposa
             throw new InstanceLaunchException(offering.Name, LaunchFailure.Misconfigured, $"there is no program '{offering.FileName}'.");
         }
         var id = FormattableString.Invariant($"{request.Fleet}-{offering.Name}-{Environment.ProcessId}-{Interlocked.Increment(ref _next)}");
-        var endpoint = new Uri(FormattableString.Invariant($"http://127.0.0.1:{FreePort()}/"));
+        var endpoint = new Uri(FormattableString.Invariant($"http://127.0.0.1:{FreePort(offering.Name)}/"));
         var worker = await StartAsync(offering, id, endpoint).ConfigureAwait(false);
         OpenInferenceLog.WorkerStarted(_logger, id, worker.Process.Id, endpoint);
         return Add(request, offering, id, endpoint, worker);
@@ -123,7 +123,7 @@ internal sealed class ProcessInstanceProvider : IInstanceProvider, IAsyncDisposa
     /// A port that nobody listens on now: below those that systems give to connections, one after the other from a place that depends on this process, so that neither they nor another host takes
     /// it before the worker does.
     /// </summary>
-    private static int FreePort()
+    private static int FreePort(string offering)
     {
         for (var tries = 0; tries < PortCount; tries++)
         {
@@ -140,7 +140,7 @@ internal sealed class ProcessInstanceProvider : IInstanceProvider, IAsyncDisposa
                 continue;
             }
         }
-        throw new InstanceLaunchException("process", LaunchFailure.InsufficientCapacity, FormattableString.Invariant($"no port from {FirstPort} to {FirstPort + PortCount - 1} is free."));
+        throw new InstanceLaunchException(offering, LaunchFailure.InsufficientCapacity, FormattableString.Invariant($"no port from {FirstPort} to {FirstPort + PortCount - 1} is free."));
     }
 
     private async Task<Worker> StartAsync(ProcessOffering offering, string id, Uri endpoint)
