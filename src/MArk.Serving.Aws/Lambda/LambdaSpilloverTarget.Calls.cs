@@ -1,0 +1,183 @@
+using MArk.Serving.OpenInference;
+using MArk.Serving.OpenInference.Protocol;
+
+namespace MArk.Serving.Aws.Lambda;
+
+// Which requests share a call, and what becomes of them.
+internal sealed partial class LambdaSpilloverTarget<TIn, TOut>
+{
+    // What an event has around its tensors, about.
+    private const int Envelope = 2048;
+
+    private readonly InferMessageReader _reader = new(new WireLimits());
+
+    /// <summary>Sends what can be sent now, and has itself called again for the rest: by the end of a call, or by the timer.</summary>
+    private void Pump()
+    {
+        Spill<TIn, TOut>[] left = [];
+        lock (_gate)
+        {
+            var function = _function.Value;
+            while (_queue.Count > 0 && _calls < _options.MaxConcurrency && !_isDisposed)
+            {
+                if (function.Pause > TimeSpan.Zero)
+                {
+                    // The fleet can do more for them than waiting can.
+                    left = _queue.Take(onlyCancelled: false);
+                    break;
+                }
+                var most = MostOf(_queue.First);
+                var count = Math.Min(_queue.CountLikeFirst(), most);
+                var best = function.BestSize(most);
+                var wait = _options.PackWait - _time.GetElapsedTime(_queue.First.Arrived);
+                if (count < best && wait > TimeSpan.Zero)
+                {
+                    _packTimer.Change(wait, Timeout.InfiniteTimeSpan);
+                    return;
+                }
+                _calls++;
+                _ = RunAsync(_queue.TakeLikeFirst(count < best ? function.BestSize(count) : best));
+            }
+        }
+        if (left.Length > 0)
+        {
+            GiveBack(left, _function.Value.Failure(LambdaFailure.Throttled, "it is left alone for a while, as it throttles."));
+        }
+    }
+
+    /// <summary>How many requests like one may share a call.</summary>
+    private int MostOf(Spill<TIn, TOut> spill)
+    {
+        var bound = _bound!;
+        var most = Math.Min(_options.MaxBatchSize, bound.Signature.MaxBatchSize);
+        if (_options.Form == OpenInferenceForm.RestBinary && bound.Shapes.Of(spill.Input).Bytes is > 0 and var bytes)
+        {
+            // Texts, and numbers in JSON, are known by what they come to, when they are written.
+            most = (int)Math.Min(most, Math.Max(0, _options.MaxPayloadBytes - Envelope) / LambdaEvent.EncodedLength(bytes));
+        }
+        return Math.Max(1, most);
+    }
+
+    private async Task RunAsync(Spill<TIn, TOut>[] pack)
+    {
+        // Off the thread that decided to spill: it is a caller's, or an instance's own.
+        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+        try
+        {
+            await SendAsync(pack).ConfigureAwait(false);
+        }
+        catch (Exception e)
+        {
+            GiveBack(pack, e);
+        }
+        finally
+        {
+            EndCalls(1);
+        }
+    }
+
+    /// <summary>Sends requests in one call, and where that fails by what may be one request's fault, each in its own.</summary>
+    private async Task SendAsync(ReadOnlyMemory<Spill<TIn, TOut>> pack)
+    {
+        var error = await TrySendAsync(pack).ConfigureAwait(false);
+        if (error is null)
+        {
+            return;
+        }
+        if (error is not LambdaSpilloverException { IsOfRequest: true } failure)
+        {
+            GiveBack(pack.Span, error);
+        }
+        else if (pack.Length == 1)
+        {
+            pack.Span[0].Fail(OfRequest(failure));
+        }
+        else if (failure.Failure == LambdaFailure.PayloadTooLarge)
+        {
+            // Less is known to fit: halves cost fewer calls than each alone.
+            await SendAsync(pack[..(pack.Length / 2)]).ConfigureAwait(false);
+            await SendAsync(pack[(pack.Length / 2)..]).ConfigureAwait(false);
+        }
+        else
+        {
+            LambdaLog.Divided(_logger, _options.FunctionName, pack.Length, failure);
+            for (var i = 0; i < pack.Length; i++)
+            {
+                await SendAsync(pack.Slice(i, 1)).ConfigureAwait(false);
+            }
+        }
+    }
+
+    /// <returns>Why the requests were not answered; nothing if they were.</returns>
+    private async Task<Exception?> TrySendAsync(ReadOnlyMemory<Spill<TIn, TOut>> pack)
+    {
+        var function = _function.Value;
+        var memory = TakeMemory();
+        try
+        {
+            var size = memory.Write(InputsOf(pack.Span));
+            if (size > _options.MaxPayloadBytes)
+            {
+                return function.Failure(LambdaFailure.PayloadTooLarge, FormattableString.Invariant($"the event has at least {size} bytes; accepted: {_options.MaxPayloadBytes}."));
+            }
+            using var cancellation = CancellationOf(pack.Span);
+            using var answer = await function.CallAsync(memory.Event, pack.Length, cancellation.Token).ConfigureAwait(false);
+            memory.Scatter(answer, _reader, pack);
+            return null;
+        }
+        catch (WireFormatException e)
+        {
+            return function.Failure(LambdaFailure.BadAnswer, $"its answer is not what was asked for: {e.Message}", e);
+        }
+        catch (Exception e)
+        {
+            return e;
+        }
+        finally
+        {
+            lock (_gate)
+            {
+                _memories.Push(memory);
+            }
+        }
+    }
+
+    /// <summary>What the caller of a request gets that is at fault.</summary>
+    private ServingException OfRequest(LambdaSpilloverException failure) => failure.Failure switch
+    {
+        LambdaFailure.HandlerFailed => new InferenceFailedException(_modelName, failure.Message, failure),
+        LambdaFailure.RequestRefused => new InferenceFailedException(_modelName, $"it was refused. {failure.Message}", failure),
+        _ => new InvalidInputException(_bound!.Signature.Inputs[0].Name, $"with it, the request is too large for a spilled one: {failure.Message}"),
+    };
+
+    /// <summary>Ends a call early when its requests are given up. Where they are so by different tokens, it runs to its end: others may still want theirs.</summary>
+    private CancellationTokenSource CancellationOf(ReadOnlySpan<Spill<TIn, TOut>> pack)
+    {
+        var token = pack[0].Cancellation;
+        foreach (var spill in pack)
+        {
+            token = spill.Cancellation == token ? token : CancellationToken.None;
+        }
+        return CancellationTokenSource.CreateLinkedTokenSource(token, _ended.Token);
+    }
+
+    private static TIn[] InputsOf(ReadOnlySpan<Spill<TIn, TOut>> pack)
+    {
+        var inputs = new TIn[pack.Length];
+        for (var i = 0; i < inputs.Length; i++)
+        {
+            inputs[i] = pack[i].Input;
+        }
+        return inputs;
+    }
+
+    private PackMemory<TIn, TOut> TakeMemory()
+    {
+        lock (_gate)
+        {
+            return _memories.TryPop(out var memory)
+                ? memory
+                : new PackMemory<TIn, TOut>(_bound!.Signature, _codec, _options, $"/{RestNames.ModelPath(_options.Model ?? _modelName, _options.Version)}/infer");
+        }
+    }
+}
