@@ -202,6 +202,7 @@ resource "aws_iam_role_policy" "host" {
     Region    = var.region
     AccountId = data.aws_caller_identity.current.account_id
     Role      = aws_iam_role.worker.name
+    Owner     = var.owner
     Function  = var.function_name
   })
 }

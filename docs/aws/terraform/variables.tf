@@ -54,6 +54,12 @@ variable "api_key_parameter" {
   default     = ""
 }
 
+variable "owner" {
+  description = "Owner of the host's settings: it may launch, stop and end only machines with this tag."
+  type        = string
+  default     = "production"
+}
+
 variable "function_name" {
   description = "The Lambda function that bursts are spilled to."
   type        = string

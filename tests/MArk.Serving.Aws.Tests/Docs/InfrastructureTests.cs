@@ -22,17 +22,19 @@ public sealed partial class InfrastructureTests
     {
         var policy = HostPolicyBlock().Match(CloudFormation);
         Assert.True(policy.Success, "There is no HostPolicy.");
-        Assert.Equal(NeededActions, YamlActions().Matches(policy.Value).Select(m => m.Groups[1].Value).Order(StringComparer.Ordinal));
+        Assert.Equal(NeededActions, YamlActions().Matches(policy.Value).Select(m => m.Groups[1].Value).Distinct().Order(StringComparer.Ordinal));
     }
 
     [Fact]
     public void HostPolicyOfTerraformAllowsWhatIsCalled()
     {
         Assert.Contains("""templatefile("${path.module}/../host-policy.json", {""", Terraform, StringComparison.Ordinal);
-        Assert.All(["Region", "AccountId", "Role", "Function"], name => Assert.Matches($@"(?m)^\s+{name}\s+=", Terraform));
+        Assert.All(["Region", "AccountId", "Role", "Function", "Owner"], name => Assert.Matches($@"(?m)^\s+{name}\s+=", Terraform));
         var path = PathOf("host-policy.json");
         Assert.SkipUnless(File.Exists(path), "There is no host-policy.json.");
         using var policy = JsonDocument.Parse(File.ReadAllText(path));
+        // One that is written there is not the one of the settings.
+        Assert.All(OwnersOfPolicy().Matches(File.ReadAllText(path)).Select(m => m.Groups[1].Value), owner => Assert.Equal("${Owner}", owner));
         var actions = policy.RootElement.GetProperty("Statement").EnumerateArray().Select(s => s.GetProperty("Action"))
             .SelectMany(a => a.ValueKind == JsonValueKind.Array ? a.EnumerateArray().Select(e => e.GetString()!) : [a.GetString()!]);
         Assert.Equal(NeededActions, actions.Distinct().Order(StringComparer.Ordinal));
@@ -59,6 +61,15 @@ public sealed partial class InfrastructureTests
         var name = settings.RootElement.GetProperty("MArk").GetProperty("Models").GetProperty("digits").GetProperty("Lambda").GetProperty("FunctionName").GetString()!;
         Assert.Matches($@"FunctionName:\s+Type: String\s+Default: {Regex.Escape(name)}\s", CloudFormation);
         Assert.Matches($@"variable ""function_name"" \{{[^}}]*default\s+= ""{Regex.Escape(name)}""", Terraform);
+    }
+
+    [Fact]
+    public void OwnerIsTheOneOfTheSettings()
+    {
+        using var settings = JsonDocument.Parse(Read("appsettings.Aws.json"), WithComments);
+        var owner = Regex.Escape(settings.RootElement.GetProperty("MArk").GetProperty("Models").GetProperty("digits").GetProperty("Ec2").GetProperty("Owner").GetString()!);
+        Assert.Matches($@"Owner:\s+Type: String\s+Default: {owner}\s", CloudFormation);
+        Assert.Matches($@"variable ""owner"" \{{[^}}]*default\s+= ""{owner}""", Terraform);
     }
 
     [Fact]
@@ -114,6 +125,9 @@ public sealed partial class InfrastructureTests
 
     [GeneratedRegex(@"(?m)^\s+- ((?:ec2|iam|lambda):\w+)$")]
     private static partial Regex YamlActions();
+
+    [GeneratedRegex(@"Tag/mark-serving:owner""\s*:\s*""([^""]*)""")]
+    private static partial Regex OwnersOfPolicy();
 
     [GeneratedRegex("""(?:Configuration\[|GetSection\(|GetValue\()"(Worker:\w+)""")]
     private static partial Regex WorkerSettings();
