@@ -69,7 +69,7 @@ internal sealed class Ec2Launcher(Ec2Api api, Ec2Options options, string model)
     private static IEnumerable<(string Type, string? Subnet)> Pools(Ec2Offering offering, LaunchRequest request)
     {
         var first = offering.SubnetIds.Count == 0 ? 0 : SHA256.HashData(Encoding.UTF8.GetBytes(request.LaunchId))[0] % offering.SubnetIds.Count;
-        return offering.InstanceTypes.SelectMany(type => offering.SubnetIds.Count == 0
+        return offering.InstanceTypes.Distinct().SelectMany(type => offering.SubnetIds.Count == 0
             ? [(type, null)]
             : Enumerable.Range(0, offering.SubnetIds.Count).Select(i => (type, (string?)offering.SubnetIds[(first + i) % offering.SubnetIds.Count])));
     }

@@ -12,8 +12,8 @@ internal static class Ec2Tags
     public const string Offering = Prefix + "offering";
     public const string Launch = Prefix + "launch";
 
-    /// <summary>EC2's own limits ("Tag your Amazon EC2 resources", EC2 user guide).</summary>
-    public const int LongestKey = 128;
+    /// <summary>EC2's own limits ("Tag", EC2 API reference).</summary>
+    public const int LongestKey = 127;
 
     /// <inheritdoc cref="LongestKey"/>
     public const int LongestValue = 256;
