@@ -305,22 +305,36 @@ internal sealed partial class Ec2InstanceProvider
     /// <summary>Ends a machine, however often EC2 must be asked.</summary>
     private async Task EndAsync(string instanceId)
     {
+        var from = _time.GetUtcNow();
         for (var failures = 0; !_disposed.IsCancellationRequested; failures++)
         {
             try
             {
-                await TerminateAsync(instanceId, _disposed.Token).ConfigureAwait(false);
-                lock (_gate)
+                await _api.TerminateAsync(instanceId, _disposed.Token).ConfigureAwait(false);
+                break;
+            }
+            catch (AwsRequestException e) when (e.ErrorCode == Ec2Errors.NoSuchInstance)
+            {
+                // It is gone, or it is so new that it is not known everywhere.
+                if (_time.GetUtcNow() - from >= ListsLag)
                 {
-                    _ending.Remove(instanceId);
+                    break;
                 }
-                return;
             }
             catch (AwsRequestException e)
             {
                 AwsLog.NotEnded(_logger, instanceId, PollDelay(failures), e);
             }
             await Task.Delay(PollDelay(failures), _time, _disposed.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+        if (_disposed.IsCancellationRequested)
+        {
+            return;
+        }
+        Forget(instanceId);
+        lock (_gate)
+        {
+            _ending.Remove(instanceId);
         }
     }
 }

@@ -79,10 +79,6 @@ internal sealed partial class Ec2InstanceProvider : IStandbyProvider, IAsyncDisp
         {
             return before;
         }
-        if (_machines.CountOf(offering.Name) >= offering.MaxInstances)
-        {
-            throw new InstanceLaunchException(offering.Name, LaunchFailure.QuotaExceeded, $"{offering.MaxInstances} machines run, which is its maximum.");
-        }
         var isRepeated = Begin(request);
         // The answer of an earlier call may have been lost on its way: what it launched has a tag that tells.
         if (isRepeated && await FindLaunchAsync(request, cancellationToken).ConfigureAwait(false) is { } found)
@@ -92,6 +88,10 @@ internal sealed partial class Ec2InstanceProvider : IStandbyProvider, IAsyncDisp
         var askedAt = _time.GetUtcNow();
         try
         {
+            if (_machines.CountOf(offering.Name) >= offering.MaxInstances)
+            {
+                throw new InstanceLaunchException(offering.Name, LaunchFailure.QuotaExceeded, $"there are {offering.MaxInstances} machines, which is its maximum.");
+            }
             var id = await _launcher.LaunchAsync(offering, request, cancellationToken).ConfigureAwait(false);
             return Launched(request, offering, id, askedAt);
         }
@@ -114,7 +114,7 @@ internal sealed partial class Ec2InstanceProvider : IStandbyProvider, IAsyncDisp
         }
         catch (AwsRequestException e) when (e.ErrorCode == Ec2Errors.NoSuchInstance && !IsYoung(instanceId))
         {
-            // It is gone. One that was launched just now may only not be known everywhere.
+            // It is gone. One that is new here may only not be known everywhere.
         }
         Forget(instanceId);
     }
@@ -280,7 +280,7 @@ internal sealed partial class Ec2InstanceProvider : IStandbyProvider, IAsyncDisp
     {
         lock (_gate)
         {
-            return _known.TryGetValue(instanceId, out var machine) && machine.AskedAt is { } asked && _time.GetUtcNow() - asked < ListsLag;
+            return _known.TryGetValue(instanceId, out var machine) && _time.GetUtcNow() - machine.KnownFrom < ListsLag;
         }
     }
 

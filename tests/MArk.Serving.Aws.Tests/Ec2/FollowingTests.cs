@@ -179,16 +179,15 @@ public sealed class FollowingTests
         Assert.Single(await ListAsync(provider));
         var watch = world.WatchOf(provider);
         world.Time.Advance(TimeSpan.FromMilliseconds(1));
-        var states = machine.State;
-        world.Stub.IgnoresFilters = false;
         machine.Tags["mark-serving:fleet"] = "nobody's";
         Assert.Empty(await ListAsync(provider));
         Assert.Equal(machine.Id, (await watch.NextAsync(InstanceState.Terminated)).Id);
         await world.Stub.CalledAsync("TerminateInstances", 1);
+        await world.Time.ArmedAsync(Ec2World.Poll);
+        Assert.Equal("shutting-down", machine.State);
         // It does not come back, should a list have it again.
-        machine.Tags["mark-serving:fleet"] = "digits";
+        (machine.Tags["mark-serving:fleet"], machine.State) = ("digits", "running");
         Assert.Empty(await ListAsync(provider));
-        Assert.Equal("running", states);
     }
 
     [Fact]
@@ -215,6 +214,7 @@ public sealed class FollowingTests
         var machine = world.Stub.Add("running", Ours);
         var provider = world.Provider();
         await ListAsync(provider);
+        world.Time.Advance(TimeSpan.FromMinutes(2));
         machine.State = state;
         await provider.TerminateAsync(machine.Id, CancellationToken.None);
         await provider.TerminateAsync(machine.Id, CancellationToken.None);

@@ -279,9 +279,18 @@ public sealed class LaunchTests
         await world.Stub.CalledAsync("RunInstances", 1);
         var first = world.Stub.Add("pending", ("mark-serving:owner", "tests"), ("mark-serving:fleet", "digits"), ("mark-serving:offering", "c5.large"), ("mark-serving:launch", "l-1"));
         Assert.Single(await provider.ListAsync(Ec2World.Fleet, CancellationToken.None));
+        world.Stub.ListsLag = true;
         release();
         Assert.Equal(first.Id, (await launch).Id);
+        // The other is so new that EC2 does not know everywhere that there is one: that does not make it gone.
         await world.Stub.CalledAsync("TerminateInstances", 1);
+        await world.Time.ArmedAsync(Ec2World.Poll, count: 2);
+        var second = world.Stub.Machines[^1];
+        second.IsListed = true;
+        world.Time.Advance(Ec2World.Poll);
+        await world.Stub.CalledAsync("TerminateInstances", 2);
+        await world.Time.ArmedAsync(Ec2World.Poll);
+        Assert.Equal(("shutting-down", "pending"), (second.State, first.State));
         Assert.Equal([first.Id], (await provider.ListAsync(Ec2World.Fleet, CancellationToken.None)).Select(m => m.Id));
     }
 
@@ -314,6 +323,8 @@ public sealed class LaunchTests
         await provider.LaunchAsync(Ec2World.Launch("l-1"), CancellationToken.None);
         var tooMany = await Assert.ThrowsAsync<InstanceLaunchException>(async () => await provider.LaunchAsync(Ec2World.Launch("l-2"), CancellationToken.None));
         var unknown = await Assert.ThrowsAsync<InstanceLaunchException>(async () => await provider.LaunchAsync(Ec2World.Launch("l-3", "m5.large"), CancellationToken.None));
+        var again = await provider.LaunchAsync(Ec2World.Launch("l-1"), CancellationToken.None);
+        Assert.Equal("l-1", again.LaunchId);
         Assert.Equal((LaunchFailure.QuotaExceeded, LaunchFailure.Misconfigured), (tooMany.Failure, unknown.Failure));
         Assert.Contains("there are: c5.large", unknown.Message, StringComparison.Ordinal);
         Assert.Single(world.Stub.CallsOf("RunInstances"));
