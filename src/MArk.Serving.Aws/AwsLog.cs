@@ -19,8 +19,8 @@ internal static partial class AwsLog
     [LoggerMessage(5, LogLevel.Warning, "Machine {Instance} at {Endpoint} does not serve any more, and is ended: {Why}")]
     public static partial void GivenUp(ILogger logger, string instance, Uri endpoint, string why);
 
-    [LoggerMessage(6, LogLevel.Warning, "Machine {Instance} cannot be ended yet; it is tried again.")]
-    public static partial void NotEnded(ILogger logger, string instance, Exception error);
+    [LoggerMessage(6, LogLevel.Warning, "Machine {Instance} cannot be ended yet, and it costs on; it is tried again in {Delay}.")]
+    public static partial void NotEnded(ILogger logger, string instance, TimeSpan delay, Exception error);
 
     [LoggerMessage(7, LogLevel.Warning, "The bundled prices are of {ListRegion}, and the region is {Region}: set PricePerHour of the offerings, or Fleet:PriceFile.")]
     public static partial void OtherRegion(ILogger logger, string listRegion, string region);
@@ -30,4 +30,10 @@ internal static partial class AwsLog
 
     [LoggerMessage(9, LogLevel.Warning, "This machine will be taken away at {At}: it drains.")]
     public static partial void NoticeHad(ILogger logger, DateTimeOffset at);
+
+    [LoggerMessage(10, LogLevel.Warning, "Where the worker of machine {Instance} answers cannot be told by what UseEndpoint was given; it is asked again.")]
+    public static partial void NoEndpoint(ILogger logger, string instance, Exception error);
+
+    [LoggerMessage(11, LogLevel.Warning, "Fleet {Fleet}: EC2 cannot be asked whether spot machines will be taken away; it is asked again in {Delay}.")]
+    public static partial void NoNotices(ILogger logger, string fleet, TimeSpan delay, Exception error);
 }

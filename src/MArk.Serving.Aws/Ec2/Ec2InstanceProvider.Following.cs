@@ -18,14 +18,23 @@ internal sealed partial class Ec2InstanceProvider
             if (!_isPolling)
             {
                 _isPolling = true;
-                _tasks.Add(Task.Run(PollAsync));
+                Run(PollAsync);
             }
+        }
+    }
+
+    private void Run(Func<Task> what)
+    {
+        lock (_gate)
+        {
+            _tasks.RemoveAll(t => t.IsCompleted);
+            _tasks.Add(Task.Run(what));
         }
     }
 
     private async Task PollAsync()
     {
-        var failures = 0;
+        var (failures, failuresOfNotices, noticesFrom) = (0, 0, DateTimeOffset.MinValue);
         while (true)
         {
             await Task.Delay(PollDelay(failures), _time, _disposed.Token).ConfigureAwait(false);
@@ -41,10 +50,27 @@ internal sealed partial class Ec2InstanceProvider
                 {
                     await RefreshAsync(fleet, _disposed.Token).ConfigureAwait(false);
                 }
-                catch (AwsRequestException e)
+                catch (Exception e) when (!_disposed.IsCancellationRequested)
                 {
                     AwsLog.PollFailed(_logger, fleet, PollDelay(failures + 1), e);
                     failed = true;
+                    continue;
+                }
+                if (_time.GetUtcNow() < noticesFrom)
+                {
+                    continue;
+                }
+                try
+                {
+                    await LookForNoticesAsync(fleet, _disposed.Token).ConfigureAwait(false);
+                    failuresOfNotices = 0;
+                }
+                catch (Exception e) when (!_disposed.IsCancellationRequested)
+                {
+                    // Without notices the list is as good as ever.
+                    var delay = PollDelay(++failuresOfNotices);
+                    noticesFrom = _time.GetUtcNow() + delay;
+                    AwsLog.NoNotices(_logger, fleet, delay, e);
                 }
             }
             failures = failed ? failures + 1 : 0;
@@ -54,7 +80,8 @@ internal sealed partial class Ec2InstanceProvider
     private TimeSpan PollDelay(int failures)
     {
         var delay = _options.PollInterval * Math.Pow(2, Math.Min(failures, 10));
-        return failures == 0 || delay < LongestPollDelay ? delay : LongestPollDelay;
+        var longest = _options.PollInterval > LongestPollDelay ? _options.PollInterval : LongestPollDelay;
+        return delay < longest ? delay : longest;
     }
 
     /// <summary>Takes note of what EC2 says of a fleet.</summary>
@@ -65,31 +92,43 @@ internal sealed partial class Ec2InstanceProvider
         var instances = await _api.DescribeAsync([(Ec2Tags.Owner, _options.Owner), (Ec2Tags.Fleet, fleet)], cancellationToken).ConfigureAwait(false);
         foreach (var instance in instances)
         {
-            Follow(fleet, instance, asOf);
+            Follow(fleet, instance, EndpointOf(instance), asOf);
         }
         var listed = instances.Select(i => i.InstanceId).ToHashSet();
-        string[] gone, spot;
+        string[] gone;
         lock (_gate)
         {
             gone = [.. _known.Values.Where(m => m.Fleet == fleet && !listed.Contains(m.Id) && m.KnownFrom < asOf - (m.AskedAt is null ? TimeSpan.Zero : ListsLag)).Select(m => m.Id)];
-            spot = [.. _known.Values.Where(m => m.Fleet == fleet && listed.Contains(m.Id) && m.Offering?.Market == InstanceMarket.Spot && !m.IsInterrupted).Select(m => m.Id)];
         }
-        Array.ForEach(gone, Forget);
-        if (spot.Length > 0)
+        foreach (var id in gone)
         {
-            foreach (var request in await _api.DescribeSpotAsync(spot, cancellationToken).ConfigureAwait(false))
+            Forget(id);
+            // A list may miss a machine that lives, so it is ended, which does no harm to one that is gone.
+            End(id);
+        }
+    }
+
+    /// <summary>Asks what becomes of a fleet's spot machines.</summary>
+    /// <exception cref="AwsRequestException">EC2 does not say.</exception>
+    private async Task LookForNoticesAsync(string fleet, CancellationToken cancellationToken)
+    {
+        string[] spot;
+        lock (_gate)
+        {
+            spot = [.. _known.Values.Where(m => m.Fleet == fleet && m.Offering?.Market == InstanceMarket.Spot && !m.IsInterrupted).Select(m => m.Id)];
+        }
+        foreach (var request in await _api.DescribeSpotAsync(spot, cancellationToken).ConfigureAwait(false))
+        {
+            if (request.Status?.Code is "marked-for-termination" or "marked-for-stop")
             {
-                if (request.Status?.Code is "marked-for-termination" or "marked-for-stop")
-                {
-                    DateTimeOffset? at = request.Status.UpdateTime is { } marked ? new DateTimeOffset(marked.ToUniversalTime()) + SpotNotice : null;
-                    Interrupt(request.InstanceId, at, $"EC2 says that its spot request is {request.Status.Code}.");
-                }
+                DateTimeOffset? at = request.Status.UpdateTime is { } marked ? new DateTimeOffset(marked.ToUniversalTime()) + SpotNotice : null;
+                Interrupt(request.InstanceId, at, $"EC2 says that its spot request is {request.Status.Code}.");
             }
         }
     }
 
     /// <summary>Takes note of what EC2 says of a machine.</summary>
-    private void Follow(string fleet, Instance instance, DateTimeOffset asOf)
+    private void Follow(string fleet, Instance instance, Uri? endpoint, DateTimeOffset asOf)
     {
         lock (_gate)
         {
@@ -109,14 +148,14 @@ internal sealed partial class Ec2InstanceProvider
             var state = instance.State?.Name;
             if (state == InstanceStateName.Running)
             {
-                FollowWorker(machine, EndpointOf(instance));
+                FollowWorker(machine, endpoint);
             }
             else if (state == InstanceStateName.Stopping || state == InstanceStateName.Stopped)
             {
                 Unfollow(machine);
                 if (state == InstanceStateName.Stopped && StateOf(machine) != InstanceState.Stopped)
                 {
-                    Change(machine, InstanceState.Stopped);
+                    _machines.Change(machine.Id, InstanceState.Stopped);
                 }
             }
         }
@@ -129,18 +168,32 @@ internal sealed partial class Ec2InstanceProvider
         if (_machines.TryGetLaunch(launch, out _))
         {
             // A launch has come to two machines, though its token is to keep EC2 from that: one is enough.
-            _tasks.Add(EndAsync(machine.Id));
+            End(machine.Id);
             return false;
         }
         Add(machine, launch, name, instance.LaunchTime is { } at ? new DateTimeOffset(at.ToUniversalTime()) : _time.GetUtcNow());
         return true;
     }
 
+    /// <summary>Where a machine's worker answers, once that is to be known. Not called under the lock: users may say.</summary>
     private Uri? EndpointOf(Instance instance)
     {
+        if (instance.State?.Name != InstanceStateName.Running)
+        {
+            return null;
+        }
         if (_options.EndpointOf is { } of)
         {
-            return of(instance);
+            try
+            {
+                var said = of(instance);
+                return said is null or { IsAbsoluteUri: true } ? said : throw new ServingException($"'{said}' is no absolute address.");
+            }
+            catch (Exception e)
+            {
+                AwsLog.NoEndpoint(_logger, instance.InstanceId, e);
+                return null;
+            }
         }
         var address = _options.UsePublicAddress ? instance.PublicIpAddress : instance.PrivateIpAddress;
         return string.IsNullOrEmpty(address) ? null : new UriBuilder(_options.WorkerScheme, address, _options.WorkerPort).Uri;
@@ -148,25 +201,26 @@ internal sealed partial class Ec2InstanceProvider
 
     private void FollowWorker(Ec2Machine machine, Uri? endpoint)
     {
-        if (endpoint is null || machine.Following is not null || machine.Offering is null)
+        if (endpoint is null || machine.Following is not null || machine.IsStopping || machine.Offering is null)
         {
             return;
         }
-        machine.Following = CancellationTokenSource.CreateLinkedTokenSource(_disposed.Token);
-        var token = machine.Following.Token;
-        _tasks.RemoveAll(t => t.IsCompleted);
-        _tasks.Add(Task.Run(() => FollowWorkerAsync(machine, endpoint, token), CancellationToken.None));
+        var following = machine.Following = CancellationTokenSource.CreateLinkedTokenSource(_disposed.Token);
+        Run(() => FollowWorkerAsync(machine, endpoint, following));
     }
 
+    /// <summary>Called under the lock, so what is cancelled must not run on at once.</summary>
     private static void Unfollow(Ec2Machine machine)
     {
-        machine.Following?.Cancel();
+        _ = machine.Following?.CancelAsync();
         machine.Following = null;
     }
 
     /// <summary>Waits until a machine's worker serves, and then until it does not any more.</summary>
-    private async Task FollowWorkerAsync(Ec2Machine machine, Uri endpoint, CancellationToken cancellationToken)
+    private async Task FollowWorkerAsync(Ec2Machine machine, Uri endpoint, CancellationTokenSource following)
     {
+        using var _ = following;
+        var cancellationToken = following.Token;
         try
         {
             while (true)
@@ -182,59 +236,105 @@ internal sealed partial class Ec2InstanceProvider
                 }
                 await Task.Delay(_options.ProbeInterval, _time, cancellationToken).ConfigureAwait(false);
             }
-            OnServes(machine, endpoint);
+            OnServes(machine, endpoint, following);
             var why = await _probe.UntilGivenUpAsync(endpoint, endsAt => Interrupt(machine.Id, endsAt, "its worker says so."), cancellationToken).ConfigureAwait(false);
+            lock (_gate)
+            {
+                if (machine.Following != following)
+                {
+                    return;
+                }
+                End(machine.Id);
+            }
             AwsLog.GivenUp(_logger, machine.Id, endpoint, why);
         }
         catch (OperationCanceledException)
         {
             // It is stopped, or ended, or this host is.
-            return;
         }
-        await EndAsync(machine.Id).ConfigureAwait(false);
     }
 
-    private void OnServes(Ec2Machine machine, Uri endpoint)
+    private void OnServes(Ec2Machine machine, Uri endpoint, CancellationTokenSource following)
     {
-        var market = machine.Offering!.Market.ToString();
-        if (machine.AskedAt is { } asked)
+        DateTimeOffset? asked;
+        lock (_gate)
         {
-            var took = (_time.GetUtcNow() - asked).TotalSeconds;
+            if (machine.Following != following)
+            {
+                return;
+            }
+            _machines.Change(machine.Id, before => before with { State = machine.IsInterrupted ? before.State : InstanceState.Running, Endpoint = endpoint });
+            asked = machine.IsTimed ? null : machine.AskedAt;
+            machine.IsTimed = true;
+        }
+        if (asked is { } at)
+        {
+            var (took, market) = ((_time.GetUtcNow() - at).TotalSeconds, machine.Offering!.Market.ToString());
             _timeToReady.Record(took, new("instance.type", machine.Type), new("offering", machine.Offering.Name), new("market", market));
             AwsLog.Serves(_logger, machine.Id, machine.Type, market, endpoint, took);
         }
-        _machines.Change(machine.Id, before => before with { State = machine.IsInterrupted ? before.State : InstanceState.Running, Endpoint = endpoint });
     }
 
     private void Interrupt(string instanceId, DateTimeOffset? at, string why)
     {
         lock (_gate)
         {
-            if (!_known.TryGetValue(instanceId, out var machine) || machine.IsInterrupted)
+            // The worker may know later, or better, than EC2 when that will be.
+            if (!_known.TryGetValue(instanceId, out var machine) || (machine.IsInterrupted && (at is null || at == machine.InterruptedAt)))
             {
                 return;
             }
-            machine.IsInterrupted = true;
+            (machine.IsInterrupted, machine.InterruptedAt) = (true, at);
+            _machines.Change(instanceId, before => before with { State = InstanceState.Interrupting, InterruptedAt = at });
         }
         AwsLog.Interrupted(_logger, instanceId, at, why);
-        _machines.Change(instanceId, before => before with { State = InstanceState.Interrupting, InterruptedAt = at });
     }
 
-    /// <summary>Ends a machine that is of no use, however often EC2 must be asked.</summary>
+    /// <summary>Ends a machine that is of no use, in the background.</summary>
+    private void End(string instanceId)
+    {
+        lock (_gate)
+        {
+            if (_ending.Add(instanceId))
+            {
+                Run(() => EndAsync(instanceId));
+            }
+        }
+    }
+
+    /// <summary>Ends a machine, however often EC2 must be asked.</summary>
     private async Task EndAsync(string instanceId)
     {
-        while (!_disposed.IsCancellationRequested)
+        var from = _time.GetUtcNow();
+        for (var failures = 0; !_disposed.IsCancellationRequested; failures++)
         {
             try
             {
-                await TerminateAsync(instanceId, _disposed.Token).ConfigureAwait(false);
-                return;
+                await _api.TerminateAsync(instanceId, _disposed.Token).ConfigureAwait(false);
+                break;
+            }
+            catch (AwsRequestException e) when (e.ErrorCode == Ec2Errors.NoSuchInstance)
+            {
+                // It is gone, or it is so new that it is not known everywhere.
+                if (_time.GetUtcNow() - from >= ListsLag)
+                {
+                    break;
+                }
             }
             catch (AwsRequestException e)
             {
-                AwsLog.NotEnded(_logger, instanceId, e);
+                AwsLog.NotEnded(_logger, instanceId, PollDelay(failures), e);
             }
-            await Task.Delay(_options.PollInterval, _time, _disposed.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await Task.Delay(PollDelay(failures), _time, _disposed.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+        if (_disposed.IsCancellationRequested)
+        {
+            return;
+        }
+        Forget(instanceId);
+        lock (_gate)
+        {
+            _ending.Remove(instanceId);
         }
     }
 }

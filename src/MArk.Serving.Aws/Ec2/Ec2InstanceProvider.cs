@@ -33,6 +33,7 @@ internal sealed partial class Ec2InstanceProvider : IStandbyProvider, IAsyncDisp
     private readonly Dictionary<string, Ec2Machine> _known = [];
     private readonly HashSet<string> _fleets = [];
     private readonly HashSet<string> _launches = [];     // that were asked for, and of which it is not known what came of them
+    private readonly HashSet<string> _ending = [];       // by this provider itself
     private readonly HashSet<string> _ended = [];
     private readonly Queue<string> _endedInOrder = [];
     private readonly CancellationTokenSource _disposed = new();
@@ -42,7 +43,7 @@ internal sealed partial class Ec2InstanceProvider : IStandbyProvider, IAsyncDisp
     public Ec2InstanceProvider(Ec2Options options, string model, TimeProvider time, ILogger logger, Meter meter)
     {
         (_options, _time, _logger) = (options, time, logger);
-        _api = new Ec2Api(options.Client?.Invoke() ?? Ec2Api.CreateClient(options));
+        _api = Ec2Api.Create(options, model);
         _launcher = new Ec2Launcher(_api, options, model);
         _probe = new HealthProbe(
             new OpenInference.HealthOptions
@@ -78,10 +79,6 @@ internal sealed partial class Ec2InstanceProvider : IStandbyProvider, IAsyncDisp
         {
             return before;
         }
-        if (_machines.CountOf(offering.Name) >= offering.MaxInstances)
-        {
-            throw new InstanceLaunchException(offering.Name, LaunchFailure.QuotaExceeded, $"{offering.MaxInstances} machines run, which is its maximum.");
-        }
         var isRepeated = Begin(request);
         // The answer of an earlier call may have been lost on its way: what it launched has a tag that tells.
         if (isRepeated && await FindLaunchAsync(request, cancellationToken).ConfigureAwait(false) is { } found)
@@ -89,8 +86,24 @@ internal sealed partial class Ec2InstanceProvider : IStandbyProvider, IAsyncDisp
             return found;
         }
         var askedAt = _time.GetUtcNow();
-        var id = await _launcher.LaunchAsync(offering, request, cancellationToken).ConfigureAwait(false);
-        return Launched(request, offering, id, askedAt);
+        try
+        {
+            if (_machines.CountOf(offering.Name) >= offering.MaxInstances)
+            {
+                throw new InstanceLaunchException(offering.Name, LaunchFailure.QuotaExceeded, $"there are {offering.MaxInstances} machines, which is its maximum.");
+            }
+            var id = await _launcher.LaunchAsync(offering, request, cancellationToken).ConfigureAwait(false);
+            return Launched(request, offering, id, askedAt);
+        }
+        catch (InstanceLaunchException e) when (e.Failure != LaunchFailure.Unknown)
+        {
+            // There is no machine to look for.
+            lock (_gate)
+            {
+                _launches.Remove(request.LaunchId);
+            }
+            throw;
+        }
     }
 
     public async ValueTask TerminateAsync(string instanceId, CancellationToken cancellationToken)
@@ -101,37 +114,37 @@ internal sealed partial class Ec2InstanceProvider : IStandbyProvider, IAsyncDisp
         }
         catch (AwsRequestException e) when (e.ErrorCode == Ec2Errors.NoSuchInstance && !IsYoung(instanceId))
         {
-            // It is gone. One that was launched just now may only not be known everywhere.
+            // It is gone. One that is new here may only not be known everywhere.
         }
         Forget(instanceId);
     }
 
     public async ValueTask StopAsync(string instanceId, CancellationToken cancellationToken)
     {
-        await _api.StopAsync(instanceId, cancellationToken).ConfigureAwait(false);
-        var machine = Settle(instanceId, _time.GetUtcNow(), askedAt: null);
-        using var late = new CancellationTokenSource(_options.StopTimeout, _time);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancellationToken, _disposed.Token);
+        var machine = Find(instanceId) ?? throw new AwsRequestException("ec2:StopInstances", null, $"machine '{instanceId}' is not known; accepted: one of the fleet's list.");
+        lock (_gate)
+        {
+            // Before the call: a worker that is stopped answers no probe any more.
+            machine.IsStopping = true;
+            Unfollow(machine);
+        }
         try
         {
-            while (StateOf(machine) != InstanceState.Stopped)
-            {
-                await RefreshAsync(machine.Fleet, either.Token).ConfigureAwait(false);
-                if (StateOf(machine) is InstanceState.Stopped or null)
-                {
-                    return;
-                }
-                await Task.Delay(_options.PollInterval, _time, either.Token).ConfigureAwait(false);
-            }
+            await _api.StopAsync(instanceId, cancellationToken).ConfigureAwait(false);
+            await UntilStoppedAsync(machine, cancellationToken).ConfigureAwait(false);
         }
-        catch (OperationCanceledException e) when (late.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
+        finally
         {
-            throw new AwsRequestException("ec2:StopInstances", null, $"machine '{instanceId}' did not stop within StopTimeout, {_options.StopTimeout}.", e);
+            lock (_gate)
+            {
+                machine.IsStopping = false;
+            }
         }
     }
 
     public async ValueTask StartAsync(string instanceId, CancellationToken cancellationToken)
     {
+        var machine = Find(instanceId) ?? throw new InstanceLaunchException("", LaunchFailure.Unknown, $"machine '{instanceId}' is not known; accepted: one of the fleet's list.");
         var askedAt = _time.GetUtcNow();
         try
         {
@@ -139,10 +152,16 @@ internal sealed partial class Ec2InstanceProvider : IStandbyProvider, IAsyncDisp
         }
         catch (AwsRequestException e)
         {
-            throw new InstanceLaunchException(OfferingOf(instanceId), Ec2Errors.FailureOf(e.ErrorCode), e.Message, e);
+            throw new InstanceLaunchException(machine.Offering?.Name ?? "", Ec2Errors.FailureOf(e), e.Message, e);
         }
-        var machine = Settle(instanceId, _time.GetUtcNow() + StartLag, askedAt);
-        Change(machine, InstanceState.Pending);
+        lock (_gate)
+        {
+            // What EC2 said of it before is not true any more, nor what its worker said.
+            (machine.SettledAt, machine.AskedAt) = (_time.GetUtcNow() + StartLag, askedAt);
+            (machine.IsTimed, machine.IsInterrupted, machine.InterruptedAt) = (false, false, null);
+            Unfollow(machine);
+            _machines.Change(instanceId, before => before with { State = InstanceState.Pending, Endpoint = null, InterruptedAt = null });
+        }
     }
 
     public async ValueTask<IReadOnlyList<InstanceDescriptor>> ListAsync(string fleet, CancellationToken cancellationToken)
@@ -159,6 +178,10 @@ internal sealed partial class Ec2InstanceProvider : IStandbyProvider, IAsyncDisp
 
     public async ValueTask DisposeAsync()
     {
+        if (_disposed.IsCancellationRequested)
+        {
+            return;
+        }
         await _disposed.CancelAsync().ConfigureAwait(false);
         Task[] tasks;
         lock (_gate)
@@ -171,12 +194,34 @@ internal sealed partial class Ec2InstanceProvider : IStandbyProvider, IAsyncDisp
         _disposed.Dispose();
     }
 
+    private async Task UntilStoppedAsync(Ec2Machine machine, CancellationToken cancellationToken)
+    {
+        using var late = new CancellationTokenSource(_options.StopTimeout, _time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancellationToken, _disposed.Token);
+        try
+        {
+            while (StateOf(machine) != InstanceState.Stopped)
+            {
+                await RefreshAsync(machine.Fleet, either.Token).ConfigureAwait(false);
+                if (StateOf(machine) is InstanceState.Stopped or null)
+                {
+                    return;
+                }
+                await Task.Delay(_options.PollInterval, _time, either.Token).ConfigureAwait(false);
+            }
+        }
+        catch (OperationCanceledException e) when (late.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
+        {
+            throw new AwsRequestException("ec2:StopInstances", null, $"machine '{machine.Id}' did not stop within StopTimeout, {_options.StopTimeout}.", e);
+        }
+    }
+
     private async Task<InstanceDescriptor?> FindLaunchAsync(LaunchRequest request, CancellationToken cancellationToken)
     {
         var instances = await _api.DescribeAsync([(Ec2Tags.Owner, _options.Owner), (Ec2Tags.Fleet, request.Fleet), (Ec2Tags.Launch, request.LaunchId)], cancellationToken).ConfigureAwait(false);
         foreach (var instance in instances)
         {
-            Follow(request.Fleet, instance, _time.GetUtcNow());
+            Follow(request.Fleet, instance, EndpointOf(instance), _time.GetUtcNow());
         }
         return _machines.TryGetLaunch(request.LaunchId, out var found) ? found : null;
     }
@@ -201,6 +246,12 @@ internal sealed partial class Ec2InstanceProvider : IStandbyProvider, IAsyncDisp
                 // A list was faster than the answer.
                 machine.AskedAt = askedAt;
             }
+            else if (_machines.TryGetLaunch(request.LaunchId, out var other))
+            {
+                // A list was faster with another machine of the launch: one is enough.
+                End(id);
+                return other;
+            }
             else
             {
                 Add(new Ec2Machine(id, request.Fleet, offering, offering.InstanceTypes[0], _time.GetUtcNow()) { AskedAt = askedAt }, request.LaunchId, request.OfferingName, askedAt);
@@ -217,11 +268,11 @@ internal sealed partial class Ec2InstanceProvider : IStandbyProvider, IAsyncDisp
 
     private InstanceState? StateOf(Ec2Machine machine) => _machines.List(machine.Fleet).FirstOrDefault(m => m.Id == machine.Id)?.State;
 
-    private string OfferingOf(string instanceId)
+    private Ec2Machine? Find(string instanceId)
     {
         lock (_gate)
         {
-            return _known.TryGetValue(instanceId, out var machine) ? machine.Offering?.Name ?? "" : "";
+            return _known.GetValueOrDefault(instanceId);
         }
     }
 
@@ -229,30 +280,11 @@ internal sealed partial class Ec2InstanceProvider : IStandbyProvider, IAsyncDisp
     {
         lock (_gate)
         {
-            return _known.TryGetValue(instanceId, out var machine) && machine.AskedAt is { } asked && _time.GetUtcNow() - asked < ListsLag;
+            return _known.TryGetValue(instanceId, out var machine) && _time.GetUtcNow() - machine.KnownFrom < ListsLag;
         }
     }
 
-    /// <summary>A machine is being stopped or started: its worker is not followed meanwhile, and what EC2 said of it before is not true any more.</summary>
-    private Ec2Machine Settle(string instanceId, DateTimeOffset at, DateTimeOffset? askedAt)
-    {
-        lock (_gate)
-        {
-            if (!_known.TryGetValue(instanceId, out var machine))
-            {
-                throw new AwsRequestException("ec2:DescribeInstances", null, $"machine '{instanceId}' is not known; accepted: one of the fleet's list.");
-            }
-            machine.SettledAt = at;
-            machine.AskedAt = askedAt;
-            Unfollow(machine);
-            return machine;
-        }
-    }
-
-    private void Change(Ec2Machine machine, InstanceState state, Uri? endpoint = null) => _machines.Change(
-        machine.Id, before => before with { State = state, Endpoint = endpoint ?? before.Endpoint });
-
-    /// <summary>A machine is gone.</summary>
+    /// <summary>A machine is gone, or is not to be seen again.</summary>
     private void Forget(string instanceId)
     {
         lock (_gate)

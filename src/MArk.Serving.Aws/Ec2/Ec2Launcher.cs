@@ -27,7 +27,7 @@ internal sealed class Ec2Launcher(Ec2Api api, Ec2Options options, string model)
         }
         catch (AwsRequestException e)
         {
-            throw new InstanceLaunchException(offering.Name, Ec2Errors.FailureOf(e.ErrorCode), e.Message, e);
+            throw new InstanceLaunchException(offering.Name, Ec2Errors.FailureOf(e), e.Message, e);
         }
         var launched = (response.Instances ?? []).SelectMany(i => i.InstanceIds ?? []).FirstOrDefault();
         if (launched is not null)
@@ -50,16 +50,16 @@ internal sealed class Ec2Launcher(Ec2Api api, Ec2Options options, string model)
         {
             try
             {
-                return (await api.RunAsync(RunRequest(offering, request, type, subnet), cancellationToken).ConfigureAwait(false)).InstanceId;
+                return await api.RunAsync(RunRequest(offering, request, type, subnet), cancellationToken).ConfigureAwait(false);
             }
-            catch (AwsRequestException e) when (Ec2Errors.FailureOf(e.ErrorCode) == LaunchFailure.InsufficientCapacity)
+            catch (AwsRequestException e) when (Ec2Errors.FailureOf(e) == LaunchFailure.InsufficientCapacity)
             {
                 refused.Add($"{type}{(subnet is null ? "" : $" in {subnet}")}: {e.ErrorCode}");
                 last = e;
             }
             catch (AwsRequestException e)
             {
-                throw new InstanceLaunchException(offering.Name, Ec2Errors.FailureOf(e.ErrorCode), e.Message, e);
+                throw new InstanceLaunchException(offering.Name, Ec2Errors.FailureOf(e), e.Message, e);
             }
         }
         throw new InstanceLaunchException(offering.Name, LaunchFailure.InsufficientCapacity, $"none is to be had: {string.Join(", ", refused)}.", last);
@@ -69,7 +69,7 @@ internal sealed class Ec2Launcher(Ec2Api api, Ec2Options options, string model)
     private static IEnumerable<(string Type, string? Subnet)> Pools(Ec2Offering offering, LaunchRequest request)
     {
         var first = offering.SubnetIds.Count == 0 ? 0 : SHA256.HashData(Encoding.UTF8.GetBytes(request.LaunchId))[0] % offering.SubnetIds.Count;
-        return offering.InstanceTypes.SelectMany(type => offering.SubnetIds.Count == 0
+        return offering.InstanceTypes.Distinct().SelectMany(type => offering.SubnetIds.Count == 0
             ? [(type, null)]
             : Enumerable.Range(0, offering.SubnetIds.Count).Select(i => (type, (string?)offering.SubnetIds[(first + i) % offering.SubnetIds.Count])));
     }

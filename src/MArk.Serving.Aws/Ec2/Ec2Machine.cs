@@ -23,6 +23,15 @@ internal sealed class Ec2Machine(string id, string fleet, Ec2Offering? offering,
 
     public bool IsInterrupted { get; set; }
 
+    /// <summary>When it is taken away, as far as that is known.</summary>
+    public DateTimeOffset? InterruptedAt { get; set; }
+
+    /// <summary>Whether it is being stopped from here: that its worker does not answer is no reason to end it.</summary>
+    public bool IsStopping { get; set; }
+
+    /// <summary>Whether its time to readiness was taken.</summary>
+    public bool IsTimed { get; set; }
+
     /// <summary>Ends the following of its worker's health; nothing while it is not followed.</summary>
     public CancellationTokenSource? Following { get; set; }
 }

@@ -1,3 +1,5 @@
+using System.Text;
+using MArk.Serving.Aws.Ec2;
 using MArk.Serving.Aws.Prices;
 
 namespace MArk.Serving.Aws;
@@ -5,7 +7,9 @@ namespace MArk.Serving.Aws;
 /// <summary>A kind of EC2 machine. What is launched is said by a launch template, or else by an image and what belongs to it.</summary>
 public sealed class Ec2Offering
 {
-    /// <summary>The offering's name, unique in its fleet. Not to be changed while machines of it run: they are found by it.</summary>
+    private const int MostUserData = 16_384;        // EC2's own limit, before it is encoded
+
+    /// <summary>The offering's name, unique in its fleet, of at most 256 characters. Not to be changed while machines of it run: they are found by it.</summary>
     public string Name { get; set; } = "";
 
     /// <summary>How machines are bought. Default <see cref="InstanceMarket.OnDemand"/>.</summary>
@@ -41,7 +45,7 @@ public sealed class Ec2Offering
     /// <summary>The name of a key pair.</summary>
     public string? KeyName { get; set; }
 
-    /// <summary>What a machine runs at its first start, as plain text: it starts the worker.</summary>
+    /// <summary>What a machine runs at its first start, as plain text of at most 16 KB: it starts the worker. Whoever may describe machines can read it: no place for secrets.</summary>
     public string? UserData { get; set; }
 
     /// <summary>What a machine costs, US dollars per hour: at least 0. Default <see langword="null"/>: for spot as looked up, otherwise by the bundled list.</summary>
@@ -76,6 +80,10 @@ public sealed class Ec2Offering
         if (string.IsNullOrWhiteSpace(Name))
         {
             yield return "An offering has no Name; accepted: a name that is unique.";
+        }
+        else if (Name.Length > Ec2Tags.LongestValue)
+        {
+            yield return Of($"Name has {Name.Length} characters; accepted: at most {Ec2Tags.LongestValue}.");
         }
         if (!Enum.IsDefined(Market))
         {
@@ -114,6 +122,14 @@ public sealed class Ec2Offering
         if (!(DeviceTimeScale is >= 1 and < 1e9))
         {
             yield return Of(FormattableString.Invariant($"DeviceTimeScale is {DeviceTimeScale}; accepted: 1 to 1e9."));
+        }
+        if (StoppedPricePerHour > 0 && Market != InstanceMarket.Standby)
+        {
+            yield return Of(FormattableString.Invariant($"StoppedPricePerHour is {StoppedPricePerHour} and Market is {Market}; accepted: 0 where the market is not Standby."));
+        }
+        if (UserData is not null && Encoding.UTF8.GetByteCount(UserData) > MostUserData)
+        {
+            yield return Of($"UserData has {Encoding.UTF8.GetByteCount(UserData)} bytes; accepted: at most {MostUserData}.");
         }
         if (MaxInstances < 1)
         {

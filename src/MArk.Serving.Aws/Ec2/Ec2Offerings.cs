@@ -47,11 +47,12 @@ internal static class Ec2Offerings
         try
         {
             var prices = await api.DescribeSpotPricesAsync(types, now - PricesSince, cancellationToken).ConfigureAwait(false);
-            return prices.Where(p => p.InstanceType is not null)
-                .GroupBy(p => (Type: p.InstanceType.Value, p.AvailabilityZone))
-                .Select(zone => (zone.Key.Type, Latest: zone.MaxBy(p => p.Timestamp ?? DateTime.MinValue)!))
+            return prices.Select(p => (Type: p.InstanceType?.Value, p.AvailabilityZone, p.Timestamp, Price: Dollars(p.Price)))
+                .Where(p => p is { Type: not null, Price: not null })
+                .GroupBy(p => (Type: p.Type!, p.AvailabilityZone))
+                .Select(zone => (zone.Key.Type, Latest: zone.MaxBy(p => p.Timestamp ?? DateTime.MinValue).Price!.Value))
                 .GroupBy(p => p.Type)
-                .ToDictionary(type => type.Key, type => type.Min(p => decimal.Parse(p.Latest.Price, CultureInfo.InvariantCulture)));
+                .ToDictionary(type => type.Key, type => type.Min(p => p.Latest));
         }
         catch (AwsRequestException e)
         {
@@ -59,6 +60,8 @@ internal static class Ec2Offerings
             return null;
         }
     }
+
+    private static decimal? Dollars(string? price) => decimal.TryParse(price, NumberStyles.Number, CultureInfo.InvariantCulture, out var dollars) ? dollars : null;
 
     private static decimal? SpotPrice(string type, IReadOnlyDictionary<string, decimal>? spot) =>
         spot is not null && spot.TryGetValue(type, out var price) ? price : Ec2PriceList.Find(type)?.Spot;

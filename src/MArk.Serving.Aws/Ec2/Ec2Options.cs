@@ -8,6 +8,7 @@ public sealed class Ec2Options
 {
     private const int MaxPort = 65_535;
     private const int MaxTags = 40;         // of 50 that EC2 allows, some are the library's own
+    private static readonly TimeSpan LongestInterval = TimeSpan.FromDays(1);
 
     /// <summary>The region, such as <c>us-east-1</c>; <see langword="null"/>, the default: as the SDK finds it (environment, profile, instance metadata).</summary>
     public string? Region { get; set; }
@@ -17,11 +18,11 @@ public sealed class Ec2Options
 
     /// <summary>
     /// Whose machines these are: a tag by which a host that starts again finds those it had. Two hosts with the same owner and model keep the same fleet; give each environment of an account another.
-    /// Default <c>MArk.Serving</c>.
+    /// At most 256 characters. Default <c>MArk.Serving</c>.
     /// </summary>
     public string Owner { get; set; } = "MArk.Serving";
 
-    /// <summary>Further tags of each machine; at most 40.</summary>
+    /// <summary>Further tags of each machine; at most 40, with names of 1 to 127 and values of at most 256 characters.</summary>
     public Dictionary<string, string> Tags { get; } = [];
 
     /// <summary>What can be launched; at least one.</summary>
@@ -39,19 +40,19 @@ public sealed class Ec2Options
     /// <summary>What a worker is asked, to know whether it serves. Default <c>v2/health/ready</c>: ready, or blank and able to load a model.</summary>
     public string ReadyPath { get; set; } = "v2/health/ready";
 
-    /// <summary>How often a worker is asked: more than 0. Default 1 s.</summary>
+    /// <summary>How often a worker is asked: more than 0, at most a day. Default 1 s.</summary>
     public TimeSpan ProbeInterval { get; set; } = TimeSpan.FromSeconds(1);
 
-    /// <summary>How long it may take to answer: more than 0. Default 1 s.</summary>
+    /// <summary>How long it may take to answer: more than 0, at most a day. Default 1 s.</summary>
     public TimeSpan ProbeTimeout { get; set; } = TimeSpan.FromSeconds(1);
 
     /// <summary>After so many failed probes on end a machine that served is ended: at least 1. Default 10. Batches that fail put it out of rotation at once, and long before that.</summary>
     public int MaxProbeFailures { get; set; } = 10;
 
-    /// <summary>How often EC2 is asked what became of the machines, all of them in one call: more than 0. Default 5 s.</summary>
+    /// <summary>How often EC2 is asked what became of the machines, all of them in one call: more than 0, at most a day. Default 5 s.</summary>
     public TimeSpan PollInterval { get; set; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>How long a machine may take to stop: more than 0. Default 5 min.</summary>
+    /// <summary>How long a machine may take to stop: more than 0, at most a day. Default 5 min.</summary>
     public TimeSpan StopTimeout { get; set; } = TimeSpan.FromMinutes(5);
 
     /// <summary>Whether spot prices are looked up at the host's start, of the last hour; otherwise those of the bundled list hold. Default <see langword="true"/>.</summary>
@@ -96,9 +97,9 @@ public sealed class Ec2Options
     /// <summary>What is wrong with the options, each with what is accepted.</summary>
     internal IEnumerable<string> Violations()
     {
-        if (string.IsNullOrWhiteSpace(Owner))
+        if (string.IsNullOrWhiteSpace(Owner) || Owner.Length > Ec2.Ec2Tags.LongestValue)
         {
-            yield return "Owner is empty; accepted: a name.";
+            yield return $"Owner is '{Owner}'; accepted: a name of 1 to {Ec2.Ec2Tags.LongestValue} characters.";
         }
         if (ServiceUrl is { IsAbsoluteUri: false })
         {
@@ -120,20 +121,35 @@ public sealed class Ec2Options
         {
             yield return $"WorkerScheme is '{WorkerScheme}'; accepted: http and https.";
         }
+        if (string.IsNullOrWhiteSpace(ReadyPath) || !Uri.TryCreate(ReadyPath, UriKind.Relative, out _))
+        {
+            yield return $"ReadyPath is '{ReadyPath}'; accepted: a path, such as 'v2/health/ready'.";
+        }
         if (MaxProbeFailures < 1)
         {
             yield return $"MaxProbeFailures is {MaxProbeFailures}; accepted: at least 1.";
         }
         foreach (var (name, value) in new[] { (nameof(ProbeInterval), ProbeInterval), (nameof(ProbeTimeout), ProbeTimeout), (nameof(PollInterval), PollInterval), (nameof(StopTimeout), StopTimeout) })
         {
-            if (value <= TimeSpan.Zero)
+            if (value <= TimeSpan.Zero || value > LongestInterval)
             {
-                yield return $"{name} is {value}; accepted: more than 0.";
+                yield return $"{name} is {value}; accepted: more than 0, at most {LongestInterval}.";
             }
         }
-        if (Tags.Count > MaxTags || Tags.Keys.FirstOrDefault(k => k.StartsWith(Ec2.Ec2Tags.Prefix, StringComparison.Ordinal) || k.StartsWith("aws:", StringComparison.OrdinalIgnoreCase) || k.Length == 0) is not null)
+        if (Tags.Count > MaxTags)
         {
-            yield return $"Tags has {Tags.Count}: {string.Join(", ", Tags.Keys.Select(k => $"'{k}'"))}; accepted: at most {MaxTags}, whose names are not empty and begin neither with '{Ec2.Ec2Tags.Prefix}' nor with 'aws:'.";
+            yield return $"Tags has {Tags.Count}; accepted: at most {MaxTags}.";
+        }
+        foreach (var (key, value) in Tags)
+        {
+            if (key.Length is 0 or > Ec2.Ec2Tags.LongestKey || key.StartsWith(Ec2.Ec2Tags.Prefix, StringComparison.Ordinal) || key.StartsWith("aws:", StringComparison.OrdinalIgnoreCase))
+            {
+                yield return $"Tags has '{key}'; accepted: names of 1 to {Ec2.Ec2Tags.LongestKey} characters that begin neither with '{Ec2.Ec2Tags.Prefix}' nor with 'aws:'.";
+            }
+            if (value is null or { Length: > Ec2.Ec2Tags.LongestValue })
+            {
+                yield return $"Tags has a value of {value?.Length ?? 0} characters for '{key}'; accepted: a text of at most {Ec2.Ec2Tags.LongestValue}.";
+            }
         }
         foreach (var violation in Offerings.SelectMany(o => o.Violations()))
         {

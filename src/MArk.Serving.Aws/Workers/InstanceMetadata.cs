@@ -80,7 +80,7 @@ internal sealed class InstanceMetadata : IDisposable
 /// <summary>What EC2 says of a spot machine that it takes away.</summary>
 /// <param name="Action">Terminate, stop or hibernate.</param>
 /// <param name="Time">About when.</param>
-internal sealed record InstanceAction(string Action, DateTimeOffset Time);
+internal sealed record InstanceAction(string? Action, DateTimeOffset? Time);
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
 [JsonSerializable(typeof(InstanceAction))]

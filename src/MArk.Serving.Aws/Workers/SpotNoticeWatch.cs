@@ -1,4 +1,3 @@
-using System.Text.Json;
 using MArk.Serving.OpenInference;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -27,8 +26,9 @@ internal sealed class SpotNoticeWatch(IOptions<SpotNoticeOptions> options, Serve
                 }
                 isReadable = true;
             }
-            catch (Exception e) when (e is HttpRequestException or JsonException)
+            catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {
+                // Whatever it is: a worker that cannot read its metadata serves on.
                 if (isReadable)
                 {
                     AwsLog.NoMetadata(logger, e);
