@@ -34,7 +34,7 @@ internal static class Api
                 case "aws":
                     m.UseOpenInference(new OpenInferenceOptions { Model = Model, Artifact = Artifact(builder.Configuration), ApiKey = builder.Configuration["Cloud:WorkerKey"], PipelineDepth = builder.Configuration.GetValue("Cloud:PipelineDepth", 2) })
                         .UseEc2(ec2 => stands?.Invoke(m, ec2))
-                        ;
+                        .UseLambdaSpillover();
                     break;
                 case var other:
                     throw new ServingException($"Cloud:Platform is '{other}'; accepted: local, aws.");

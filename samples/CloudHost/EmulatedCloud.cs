@@ -18,11 +18,14 @@ internal sealed class EmulatedCloud : IAsyncDisposable
     private readonly MotoServer _moto;
     private readonly IAmazonEC2 _client;
     private readonly MachineEmulator _machines;
+    private readonly LoadedWorker _upstream;
+    private readonly ServerlessOffline _functions;
 
-    private EmulatedCloud(MotoServer moto, MachineEmulator machines, TimeSpan day)
+    private EmulatedCloud(MotoServer moto, MachineEmulator machines, LoadedWorker upstream, ServerlessOffline functions, TimeSpan day)
     {
-        (_moto, _machines, _client) = (moto, machines, moto.CreateClient());
+        (_moto, _machines, _upstream, _functions, _client) = (moto, machines, upstream, functions, moto.CreateClient());
         var dollars = TimeSpan.FromDays(1) / day;
+        var lambda = new LambdaSpilloverOptions();
         var artifact = ModelArtifact.OfFile(Api.ModelFile, "1");
         Settings = new Dictionary<string, string?>
         {
@@ -30,8 +33,13 @@ internal sealed class EmulatedCloud : IAsyncDisposable
             ["Cloud:Model:Sha256"] = artifact.Sha256,
             [$"{Section}:Ec2:ServiceUrl"] = moto.Address.AbsoluteUri,
             [$"{Section}:Ec2:Region"] = MotoServer.Region,
+            [$"{Section}:Lambda:ServiceUrl"] = functions.Address.AbsoluteUri,
+            [$"{Section}:Lambda:Region"] = MotoServer.Region,
+            [$"{Section}:Lambda:FunctionName"] = "forward",
+            [$"{Section}:Lambda:PricePerCall"] = ((double)lambda.PricePerCall * dollars).ToString("F12", CultureInfo.InvariantCulture),
+            [$"{Section}:Lambda:PricePerGbSecond"] = ((double)lambda.PricePerGbSecond * dollars).ToString("F12", CultureInfo.InvariantCulture),
         };
-        // A second of the day's is billed as so many.
+        // A second of the emulated day is billed as so many.
         foreach (var (index, price) in new[] { 0.0748, 0.17, 0.1664 }.Index())
         {
             Settings[$"{Section}:Ec2:Offerings:{index}:LaunchTemplateName"] = Template;
@@ -52,10 +60,15 @@ internal sealed class EmulatedCloud : IAsyncDisposable
         // The emulators take any; they are found as they would be on EC2.
         Environment.SetEnvironmentVariable("AWS_ACCESS_KEY_ID", "emulated");
         Environment.SetEnvironmentVariable("AWS_SECRET_ACCESS_KEY", "emulated");
-        var moto = await MotoServer.StartAsync(cancellationToken);
+        await using var started = new Started();
+        var moto = started.Add(await MotoServer.StartAsync(cancellationToken));
         var client = moto.CreateClient();
         await MotoServer.CreateLaunchTemplateAsync(client, Template, cancellationToken);
-        return new EmulatedCloud(moto, await MachineEmulator.StartAsync(client, new Uri(Path.GetDirectoryName(Api.ModelFile)! + "/").AbsoluteUri, cancellationToken), day);
+        var machines = started.Add(await MachineEmulator.StartAsync(client, new Uri(Path.GetDirectoryName(Api.ModelFile)! + "/").AbsoluteUri, cancellationToken));
+        var upstream = started.Add(await LoadedWorker.StartAsync(Api.Model, Api.ModelFile, cancellationToken));
+        var functions = started.Add(await ServerlessOffline.StartAsync(upstream.Address, cancellationToken));
+        started.Keep();
+        return new EmulatedCloud(moto, machines, upstream, functions, day);
     }
 
     public void StandIn(ModelBuilder<float[], float[]> model, Ec2Options ec2)
@@ -89,8 +102,32 @@ internal sealed class EmulatedCloud : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        await _functions.DisposeAsync();
+        await _upstream.DisposeAsync();
         await _machines.DisposeAsync();
         _client.Dispose();
         await _moto.DisposeAsync();
+    }
+
+    /// <summary>What was started so far: ended again if the rest does not start.</summary>
+    private sealed class Started : IAsyncDisposable
+    {
+        private readonly Stack<IAsyncDisposable> _parts = new();
+
+        public T Add<T>(T part) where T : IAsyncDisposable
+        {
+            _parts.Push(part);
+            return part;
+        }
+
+        public void Keep() => _parts.Clear();
+
+        public async ValueTask DisposeAsync()
+        {
+            while (_parts.TryPop(out var part))
+            {
+                await part.DisposeAsync();
+            }
+        }
     }
 }

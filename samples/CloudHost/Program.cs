@@ -10,7 +10,7 @@ CultureInfo.DefaultThreadCurrentCulture = CultureInfo.InvariantCulture;
 
 var emulator = new Option<bool>("--emulator") { Description = "Run on emulators of EC2 and Lambda on this machine (moto_server, serverless-offline), with real workers." };
 var selfTest = new Option<bool>("--self-test") { Description = "Replay a day, take a spot machine away, say what became of it, and end. With --emulator." };
-var port = new Option<int>("--port") { Description = "Where the API listens, at 127.0.0.1; 0 for any port that is free.", DefaultValueFactory = _ => 5090 };
+var port = new Option<int>("--port") { Description = "Where the API listens, at 127.0.0.1, unless ASPNETCORE_URLS says otherwise; 0 for any port that is free.", DefaultValueFactory = _ => 5090 };
 var seconds = new Option<double>("--seconds") { Description = "How long the day of the self-test takes.", DefaultValueFactory = _ => 90 };
 var seed = new Option<int>("--seed") { Description = "Seeds the arrivals.", DefaultValueFactory = _ => 1 };
 Require(port, 0, 65_535);
@@ -31,7 +31,10 @@ command.SetAction(async (parsed, cancellationToken) =>
         var day = TimeSpan.FromSeconds(parsed.GetValue(seconds));
         await using var cloud = parsed.GetValue(emulator) ? await EmulatedCloud.StartAsync(day, cancellationToken) : null;
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
-        builder.WebHost.UseUrls(string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{parsed.GetValue(port)}"));
+        if (parsed.GetResult(port) is { Implicit: false } || builder.Configuration["urls"] is null)
+        {
+            builder.WebHost.UseUrls(string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{parsed.GetValue(port)}"));
+        }
         if (cloud is not null)
         {
             builder.Configuration.AddJsonFile("appsettings.Emulator.json").AddInMemoryCollection(cloud.Settings);
@@ -39,7 +42,7 @@ command.SetAction(async (parsed, cancellationToken) =>
         if (parsed.GetValue(selfTest))
         {
             // A machine that is taken away is warned of, as it is to be.
-            builder.Logging.SetMinimumLevel(LogLevel.Error);
+            builder.Configuration["Logging:LogLevel:Default"] = nameof(LogLevel.Error);
         }
         await using var app = Api.Build(builder, cloud is null ? null : cloud.StandIn);
         await app.StartAsync(cancellationToken);

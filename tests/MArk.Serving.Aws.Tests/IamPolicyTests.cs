@@ -23,7 +23,7 @@ public sealed partial class IamPolicyTests
 
     private static IReadOnlyList<Statement> Policy()
     {
-        using var document = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "docs", "aws", "host-policy.json")));
+        using var document = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "Infrastructure", "host-policy.json")));
         Assert.Equal("2012-10-17", document.RootElement.GetProperty("Version").GetString());
         return [.. document.RootElement.GetProperty("Statement").EnumerateArray().Select(s => new Statement(
             s.GetProperty("Sid").GetString()!, s.GetProperty("Effect").GetString()!, Texts(s.GetProperty("Action")), Texts(s.GetProperty("Resource")),
@@ -77,7 +77,7 @@ public sealed partial class IamPolicyTests
             Assert.All(statement.Resources.Where(r => r != "*"), resource => Assert.Matches(@"^arn:aws:(ec2|iam|lambda):", resource));
             Assert.All(
                 statement.Resources.Concat(statement.StringEquals.Values.SelectMany(v => v)).SelectMany(text => Placeholder().Matches(text)).Select(m => m.Value),
-                placeholder => Assert.Contains(placeholder, new[] { "${Region}", "${AccountId}", "${Role}", "${Function}" }));
+                placeholder => Assert.Contains(placeholder, new[] { "${Region}", "${AccountId}", "${Role}", "${Function}", "${Owner}" }));
         }
     }
 
@@ -85,12 +85,11 @@ public sealed partial class IamPolicyTests
     public void MachinesAreLaunchedTaggedAndEndedAsTheirOwners()
     {
         // As long as a machine may be concerned, its owner's tag is asked for.
-        var owner = new Ec2Options().Owner;
         foreach (var statement in Policy().Where(s => s.Resources.Any(r => r.Contains(":instance/", StringComparison.Ordinal))))
         {
             Assert.Single(statement.Resources);
             var isNew = statement.Actions.All(a => a is "ec2:RunInstances" or "ec2:CreateFleet" or "ec2:CreateTags");
-            Assert.Equal([owner], statement.StringEquals[$"aws:{(isNew ? "RequestTag" : "ResourceTag")}/{Ec2Tags.Owner}"]);
+            Assert.Equal(["${Owner}"], statement.StringEquals[$"aws:{(isNew ? "RequestTag" : "ResourceTag")}/{Ec2Tags.Owner}"]);
         }
         var tagging = Assert.Single(Policy(), s => s.Actions.Contains("ec2:CreateTags"));
         Assert.Equal(["CreateFleet", "RunInstances"], tagging.StringEquals["ec2:CreateAction"].Order(StringComparer.Ordinal));

@@ -41,7 +41,7 @@ internal sealed class LambdaClient : IDisposable
             // A signature is for one address.
             AllowAutoRedirect = false,
         };
-        _http = new HttpClient(new SigV4SigningHandler(options.Credentials ?? new ChainedCredentials(), region, "lambda", connections)) { Timeout = Timeout.InfiniteTimeSpan };
+        _http = new HttpClient(new SigV4SigningHandler(options.Credentials?.Invoke() ?? new ChainedCredentials(), region, "lambda", connections)) { Timeout = Timeout.InfiniteTimeSpan };
     }
 
     /// <summary>Invokes the function and waits for what it says.</summary>

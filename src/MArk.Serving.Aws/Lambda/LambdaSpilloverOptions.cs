@@ -76,35 +76,37 @@ public sealed class LambdaSpilloverOptions
     /// <summary>What an invocation costs beside its duration, US dollars; at least 0. Default 0.0000002, 0.20 a million (AWS Lambda pricing, November 2025).</summary>
     public decimal PricePerCall { get; set; } = 0.0000002m;
 
-    /// <summary>In place of what the SDK's default chain finds; for tests.</summary>
-    internal AWSCredentials? Credentials { get; set; }
+    /// <summary>In place of what the SDK's default chain finds.</summary>
+    internal Func<AWSCredentials>? Credentials { get; private set; }
 
-    internal void Check()
+    /// <summary>For tests.</summary>
+    internal void UseCredentials(AWSCredentials credentials) => Credentials = () => credentials;
+
+    /// <summary>What is wrong with the options, each with what is accepted.</summary>
+    internal IEnumerable<string> Violations()
     {
-        Require(!string.IsNullOrWhiteSpace(FunctionName), nameof(FunctionName), $"'{FunctionName}'", "the name or the ARN of a function");
-        Require(Qualifier is not "", nameof(Qualifier), "''", "an alias, a version, or null");
-        Require(Region is not "", nameof(Region), "''", "a region, or null");
-        Require(ServiceUrl is null || (ServiceUrl.IsAbsoluteUri && ServiceUrl.Scheme is "http" or "https"), nameof(ServiceUrl), ServiceUrl, "an absolute http or https address, or null");
-        Require(Model is null || (!string.IsNullOrWhiteSpace(Model) && Model is not ("." or "..")), nameof(Model), $"'{Model}'", "the name of a model, or null");
-        Require(Form is OpenInferenceForm.RestBinary or OpenInferenceForm.RestJson, nameof(Form), Form, $"{OpenInferenceForm.RestBinary} and {OpenInferenceForm.RestJson}");
-        Require(MaxConcurrency is >= 1 and <= 10_000, nameof(MaxConcurrency), MaxConcurrency, "1 to 10000");
-        Require(MaxBatchSize is >= 1 and <= LargestBatch, nameof(MaxBatchSize), MaxBatchSize, $"1 to {LargestBatch}");
-        Require(PackWait >= TimeSpan.Zero && PackWait <= TimeSpan.FromSeconds(1), nameof(PackWait), PackWait, "0 to 1 s");
-        Require(MaxPackedLatency is null || MaxPackedLatency > TimeSpan.Zero, nameof(MaxPackedLatency), MaxPackedLatency, "more than 0, or null for half the objective");
-        Require(MaxPayloadBytes is >= LeastPayload and <= MaxPayload, nameof(MaxPayloadBytes), MaxPayloadBytes, $"{LeastPayload} to {MaxPayload}");
-        Require(CallTimeout > TimeSpan.Zero && CallTimeout <= TimeSpan.FromMinutes(15), nameof(CallTimeout), CallTimeout, "more than 0, at most 15 min");
-        Require(ReadyTimeout > TimeSpan.Zero, nameof(ReadyTimeout), ReadyTimeout, "more than 0");
-        Require(IdleLifetime > TimeSpan.Zero, nameof(IdleLifetime), IdleLifetime, "more than 0");
-        Require(MemoryMiB is >= 128 and <= 10_240, nameof(MemoryMiB), MemoryMiB, "128 to 10240");
-        Require(PricePerGbSecond is >= 0 and < 1, nameof(PricePerGbSecond), PricePerGbSecond, "0 to 1");
-        Require(PricePerCall is >= 0 and < 1, nameof(PricePerCall), PricePerCall, "0 to 1");
+        (bool Holds, string Violation)[] checks =
+        [
+            Check(!string.IsNullOrWhiteSpace(FunctionName), nameof(FunctionName), $"'{FunctionName}'", "the name or the ARN of a function"),
+            Check(Qualifier is not "", nameof(Qualifier), "''", "an alias, a version, or null"),
+            Check(Region is not "", nameof(Region), "''", "a region, or null"),
+            Check(ServiceUrl is null || (ServiceUrl.IsAbsoluteUri && ServiceUrl.Scheme is "http" or "https"), nameof(ServiceUrl), ServiceUrl, "an absolute http or https address, or null"),
+            Check(Model is null || (!string.IsNullOrWhiteSpace(Model) && Model is not ("." or "..")), nameof(Model), $"'{Model}'", "the name of a model, or null"),
+            Check(Form is OpenInferenceForm.RestBinary or OpenInferenceForm.RestJson, nameof(Form), Form, $"{OpenInferenceForm.RestBinary} and {OpenInferenceForm.RestJson}"),
+            Check(MaxConcurrency is >= 1 and <= 10_000, nameof(MaxConcurrency), MaxConcurrency, "1 to 10000"),
+            Check(MaxBatchSize is >= 1 and <= LargestBatch, nameof(MaxBatchSize), MaxBatchSize, $"1 to {LargestBatch}"),
+            Check(PackWait >= TimeSpan.Zero && PackWait <= TimeSpan.FromSeconds(1), nameof(PackWait), PackWait, "0 to 1 s"),
+            Check(MaxPackedLatency is null || MaxPackedLatency > TimeSpan.Zero, nameof(MaxPackedLatency), MaxPackedLatency, "more than 0, or null for half the objective"),
+            Check(MaxPayloadBytes is >= LeastPayload and <= MaxPayload, nameof(MaxPayloadBytes), MaxPayloadBytes, $"{LeastPayload} to {MaxPayload}"),
+            Check(CallTimeout > TimeSpan.Zero && CallTimeout <= TimeSpan.FromMinutes(15), nameof(CallTimeout), CallTimeout, "more than 0, at most 15 min"),
+            Check(ReadyTimeout > TimeSpan.Zero, nameof(ReadyTimeout), ReadyTimeout, "more than 0"),
+            Check(IdleLifetime > TimeSpan.Zero, nameof(IdleLifetime), IdleLifetime, "more than 0"),
+            Check(MemoryMiB is >= 128 and <= 10_240, nameof(MemoryMiB), MemoryMiB, "128 to 10240"),
+            Check(PricePerGbSecond is >= 0 and < 1, nameof(PricePerGbSecond), PricePerGbSecond, "0 to 1"),
+            Check(PricePerCall is >= 0 and < 1, nameof(PricePerCall), PricePerCall, "0 to 1"),
+        ];
+        return checks.Where(c => !c.Holds).Select(c => c.Violation);
     }
 
-    private static void Require<T>(bool holds, string option, T value, string accepted)
-    {
-        if (!holds)
-        {
-            throw new ArgumentException(FormattableString.Invariant($"Lambda spillover: {option} is {value}; accepted: {accepted}."));
-        }
-    }
+    private static (bool Holds, string Violation) Check<T>(bool holds, string option, T value, string accepted) => (holds, FormattableString.Invariant($"{option} is {value}; accepted: {accepted}."));
 }

@@ -1,5 +1,5 @@
 using MArk.Serving.Aws.Lambda;
-using MArk.Serving.Aws.Tests.Emulators;
+using CloudHost.Emulators;
 using MArk.Serving.OpenInference;
 
 namespace MArk.Serving.Aws.Tests.Lambda;
@@ -98,14 +98,14 @@ public sealed class LambdaEmulatorTests(LambdaEmulatorTests.Emulator emulator) :
     /// <summary>A worker, and the functions before it.</summary>
     public sealed class Emulator : IAsyncLifetime
     {
-        private WorkerProcess? _worker;
+        private LoadedWorker? _worker;
         private ServerlessOffline? _functions;
 
         public Uri Address
         {
             get
             {
-                ServerlessOffline.Require();
+                Peers.Require(_functions is not null, "serverless-offline");
                 return _functions!.Address;
             }
         }
@@ -117,7 +117,7 @@ public sealed class LambdaEmulatorTests(LambdaEmulatorTests.Emulator emulator) :
                 // Each test says so for itself.
                 return;
             }
-            _worker = await WorkerProcess.StartAsync();
+            _worker = await LoadedWorker.StartAsync("digits", Path.Combine(AppContext.BaseDirectory, "Assets", "digits.onnx"));
             _functions = await ServerlessOffline.StartAsync(_worker.Address);
         }
 

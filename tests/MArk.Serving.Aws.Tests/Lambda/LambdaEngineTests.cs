@@ -58,7 +58,7 @@ public sealed class LambdaEngineTests
             .UseBatchFunction(fleet.RunAsync)
             // Known to be slow: some twenty requests are all that it could do in time.
             .WithProfile("in-process", LatencyProfile.Linear(TimeSpan.FromMilliseconds(400), TimeSpan.Zero, 4))
-            .UseLambdaSpillover(TestTarget.Options(stub.Address))
+            .UseLambdaSpillover(o => TestTarget.Set(o, stub.Address))
             .WithOptions(o => (o.Slo, o.MaxBatchSize) = (TimeSpan.FromSeconds(2), 4)));
         var host = builder.Build();
         await host.StartAsync();

@@ -11,16 +11,19 @@ internal static class TestTarget
 {
     public static LambdaSpilloverOptions Options(Uri address, Action<LambdaSpilloverOptions>? configure = null, string function = "forward")
     {
-        var options = new LambdaSpilloverOptions
-        {
-            FunctionName = function,
-            Region = "eu-central-1",
-            ServiceUrl = address,
-            Credentials = new SessionAWSCredentials("AKIDEXAMPLE", "secret-of-nobody", "a-token"),
-        };
+        var options = new LambdaSpilloverOptions();
+        Set(options, address, function);
         configure?.Invoke(options);
-        options.Check();
+        Assert.Empty(options.Violations());
         return options;
+    }
+
+    public static void Set(LambdaSpilloverOptions options, Uri address, string function = "forward")
+    {
+        options.FunctionName = function;
+        options.Region = "eu-central-1";
+        options.ServiceUrl = address;
+        options.UseCredentials(new SessionAWSCredentials("AKIDEXAMPLE", "secret-of-nobody", "a-token"));
     }
 
     public static LambdaSpilloverTarget<float[], float[]> Create(
