@@ -40,6 +40,9 @@ internal sealed class Ec2Stub : IAsyncDisposable
     /// <summary>Whether machines that are launched are in no list yet.</summary>
     public bool ListsLag { get; set; }
 
+    /// <summary>Whether machines that are launched run at once.</summary>
+    public bool RunsAtOnce { get; set; }
+
     /// <summary>Whether lists are made of all machines, whatever is asked for.</summary>
     public bool IgnoresFilters { get; set; }
 
@@ -307,6 +310,7 @@ internal sealed class Ec2Stub : IAsyncDisposable
     private StubMachine Launch(Dictionary<string, string> form, string type, string? subnet)
     {
         var machine = NewMachine(type, subnet);
+        machine.State = RunsAtOnce ? "running" : "pending";
         for (var i = 1; form.TryGetValue($"TagSpecification.1.Tag.{i}.Key", out var key); i++)
         {
             machine.Tags[key] = form[$"TagSpecification.1.Tag.{i}.Value"];
