@@ -91,7 +91,7 @@ internal sealed class Ec2Stub : IAsyncDisposable
         }
     }
 
-    /// <summary>Waits until an action was called so many times in all.</summary>
+    /// <summary>Waits until an action was called so many times in all, and what was called for is done; unless it is held.</summary>
     public Task CalledAsync(string action, int times) => UntilAsync(calls => calls.Count(c => c.Action == action) >= times);
 
     /// <summary>Where a machine's worker answers.</summary>
@@ -231,16 +231,20 @@ internal sealed class Ec2Stub : IAsyncDisposable
     {
         var form = (await context.Request.ReadFormAsync()).ToDictionary(f => f.Key, f => f.Value.ToString());
         var action = form["Action"];
+        var call = new StubCall(action, form);
         Task? held = null;
         Fault? fault;
         lock (_gate)
         {
-            Note(new StubCall(action, form));
             held = _held.TryGetValue(action, out var source) ? source.Task : null;
             fault = _faults.Find(f => f.Action == action && f.Left > 0);
             if (fault is not null)
             {
                 fault.Left--;
+            }
+            if (held is not null || fault is { IsInEffect: false })
+            {
+                Note(call);
             }
         }
         if (held is not null)
@@ -256,6 +260,10 @@ internal sealed class Ec2Stub : IAsyncDisposable
         lock (_gate)
         {
             answer = Do(action, form);
+            if (held is null)
+            {
+                Note(call);
+            }
         }
         if (fault is not null)
         {

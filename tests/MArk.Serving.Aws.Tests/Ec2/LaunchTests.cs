@@ -314,6 +314,20 @@ public sealed class LaunchTests
     }
 
     [Fact]
+    public async Task ACallThatTheClientGivesUpIsAFailureAndNoCancellation()
+    {
+        await using var world = await Ec2World.StartAsync();
+        var options = world.Options();
+        options.UseClient(() => Ec2World.ClientOf(world.Stub.Address, timeout: TimeSpan.FromMilliseconds(50)));
+        var provider = world.Provider(options);
+        var release = world.Stub.Hold("RunInstances");
+        var error = await Assert.ThrowsAsync<InstanceLaunchException>(async () => await provider.LaunchAsync(Ec2World.Launch("l-1"), CancellationToken.None));
+        Assert.Equal(LaunchFailure.Unknown, error.Failure);
+        Assert.IsType<AwsRequestException>(error.InnerException);
+        release();
+    }
+
+    [Fact]
     public async Task WhatIsNotOfferedAndWhatIsTooManyIsRefusedHere()
     {
         await using var world = await Ec2World.StartAsync();
