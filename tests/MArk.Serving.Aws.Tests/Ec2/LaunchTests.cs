@@ -255,11 +255,13 @@ public sealed class LaunchTests
         var surplus = world.Stub.Machines.Single(m => m.Id != machine.Id);
         surplus.IsListed = world.Stub.Find(machine.Id).IsListed = true;
         world.Stub.Fail("TerminateInstances", "InternalError", HttpStatusCode.InternalServerError);
+        var release = world.Stub.Hold("TerminateInstances");
         for (var i = 0; i < 3; i++)
         {
             Assert.Equal([machine.Id], (await provider.ListAsync(Ec2World.Fleet, CancellationToken.None)).Select(m => m.Id));
         }
         await world.Stub.CalledAsync("TerminateInstances", 1);
+        release();
         // The call that failed is repeated, by one task, however often the machine was listed.
         await world.Time.ArmedAsync(Ec2World.Poll, count: 2);
         world.Time.Advance(Ec2World.Poll);
