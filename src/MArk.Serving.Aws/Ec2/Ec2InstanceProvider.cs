@@ -223,7 +223,15 @@ internal sealed partial class Ec2InstanceProvider : IStandbyProvider, IAsyncDisp
         {
             Follow(request.Fleet, instance, EndpointOf(instance), _time.GetUtcNow());
         }
-        return _machines.TryGetLaunch(request.LaunchId, out var found) ? found : null;
+        if (!_machines.TryGetLaunch(request.LaunchId, out var found))
+        {
+            return null;
+        }
+        lock (_gate)
+        {
+            _launches.Remove(request.LaunchId);
+        }
+        return found;
     }
 
     /// <summary>Whether the launch was asked for before.</summary>

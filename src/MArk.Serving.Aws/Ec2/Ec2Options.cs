@@ -17,7 +17,7 @@ public sealed class Ec2Options
     public Uri? ServiceUrl { get; set; }
 
     /// <summary>
-    /// Whose machines these are: a tag by which a host that starts again finds those it had. Two hosts with the same owner and model keep the same fleet; give each environment of an account another.
+    /// Whose machines these are: a tag by which a host that starts again finds those it had. Two hosts with the same owner and model keep the same fleet; give each environment of an account another. The host's IAM policy names it too.
     /// At most 256 characters. Default <c>MArk.Serving</c>.
     /// </summary>
     public string Owner { get; set; } = "MArk.Serving";

@@ -40,6 +40,9 @@ internal sealed class Ec2Stub : IAsyncDisposable
     /// <summary>Whether machines that are launched are in no list yet.</summary>
     public bool ListsLag { get; set; }
 
+    /// <summary>Whether machines that are launched run at once.</summary>
+    public bool RunsAtOnce { get; set; }
+
     /// <summary>Whether lists are made of all machines, whatever is asked for.</summary>
     public bool IgnoresFilters { get; set; }
 
@@ -88,7 +91,7 @@ internal sealed class Ec2Stub : IAsyncDisposable
         }
     }
 
-    /// <summary>Waits until an action was called so many times in all.</summary>
+    /// <summary>Waits until an action was called so many times in all, and what was called for is done; unless it is held.</summary>
     public Task CalledAsync(string action, int times) => UntilAsync(calls => calls.Count(c => c.Action == action) >= times);
 
     /// <summary>Where a machine's worker answers.</summary>
@@ -228,16 +231,20 @@ internal sealed class Ec2Stub : IAsyncDisposable
     {
         var form = (await context.Request.ReadFormAsync()).ToDictionary(f => f.Key, f => f.Value.ToString());
         var action = form["Action"];
+        var call = new StubCall(action, form);
         Task? held = null;
         Fault? fault;
         lock (_gate)
         {
-            Note(new StubCall(action, form));
             held = _held.TryGetValue(action, out var source) ? source.Task : null;
             fault = _faults.Find(f => f.Action == action && f.Left > 0);
             if (fault is not null)
             {
                 fault.Left--;
+            }
+            if (held is not null || fault is { IsInEffect: false })
+            {
+                Note(call);
             }
         }
         if (held is not null)
@@ -253,6 +260,10 @@ internal sealed class Ec2Stub : IAsyncDisposable
         lock (_gate)
         {
             answer = Do(action, form);
+            if (held is null)
+            {
+                Note(call);
+            }
         }
         if (fault is not null)
         {
@@ -307,6 +318,7 @@ internal sealed class Ec2Stub : IAsyncDisposable
     private StubMachine Launch(Dictionary<string, string> form, string type, string? subnet)
     {
         var machine = NewMachine(type, subnet);
+        machine.State = RunsAtOnce ? "running" : "pending";
         for (var i = 1; form.TryGetValue($"TagSpecification.1.Tag.{i}.Key", out var key); i++)
         {
             machine.Tags[key] = form[$"TagSpecification.1.Tag.{i}.Value"];

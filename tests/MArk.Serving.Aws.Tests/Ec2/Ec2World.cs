@@ -43,9 +43,9 @@ internal sealed class Ec2World : IAsyncDisposable
     }
 
     /// <summary>A client of the stub that tries once.</summary>
-    public static AmazonEC2Client ClientOf(Uri address, int retries = 0, string region = "us-east-1") => new(
+    public static AmazonEC2Client ClientOf(Uri address, int retries = 0, string region = "us-east-1", TimeSpan? timeout = null) => new(
         new BasicAWSCredentials("AKIDEXAMPLE", "secret"),
-        new AmazonEC2Config { ServiceURL = address.AbsoluteUri, AuthenticationRegion = region, MaxErrorRetry = retries, RetryMode = RequestRetryMode.Standard });
+        new AmazonEC2Config { ServiceURL = address.AbsoluteUri, AuthenticationRegion = region, MaxErrorRetry = retries, RetryMode = RequestRetryMode.Standard, Timeout = timeout ?? TimeSpan.FromMinutes(1) });
 
     public static LaunchRequest Launch(string id, string offering = "c5.large", string fleet = Fleet) => new(id, fleet, offering);
 

@@ -46,6 +46,14 @@ public sealed class FollowingTests
         await world.Time.ArmedAsync(Ec2World.Probe);
         Assert.Equal([27.0], took);
         Assert.Contains(world.Log.Entries, e => e.Message.Contains("27.0 s after it was asked for", StringComparison.Ordinal));
+
+        // One that is followed anew has not become ready anew.
+        world.Stub.Fail("StopInstances", "UnsupportedOperation");
+        await Assert.ThrowsAsync<AwsRequestException>(async () => await provider.StopAsync(machine.Id, CancellationToken.None));
+        await ListAsync(provider);
+        await watch.NextAsync(InstanceState.Running);
+        await world.Time.ArmedAsync(Ec2World.Probe);
+        Assert.Equal([27.0], took);
     }
 
     [Fact]

@@ -255,11 +255,13 @@ public sealed class LaunchTests
         var surplus = world.Stub.Machines.Single(m => m.Id != machine.Id);
         surplus.IsListed = world.Stub.Find(machine.Id).IsListed = true;
         world.Stub.Fail("TerminateInstances", "InternalError", HttpStatusCode.InternalServerError);
+        var release = world.Stub.Hold("TerminateInstances");
         for (var i = 0; i < 3; i++)
         {
             Assert.Equal([machine.Id], (await provider.ListAsync(Ec2World.Fleet, CancellationToken.None)).Select(m => m.Id));
         }
         await world.Stub.CalledAsync("TerminateInstances", 1);
+        release();
         // The call that failed is repeated, by one task, however often the machine was listed.
         await world.Time.ArmedAsync(Ec2World.Poll, count: 2);
         world.Time.Advance(Ec2World.Poll);
@@ -311,6 +313,20 @@ public sealed class LaunchTests
         Assert.Equal(machine.Id, Assert.Single(await provider.ListAsync(Ec2World.Fleet, CancellationToken.None)).Id);
         Assert.Equal("l-1", machine.LaunchId);
         Assert.Single(world.Stub.Machines, m => m.State == "pending");
+    }
+
+    [Fact]
+    public async Task ACallThatTheClientGivesUpIsAFailureAndNoCancellation()
+    {
+        await using var world = await Ec2World.StartAsync();
+        var options = world.Options();
+        options.UseClient(() => Ec2World.ClientOf(world.Stub.Address, timeout: TimeSpan.FromMilliseconds(50)));
+        var provider = world.Provider(options);
+        var release = world.Stub.Hold("RunInstances");
+        var error = await Assert.ThrowsAsync<InstanceLaunchException>(async () => await provider.LaunchAsync(Ec2World.Launch("l-1"), CancellationToken.None));
+        Assert.Equal(LaunchFailure.Unknown, error.Failure);
+        Assert.IsType<AwsRequestException>(error.InnerException);
+        release();
     }
 
     [Fact]
