@@ -80,12 +80,12 @@ internal sealed class LambdaFunction : IDisposable
         }
     }
 
-    /// <summary>Starts counting what is paid: what came before is no request's.</summary>
-    public void ForgetPaid()
+    /// <summary>Forgets what calls took and cost so far, but for starts.</summary>
+    public void Restart()
     {
         lock (_gate)
         {
-            _learned.ForgetPaid();
+            _learned.Restart();
         }
     }
 

@@ -8,7 +8,7 @@ namespace MArk.Serving.Aws.Lambda;
 // The start, and environments that are started before they are needed.
 internal sealed partial class LambdaSpilloverTarget<TIn, TOut>
 {
-    private const int MeasuredCalls = 4;
+    private const int MeasuredCalls = 9;
     private const int MostRounds = 3;
 
     private static readonly TimeSpan FirstRetry = TimeSpan.FromMilliseconds(200);
@@ -98,8 +98,8 @@ internal sealed partial class LambdaSpilloverTarget<TIn, TOut>
         {
             if (i == 1)
             {
-                // The first may have had to wait for a start, which is not what a request costs from then on.
-                _function.Value.ForgetPaid();
+                // The first may have had to wait for a start, or is slow as first inferences are.
+                _function.Value.Restart();
             }
             using var answer = await _function.Value.CallAsync(memory.Event, 1, cancellationToken).ConfigureAwait(false);
             using var message = _reader.ReadResponse(answer.Body, answer.HeaderLength);

@@ -1,32 +1,35 @@
+using System.Diagnostics.CodeAnalysis;
+
 namespace MArk.Serving.Aws.Lambda;
 
 /// <summary>What calls of a function took and cost: what a quote is made of, and how many requests share a call. Not thread-safe.</summary>
 internal sealed class LearnedCalls
 {
     private const int RecentCalls = 64;
-    private const int EnoughCalls = 8;
+    private const int SizeMemory = 8;           // calls, about, that the size in use is a mean of
     private const int RecentColdStarts = 16;
     private const double MiBPerGb = 1024;       // as Lambda bills it
     private const double Fading = 0.995;        // of what a request cost, with each further request
 
     // Until a start was seen.
     private static readonly TimeSpan AssumedStart = TimeSpan.FromSeconds(1);
-    private static readonly TimeSpan ForgetAfter = TimeSpan.FromMinutes(5);
+    private static readonly TimeSpan ForgetAfter = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan ForgetAllAfter = TimeSpan.FromMinutes(5);
 
     private readonly LambdaSpilloverOptions _options;
     private readonly TimeSpan _maxPackedLatency;
     private readonly TimeProvider _time;
-    private readonly LatencyProfile _latency;
-    private readonly LatencyProfile _billed;
-    private readonly double[] _spread = new double[RecentCalls];        // of the last calls, what each took over the mean of its size
+    private readonly TimeSpan[] _recent = new TimeSpan[RecentCalls];
     private readonly Queue<TimeSpan> _coldStarts = new(RecentColdStarts);
-    private int _spreadCount;
+    private LatencyProfile _latency;
+    private LatencyProfile _billed;
+    private int _recentCount;
     private long _lastCall;
     private int _largest;           // the most requests that a call had yet
     private double _size = 1;       // that calls have, lately
     private int _memory;
     private TimeSpan _roundTrip;    // of a call that carried no request
-    private TimeSpan? _fastest;     // of those that did
+    private TimeSpan _fastest;      // of those that did
     private double _unsettled;      // paid since a request was last answered
     private double _spent;          // before, and for how many requests
     private double _requests;
@@ -35,8 +38,7 @@ internal sealed class LearnedCalls
     public LearnedCalls(LambdaSpilloverOptions options, TimeSpan slo, TimeProvider time)
     {
         (_options, _time, _maxPackedLatency, _memory) = (options, time, options.MaxPackedLatency ?? slo / 2, options.MemoryMiB);
-        _latency = LatencyProfile.Unmeasured(options.MaxBatchSize);
-        _billed = LatencyProfile.Unmeasured(options.MaxBatchSize);
+        Restart();
     }
 
     /// <summary>How many requests share a call, lately.</summary>
@@ -46,13 +48,10 @@ internal sealed class LearnedCalls
     {
         get
         {
-            if (_spreadCount > 0 && _time.GetElapsedTime(_lastCall) > ForgetAfter)
-            {
-                // One that was slow, and is not called any more for that, is given another chance: it is taken to be as fast as it ever was.
-                _latency.Forget();
-                (_spreadCount, _warm) = (0, null);
-            }
-            return _warm ??= MakeWarm();
+            var warm = _warm ??= MakeWarm();
+            // One that is not called because it was slow is given another chance: what was rare is forgotten first, and then all but the fastest.
+            var idle = _recentCount == 0 ? TimeSpan.Zero : _time.GetElapsedTime(_lastCall);
+            return idle > ForgetAllAfter ? LatencyQuantiles.Constant(_fastest) : idle > ForgetAfter ? LatencyQuantiles.Constant(warm.P50) : warm;
         }
     }
 
@@ -124,48 +123,52 @@ internal sealed class LearnedCalls
         }
         else
         {
-            _fastest = _fastest < elapsed ? _fastest : elapsed;
+            if (_recentCount > 0 && _time.GetElapsedTime(_lastCall) > ForgetAfter)
+            {
+                _recentCount = 0;
+            }
+            _fastest = _fastest > TimeSpan.Zero && _fastest < elapsed ? _fastest : elapsed;
             _latency.Observe(size, elapsed);
             _billed.Observe(size, BilledOf(elapsed, report));
-            var mean = _latency.Mean(size);
-            _spread[_spreadCount++ % RecentCalls] = mean > TimeSpan.Zero ? elapsed / mean : 1;
+            _recent[_recentCount++ % RecentCalls] = elapsed;
             _lastCall = _time.GetTimestamp();
         }
         if (size > 0)
         {
             _largest = Math.Max(_largest, size);
-            _size += (size - _size) / EnoughCalls;
+            _size += (size - _size) / SizeMemory;
             var kept = Math.Pow(Fading, size);
             (_spent, _requests, _unsettled) = (kept * _spent + _unsettled, kept * _requests + size, 0);
         }
         _warm = null;
     }
 
-    /// <summary>Starts counting what is paid: what the start cost is no request's.</summary>
-    public void ForgetPaid() => (_spent, _requests, _unsettled) = (0, 0, 0);
+    /// <summary>Forgets what calls took and cost, but for starts: the first inference of an environment takes longer than those after it, and is no request's.</summary>
+    [MemberNotNull(nameof(_latency), nameof(_billed))]
+    public void Restart()
+    {
+        _latency = LatencyProfile.Unmeasured(_options.MaxBatchSize);
+        _billed = LatencyProfile.Unmeasured(_options.MaxBatchSize);
+        (_recentCount, _fastest, _warm) = (0, default, null);
+        (_spent, _requests, _unsettled) = (0, 0, 0);
+    }
 
     private LatencyQuantiles MakeWarm()
     {
-        var size = PackSize;
-        var wait = size > 1 ? _options.PackWait : TimeSpan.Zero;
-        if (!_latency.IsMeasured)
+        var wait = PackSize > 1 ? _options.PackWait : TimeSpan.Zero;
+        var count = Math.Min(_recentCount, RecentCalls);
+        if (count == 0)
         {
-            return LatencyQuantiles.Constant((_fastest ?? _roundTrip) + wait);
+            return LatencyQuantiles.Constant(_roundTrip + wait);
         }
-        var mean = _latency.Mean(size);
-        var count = Math.Min(_spreadCount, RecentCalls);
-        if (count < EnoughCalls)
-        {
-            var high = _latency.High(size) + wait;
-            return new LatencyQuantiles(mean + wait, high, high);
-        }
-        Span<double> sorted = stackalloc double[count];
-        _spread.AsSpan(0, count).CopyTo(sorted);
+        // As calls of the sizes in use took it.
+        Span<TimeSpan> sorted = stackalloc TimeSpan[count];
+        _recent.AsSpan(0, count).CopyTo(sorted);
         sorted.Sort();
-        return new LatencyQuantiles(mean * At(sorted, 0.5) + wait, mean * At(sorted, 0.95) + wait, mean * At(sorted, 0.99) + wait);
+        return new LatencyQuantiles(At(sorted, 0.5) + wait, At(sorted, 0.95) + wait, At(sorted, 0.99) + wait);
     }
 
-    private static double At(ReadOnlySpan<double> sorted, double quantile) => sorted[(int)Math.Ceiling(quantile * sorted.Length) - 1];
+    private static TimeSpan At(ReadOnlySpan<TimeSpan> sorted, double quantile) => sorted[(int)Math.Ceiling(quantile * sorted.Length) - 1];
 
     private double PriceOf(int size) => PriceOf(_billed.Mean(size));
 

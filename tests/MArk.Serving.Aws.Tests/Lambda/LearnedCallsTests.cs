@@ -76,14 +76,13 @@ public sealed class LearnedCallsTests
         {
             learned.OnAnswered(1, Milliseconds(i % 16 == 0 ? 100 : 10), isCold: false, null);
         }
-        var warm = learned.Warm;
-        Assert.True(warm.P50 < Milliseconds(20) && warm.P95 > Milliseconds(40) && warm.P99 >= warm.P95, $"{warm}");
+        Assert.Equal(new LatencyQuantiles(Milliseconds(10), Milliseconds(100), Milliseconds(100)), learned.Warm);
         for (var i = 0; i < 64; i++)
         {
             learned.OnAnswered(8, Milliseconds(300), isCold: false, null);
         }
         Assert.Equal(8, learned.PackSize);
-        Assert.InRange(learned.Warm.P50, Milliseconds(250), Milliseconds(350));
+        Assert.Equal(LatencyQuantiles.Constant(Milliseconds(300)), learned.Warm);
     }
 
     [Fact]
@@ -92,11 +91,27 @@ public sealed class LearnedCallsTests
         var learned = new LearnedCalls(Options, TimeSpan.FromSeconds(10), _time);
         for (var i = 0; i < 64; i++)
         {
-            learned.OnAnswered(1, Milliseconds(i < 48 ? 10 : 5000), isCold: false, null);
+            learned.OnAnswered(1, Milliseconds(i < 20 ? 10 : 5000), isCold: false, null);
         }
-        Assert.True(learned.Warm.P95 > TimeSpan.FromSeconds(1), $"{learned.Warm}");
+        Assert.Equal(LatencyQuantiles.Constant(Milliseconds(5000)), learned.Warm);
         _time.Advance(TimeSpan.FromMinutes(6));
         Assert.Equal(LatencyQuantiles.Constant(Milliseconds(10)), learned.Warm);
+        // What it is like then counts alone.
+        learned.OnAnswered(1, Milliseconds(20), isCold: false, null);
+        Assert.Equal(LatencyQuantiles.Constant(Milliseconds(20)), learned.Warm);
+    }
+
+    [Fact]
+    public void WhatWasRareIsForgottenFirst()
+    {
+        var learned = new LearnedCalls(Options, TimeSpan.FromSeconds(10), _time);
+        for (var i = 0; i < 64; i++)
+        {
+            learned.OnAnswered(1, Milliseconds(i < 48 ? 10 + i : 5000), isCold: false, null);
+        }
+        Assert.Equal(Milliseconds(5000), learned.Warm.P95);
+        _time.Advance(TimeSpan.FromMinutes(2));
+        Assert.Equal(LatencyQuantiles.Constant(Milliseconds(41)), learned.Warm);
     }
 
     [Fact]

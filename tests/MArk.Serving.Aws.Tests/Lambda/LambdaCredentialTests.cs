@@ -1,0 +1,49 @@
+using Amazon.Runtime;
+
+namespace MArk.Serving.Aws.Tests.Lambda;
+
+/// <summary>Who calls is found by the SDK's default chain.</summary>
+public sealed class LambdaCredentialTests : IDisposable
+{
+    private readonly Dictionary<string, string?> _before = [];
+
+    [Fact]
+    public async Task TheEnvironmentsCredentialsSign()
+    {
+        Set("AWS_ACCESS_KEY_ID", "AKIDOFENVIRONMENT");
+        Set("AWS_SECRET_ACCESS_KEY", "hush");
+        await using var stub = await StubLambda.StartAsync();
+        await using var target = await TestTarget.StartAsync(stub.Address, o => o.Credentials = null);
+        Assert.All(stub.Invocations, i => Assert.StartsWith("AWS4-HMAC-SHA256 Credential=AKIDOFENVIRONMENT/", i.Headers["Authorization"], StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task WhereThereAreNoneTheStartSaysSo()
+    {
+        await using var stub = await StubLambda.StartAsync();
+        var error = await Assert.ThrowsAsync<LambdaSpilloverException>(() => TestTarget.StartAsync(stub.Address, o => o.Credentials = new NoCredentials()));
+        Assert.Equal(LambdaFailure.AccessDenied, error.Failure);
+        Assert.Contains("no credentials", error.Message, StringComparison.Ordinal);
+        Assert.Empty(stub.Invocations);
+    }
+
+    public void Dispose()
+    {
+        foreach (var (name, value) in _before)
+        {
+            Environment.SetEnvironmentVariable(name, value);
+        }
+    }
+
+    private void Set(string name, string value)
+    {
+        _before[name] = Environment.GetEnvironmentVariable(name);
+        Environment.SetEnvironmentVariable(name, value);
+    }
+
+    /// <summary>As the chain ends where nothing is found.</summary>
+    private sealed class NoCredentials : AWSCredentials
+    {
+        public override ImmutableCredentials GetCredentials() => throw new AmazonClientException("Failed to resolve AWS credentials.");
+    }
+}
