@@ -18,6 +18,7 @@ internal sealed class ServerlessOffline : IAsyncDisposable
     private readonly Process _process;
     private readonly string _directory;
     private readonly List<string> _output = [];
+    private bool _isStarted;
 
     private ServerlessOffline(Process process, string directory, int port)
     {
@@ -100,11 +101,14 @@ internal sealed class ServerlessOffline : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        if (!_process.HasExited)
+        if (_isStarted)
         {
-            _process.Kill(entireProcessTree: true);
+            if (!_process.HasExited)
+            {
+                _process.Kill(entireProcessTree: true);
+            }
+            await _process.WaitForExitAsync();
         }
-        await _process.WaitForExitAsync();
         _process.Dispose();
         // The link goes, not what it leads to.
         Directory.Delete(Path.Combine(_directory, "node_modules"));
@@ -113,7 +117,7 @@ internal sealed class ServerlessOffline : IAsyncDisposable
 
     private async Task StartAsync()
     {
-        _process.Start();
+        _isStarted = _process.Start();
         _process.BeginOutputReadLine();
         _process.BeginErrorReadLine();
         using var tooLong = new CancellationTokenSource(StartTimeout);
