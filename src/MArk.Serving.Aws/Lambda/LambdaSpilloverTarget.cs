@@ -1,5 +1,4 @@
 using Microsoft.Extensions.Logging;
-using MArk.Serving.OpenInference;
 
 namespace MArk.Serving.Aws.Lambda;
 
