@@ -64,7 +64,7 @@ internal sealed class EmulatedCloud : IAsyncDisposable
         var moto = started.Add(await MotoServer.StartAsync(cancellationToken));
         var client = moto.CreateClient();
         await MotoServer.CreateLaunchTemplateAsync(client, Template, cancellationToken);
-        var machines = started.Add(await MachineEmulator.StartAsync(client, new Uri(Path.GetDirectoryName(Api.ModelFile)! + "/").AbsoluteUri, cancellationToken));
+        var machines = started.Add(await MachineEmulator.StartAsync(client, new Ec2Options().Owner, new Uri(Path.GetDirectoryName(Api.ModelFile)! + "/").AbsoluteUri, cancellationToken));
         var upstream = started.Add(await LoadedWorker.StartAsync(Api.Model, Api.ModelFile, cancellationToken));
         var functions = started.Add(await ServerlessOffline.StartAsync(upstream.Address, cancellationToken));
         started.Keep();

@@ -16,7 +16,7 @@ internal static partial class AwsLog
     [LoggerMessage(4, LogLevel.Warning, "Machine {Instance} will be taken away at {At}: {Why}")]
     public static partial void Interrupted(ILogger logger, string instance, DateTimeOffset? at, string why);
 
-    [LoggerMessage(5, LogLevel.Warning, "Machine {Instance} at {Endpoint} does not serve any more, and is ended: {Why}")]
+    [LoggerMessage(5, LogLevel.Warning, "Machine {Instance} at {Endpoint} does not serve any more: {Why}")]
     public static partial void GivenUp(ILogger logger, string instance, Uri endpoint, string why);
 
     [LoggerMessage(6, LogLevel.Warning, "Machine {Instance} cannot be ended yet, and it costs on; it is tried again in {Delay}.")]

@@ -16,6 +16,7 @@ internal sealed class MachineEmulator : IAsyncDisposable
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(100);
 
     private readonly IAmazonEC2 _client;
+    private readonly string _owner;
     private readonly string _allowedSource;
     private readonly MetadataServer _metadata;
     private readonly Dictionary<string, EmulatorProcess> _workers = [];
@@ -23,17 +24,18 @@ internal sealed class MachineEmulator : IAsyncDisposable
     private readonly CancellationTokenSource _ended = new();
     private readonly Task _loop;
 
-    private MachineEmulator(IAmazonEC2 client, string allowedSource, MetadataServer metadata)
+    private MachineEmulator(IAmazonEC2 client, string owner, string allowedSource, MetadataServer metadata)
     {
-        (_client, _allowedSource, _metadata) = (client, allowedSource, metadata);
+        (_client, _owner, _allowedSource, _metadata) = (client, owner, allowedSource, metadata);
         _loop = Task.Run(LoopAsync);
     }
 
     /// <param name="client">The emulated EC2; from now on the emulator's own.</param>
+    /// <param name="owner">Whose machines it makes workers of.</param>
     /// <param name="allowedSource">What workers may load models from.</param>
     /// <param name="cancellationToken">Gives up.</param>
-    public static async Task<MachineEmulator> StartAsync(IAmazonEC2 client, string allowedSource, CancellationToken cancellationToken = default) =>
-        new(client, allowedSource, await MetadataServer.StartAsync(cancellationToken));
+    public static async Task<MachineEmulator> StartAsync(IAmazonEC2 client, string owner, string allowedSource, CancellationToken cancellationToken = default) =>
+        new(client, owner, allowedSource, await MetadataServer.StartAsync(cancellationToken));
 
     /// <summary>Where a machine's worker answers: 127.a.b.c for a machine at x.a.b.c.</summary>
     public static Uri? EndpointOf(Instance machine) => IPAddress.TryParse(machine.PrivateIpAddress, out var address)
@@ -48,24 +50,17 @@ internal sealed class MachineEmulator : IAsyncDisposable
     {
         _metadata.GiveNotice(machine, DateTimeOffset.UtcNow + notice);
         await Task.Delay(notice, cancellationToken);
-        await KillAsync(machine);
+        await TryKillAsync(machine);
         await _client.TerminateInstancesAsync(new TerminateInstancesRequest { InstanceIds = [machine] }, cancellationToken);
     }
 
     /// <summary>Ends a machine's worker and nothing else: EC2 lists the machine still.</summary>
-    public async Task KillAsync(string machine)
+    public async Task KillAsync(string machine, CancellationToken cancellationToken = default)
     {
-        await _gate.WaitAsync();
-        try
+        // It may serve already, and not be known here yet.
+        while (!await TryKillAsync(machine))
         {
-            if (_workers.TryGetValue(machine, out var worker))
-            {
-                worker.Kill();
-            }
-        }
-        finally
-        {
-            _gate.Release();
+            await Task.Delay(Poll, cancellationToken);
         }
     }
 
@@ -83,11 +78,26 @@ internal sealed class MachineEmulator : IAsyncDisposable
         _ended.Dispose();
     }
 
+    private async Task<bool> TryKillAsync(string machine)
+    {
+        await _gate.WaitAsync();
+        try
+        {
+            var isKnown = _workers.TryGetValue(machine, out var worker);
+            worker?.Kill();
+            return isKnown;
+        }
+        finally
+        {
+            _gate.Release();
+        }
+    }
+
     private async Task LoopAsync()
     {
         while (!_ended.IsCancellationRequested)
         {
-            var listed = await _client.DescribeInstancesAsync(new DescribeInstancesRequest(), _ended.Token);
+            var listed = await _client.DescribeInstancesAsync(new DescribeInstancesRequest { Filters = [new Filter("tag:mark-serving:owner", [_owner])] }, _ended.Token);
             var running = (listed.Reservations ?? []).SelectMany(r => r.Instances).Where(i => i.State.Name == InstanceStateName.Running).ToDictionary(i => i.InstanceId);
             await _gate.WaitAsync(_ended.Token);
             try

@@ -53,17 +53,13 @@ internal sealed class Ec2Api(IAmazonEC2 client) : IDisposable
     /// <summary>Launches machines from one of several pools.</summary>
     public Task<CreateFleetResponse> CreateFleetAsync(CreateFleetRequest request, CancellationToken cancellationToken) => Guard("ec2:CreateFleet", client.CreateFleetAsync(request, cancellationToken), cancellationToken);
 
-    /// <summary>All machines that have exactly some tags and are not ended.</summary>
+    /// <summary>All machines that have exactly some tags, for about an hour also those that are ended.</summary>
     public async Task<List<Instance>> DescribeAsync(IReadOnlyCollection<(string Tag, string Value)> tags, CancellationToken cancellationToken)
     {
         var request = new DescribeInstancesRequest
         {
             MaxResults = 1000,
-            Filters =
-            [
-                .. tags.Select(t => new Filter($"tag:{t.Tag}", [Literal(t.Value)])),
-                new Filter("instance-state-name", [InstanceStateName.Pending, InstanceStateName.Running, InstanceStateName.Stopping, InstanceStateName.Stopped]),
-            ],
+            Filters = [.. tags.Select(t => new Filter($"tag:{t.Tag}", [Literal(t.Value)]))],
         };
         var instances = new List<Instance>();
         do

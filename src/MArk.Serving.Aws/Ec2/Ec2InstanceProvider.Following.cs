@@ -90,23 +90,29 @@ internal sealed partial class Ec2InstanceProvider
     {
         var asOf = _time.GetUtcNow();
         var instances = await _api.DescribeAsync([(Ec2Tags.Owner, _options.Owner), (Ec2Tags.Fleet, fleet)], cancellationToken).ConfigureAwait(false);
+        var listed = new HashSet<string>();
         foreach (var instance in instances)
         {
-            Follow(fleet, instance, EndpointOf(instance), asOf);
+            if (IsEnded(instance))
+            {
+                Forget(instance.InstanceId);
+            }
+            else
+            {
+                listed.Add(instance.InstanceId);
+                Follow(fleet, instance, EndpointOf(instance), asOf);
+            }
         }
-        var listed = instances.Select(i => i.InstanceId).ToHashSet();
-        string[] gone;
         lock (_gate)
         {
-            gone = [.. _known.Values.Where(m => m.Fleet == fleet && !listed.Contains(m.Id) && m.KnownFrom < asOf - (m.AskedAt is null ? TimeSpan.Zero : ListsLag)).Select(m => m.Id)];
-        }
-        foreach (var id in gone)
-        {
-            Forget(id);
-            // A list may miss a machine that lives, so it is ended, which does no harm to one that is gone.
-            End(id);
+            foreach (var machine in _known.Values.Where(m => m.Fleet == fleet))
+            {
+                machine.MissingSince = listed.Contains(machine.Id) ? null : machine.MissingSince ?? asOf;
+            }
         }
     }
+
+    private static bool IsEnded(Instance instance) => instance.State?.Name is { } state && (state == InstanceStateName.ShuttingDown || state == InstanceStateName.Terminated);
 
     /// <summary>Asks what becomes of a fleet's spot machines.</summary>
     /// <exception cref="AwsRequestException">EC2 does not say.</exception>
@@ -167,9 +173,13 @@ internal sealed partial class Ec2InstanceProvider
         machine = new Ec2Machine(instance.InstanceId, fleet, _options.Offerings.Find(o => o.Name == name), instance.InstanceType?.Value ?? "", _time.GetUtcNow());
         if (_machines.TryGetLaunch(launch, out _))
         {
-            // A launch has come to two machines, though its token is to keep EC2 from that: one is enough.
-            End(machine.Id);
-            return false;
+            // A launch has come to two machines, though its token is to keep EC2 from that: one is enough. Who did not ask for it cannot know which, and has one more.
+            if (_asked.Contains(launch))
+            {
+                End(machine.Id);
+                return false;
+            }
+            launch = machine.Id;
         }
         Add(machine, launch, name, instance.LaunchTime is { } at ? new DateTimeOffset(at.ToUniversalTime()) : _time.GetUtcNow());
         return true;
@@ -216,7 +226,7 @@ internal sealed partial class Ec2InstanceProvider
         machine.Following = null;
     }
 
-    /// <summary>Waits until a machine's worker serves, and then until it does not any more.</summary>
+    /// <summary>Tells whenever a machine's worker serves, and whenever it does not any more.</summary>
     private async Task FollowWorkerAsync(Ec2Machine machine, Uri endpoint, CancellationTokenSource following)
     {
         using var _ = following;
@@ -228,30 +238,36 @@ internal sealed partial class Ec2InstanceProvider
                 var health = await _probe.AskAsync(endpoint, cancellationToken).ConfigureAwait(false);
                 if (health.IsWell)
                 {
-                    break;
+                    OnServes(machine, endpoint, following);
+                    OnUnwell(machine, endpoint, following, await _probe.UntilGivenUpAsync(endpoint, endsAt => Interrupt(machine.Id, endsAt, "its worker says so."), cancellationToken).ConfigureAwait(false));
                 }
-                if (health.IsDraining)
+                else if (health.IsDraining)
                 {
                     Interrupt(machine.Id, health.EndsAt, "its worker says so.");
                 }
                 await Task.Delay(_options.ProbeInterval, _time, cancellationToken).ConfigureAwait(false);
             }
-            OnServes(machine, endpoint, following);
-            var why = await _probe.UntilGivenUpAsync(endpoint, endsAt => Interrupt(machine.Id, endsAt, "its worker says so."), cancellationToken).ConfigureAwait(false);
-            lock (_gate)
-            {
-                if (machine.Following != following)
-                {
-                    return;
-                }
-                End(machine.Id);
-            }
-            AwsLog.GivenUp(_logger, machine.Id, endpoint, why);
         }
         catch (OperationCanceledException)
         {
             // It is stopped, or ended, or this host is.
         }
+    }
+
+    /// <summary>
+    /// A worker does not serve any more. Whoever keeps the fleet is told as of a machine that is taken away now, and ends it; a host that does not keep it must not.
+    /// </summary>
+    private void OnUnwell(Ec2Machine machine, Uri endpoint, CancellationTokenSource following, string why)
+    {
+        lock (_gate)
+        {
+            if (machine.Following != following || machine.IsInterrupted)
+            {
+                return;
+            }
+        }
+        AwsLog.GivenUp(_logger, machine.Id, endpoint, why);
+        _machines.Change(machine.Id, before => before with { State = InstanceState.Interrupting, InterruptedAt = _time.GetUtcNow() });
     }
 
     private void OnServes(Ec2Machine machine, Uri endpoint, CancellationTokenSource following)

@@ -33,7 +33,8 @@ internal sealed partial class Ec2InstanceProvider : IStandbyProvider, IAsyncDisp
     private readonly Dictionary<string, Ec2Machine> _known = [];
     private readonly HashSet<string> _fleets = [];
     private readonly HashSet<string> _launches = [];     // that were asked for, and of which it is not known what came of them
-    private readonly HashSet<string> _ending = [];       // by this provider itself
+    private readonly HashSet<string> _asked = [];        // launches, ever
+    private readonly HashSet<string> _ending = [];       // by this provider itself: what a launch brought beside what it was to bring
     private readonly HashSet<string> _ended = [];
     private readonly Queue<string> _endedInOrder = [];
     private readonly CancellationTokenSource _disposed = new();
@@ -167,7 +168,12 @@ internal sealed partial class Ec2InstanceProvider : IStandbyProvider, IAsyncDisp
     public async ValueTask<IReadOnlyList<InstanceDescriptor>> ListAsync(string fleet, CancellationToken cancellationToken)
     {
         await RefreshAsync(fleet, cancellationToken).ConfigureAwait(false);
-        return _machines.List(fleet);
+        var machines = _machines.List(fleet);
+        lock (_gate)
+        {
+            // A list misses a machine that lives, now and then. One that it misses for so long is lost: whoever keeps the fleet ends it, which does no harm to one that is gone.
+            return [.. machines.Where(m => !(_known.TryGetValue(m.Id, out var machine) && machine.MissingSince is { } since && _time.GetUtcNow() - since >= ListsLag))];
+        }
     }
 
     public IAsyncEnumerable<InstanceDescriptor> WatchAsync(string fleet, CancellationToken cancellationToken)
@@ -219,7 +225,7 @@ internal sealed partial class Ec2InstanceProvider : IStandbyProvider, IAsyncDisp
     private async Task<InstanceDescriptor?> FindLaunchAsync(LaunchRequest request, CancellationToken cancellationToken)
     {
         var instances = await _api.DescribeAsync([(Ec2Tags.Owner, _options.Owner), (Ec2Tags.Fleet, request.Fleet), (Ec2Tags.Launch, request.LaunchId)], cancellationToken).ConfigureAwait(false);
-        foreach (var instance in instances)
+        foreach (var instance in instances.Where(i => !IsEnded(i)))
         {
             Follow(request.Fleet, instance, EndpointOf(instance), _time.GetUtcNow());
         }
@@ -240,6 +246,7 @@ internal sealed partial class Ec2InstanceProvider : IStandbyProvider, IAsyncDisp
         Poll(request.Fleet);
         lock (_gate)
         {
+            _asked.Add(request.LaunchId);
             return !_launches.Add(request.LaunchId);
         }
     }

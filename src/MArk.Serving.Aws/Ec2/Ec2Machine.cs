@@ -21,12 +21,15 @@ internal sealed class Ec2Machine(string id, string fleet, Ec2Offering? offering,
     /// <summary>What EC2 said before this instant of its state is not true any more.</summary>
     public DateTimeOffset SettledAt { get; set; }
 
+    /// <summary>Since when lists miss it; nothing while they have it.</summary>
+    public DateTimeOffset? MissingSince { get; set; }
+
     public bool IsInterrupted { get; set; }
 
     /// <summary>When it is taken away, as far as that is known.</summary>
     public DateTimeOffset? InterruptedAt { get; set; }
 
-    /// <summary>Whether it is being stopped from here: that its worker does not answer is no reason to end it.</summary>
+    /// <summary>Whether it is being stopped from here: that its worker does not answer says nothing then.</summary>
     public bool IsStopping { get; set; }
 
     /// <summary>Whether its time to readiness was taken.</summary>

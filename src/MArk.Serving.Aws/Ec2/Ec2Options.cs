@@ -46,7 +46,7 @@ public sealed class Ec2Options
     /// <summary>How long it may take to answer: more than 0, at most a day. Default 1 s.</summary>
     public TimeSpan ProbeTimeout { get; set; } = TimeSpan.FromSeconds(1);
 
-    /// <summary>After so many failed probes on end a machine that served is ended: at least 1. Default 10. Batches that fail put it out of rotation at once, and long before that.</summary>
+    /// <summary>After so many failed probes on end a machine that served is taken to be lost, and is ended and replaced: at least 1. Default 10. Batches that fail put it out of rotation at once, and long before that.</summary>
     public int MaxProbeFailures { get; set; } = 10;
 
     /// <summary>How often EC2 is asked what became of the machines, all of them in one call: more than 0, at most a day. Default 5 s.</summary>

@@ -80,7 +80,7 @@ public sealed class LambdaSpilloverOptions
     internal Func<AWSCredentials>? Credentials { get; private set; }
 
     /// <summary>For tests.</summary>
-    internal void UseCredentials(AWSCredentials credentials) => Credentials = () => credentials;
+    internal void UseCredentials(AWSCredentials? credentials) => Credentials = credentials is null ? null : () => credentials;
 
     /// <summary>What is wrong with the options, each with what is accepted.</summary>
     internal IEnumerable<string> Violations()

@@ -21,6 +21,7 @@ public static class BatchProfiler
     /// <param name="cancellationToken">Gives up.</param>
     /// <returns>The profile.</returns>
     /// <exception cref="ServingException">The model fails on the sample; says at which batch size.</exception>
+    /// <exception cref="InstanceFailedException">The instance is at fault, and not the model.</exception>
     public static async Task<LatencyProfile> MeasureAsync<TIn, TOut>(
         IBatchRunner<TIn, TOut> runner, TIn sample, int maxBatchSize, TimeProvider time, CancellationToken cancellationToken)
     {
@@ -61,6 +62,7 @@ public static class BatchProfiler
     /// <param name="cancellationToken">Gives up.</param>
     /// <returns>When the instance is warm.</returns>
     /// <exception cref="ServingException">The model fails on the sample; says at which batch size.</exception>
+    /// <exception cref="InstanceFailedException">The instance is at fault, and not the model.</exception>
     public static async Task WarmUpAsync<TIn, TOut>(IBatchRunner<TIn, TOut> runner, TIn sample, int maxBatchSize, CancellationToken cancellationToken)
     {
         var sink = new DiscardingSink<TOut>();
@@ -79,7 +81,8 @@ public static class BatchProfiler
         {
             await runner.RunAsync(batch, sink, cancellationToken).ConfigureAwait(false);
         }
-        catch (Exception e) when (e is not OperationCanceledException)
+        // An instance that is at fault itself says nothing of the model.
+        catch (Exception e) when (e is not (OperationCanceledException or InstanceFailedException))
         {
             throw new ServingException($"The model failed its warm-up at batch size {batch.Count}: {e.Message}", e);
         }

@@ -48,7 +48,7 @@ public sealed class WholeLoopTests(MotoFixture fixture)
 
     private static string Standby => $$"""{ "Name": "standby", "Market": "Standby", "InstanceTypes": [ "t3.large" ], "LaunchTemplateName": "{{MotoFixture.Template}}" }""";
 
-    private async Task<MachineEmulator> StartWorkersAsync() => await MachineEmulator.StartAsync(fixture.Moto.CreateClient(), new Uri(AppContext.BaseDirectory).AbsoluteUri);
+    private async Task<MachineEmulator> StartWorkersAsync() => await MachineEmulator.StartAsync(fixture.Moto.CreateClient(), _owner, new Uri(AppContext.BaseDirectory).AbsoluteUri);
 
     private async Task<List<Instance>> ListedAsync(params string[] states)
     {

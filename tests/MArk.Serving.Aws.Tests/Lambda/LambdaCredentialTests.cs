@@ -13,7 +13,7 @@ public sealed class LambdaCredentialTests : IDisposable
         Set("AWS_ACCESS_KEY_ID", "AKIDOFENVIRONMENT");
         Set("AWS_SECRET_ACCESS_KEY", "hush");
         await using var stub = await StubLambda.StartAsync();
-        await using var target = await TestTarget.StartAsync(stub.Address, o => o.Credentials = null);
+        await using var target = await TestTarget.StartAsync(stub.Address, o => o.UseCredentials(null));
         Assert.All(stub.Invocations, i => Assert.StartsWith("AWS4-HMAC-SHA256 Credential=AKIDOFENVIRONMENT/", i.Headers["Authorization"], StringComparison.Ordinal));
     }
 
@@ -21,7 +21,7 @@ public sealed class LambdaCredentialTests : IDisposable
     public async Task WhereThereAreNoneTheStartSaysSo()
     {
         await using var stub = await StubLambda.StartAsync();
-        var error = await Assert.ThrowsAsync<LambdaSpilloverException>(() => TestTarget.StartAsync(stub.Address, o => o.Credentials = new NoCredentials()));
+        var error = await Assert.ThrowsAsync<LambdaSpilloverException>(() => TestTarget.StartAsync(stub.Address, o => o.UseCredentials(new NoCredentials())));
         Assert.Equal(LambdaFailure.AccessDenied, error.Failure);
         Assert.Contains("no credentials", error.Message, StringComparison.Ordinal);
         Assert.Empty(stub.Invocations);

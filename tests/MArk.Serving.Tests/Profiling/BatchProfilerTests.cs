@@ -56,6 +56,14 @@ public sealed class BatchProfilerTests
     }
 
     [Fact]
+    public async Task AnInstanceThatIsAtFaultInItsWarmUpIsNoFaultOfTheModel()
+    {
+        var runner = await new DelegateBatchRunnerFactory<int, int>((_, _, _) => throw new InstanceFailedException("it is gone")).ConnectAsync(null!, CancellationToken.None);
+        var error = await Assert.ThrowsAsync<InstanceFailedException>(() => BatchProfiler.WarmUpAsync(runner, 1, 8, CancellationToken.None));
+        Assert.Equal("it is gone", error.Message);
+    }
+
+    [Fact]
     public async Task AScaledDeviceStaysBusyUntilItsOwnTimeHasPassed()
     {
         var answers = new List<int>();
