@@ -42,7 +42,7 @@ command.SetAction(async (parsed, cancellationToken) =>
         if (parsed.GetValue(selfTest))
         {
             // A machine that is taken away is warned of, as it is to be.
-            builder.Configuration["Logging:LogLevel:Default"] = nameof(LogLevel.Error);
+            builder.Configuration["Logging:LogLevel:Default"] = nameof(LogLevel.Critical);
         }
         await using var app = Api.Build(builder, cloud is null ? null : cloud.StandIn);
         await app.StartAsync(cancellationToken);
