@@ -91,6 +91,11 @@ internal sealed partial class LambdaSpilloverTarget<TIn, TOut>
         {
             GiveBack(pack.Span, error);
         }
+        else if (pack.Length == 1 && failure.Failure == LambdaFailure.PayloadTooLarge)
+        {
+            // The limit is Lambda's: the fleet has none such, and would have served it at another time.
+            GiveBack(pack.Span, failure);
+        }
         else if (pack.Length == 1)
         {
             pack.Span[0].Fail(OfRequest(failure));
@@ -120,6 +125,11 @@ internal sealed partial class LambdaSpilloverTarget<TIn, TOut>
     private async Task<(Exception? Error, bool IsWritten)> TrySendAsync(ReadOnlyMemory<Spill<TIn, TOut>> pack)
     {
         var function = _function.Value;
+        if (LeastOf(pack.Span) is var least && least > _options.MaxPayloadBytes)
+        {
+            // No memory is taken for it, which would be kept.
+            return (TooLarge(least), true);
+        }
         var memory = TakeMemory();
         var isWritten = false;
         try
@@ -152,16 +162,23 @@ internal sealed partial class LambdaSpilloverTarget<TIn, TOut>
         }
     }
 
+    /// <summary>How many bytes an event has at least, as far as that is known before it is written.</summary>
+    private long LeastOf(ReadOnlySpan<Spill<TIn, TOut>> pack)
+    {
+        var bytes = 0L;
+        foreach (var spill in pack)
+        {
+            bytes += _options.Form == OpenInferenceForm.RestBinary ? spill.Bytes : 0;
+        }
+        return LambdaEvent.EncodedLength(bytes);
+    }
+
     private LambdaSpilloverException TooLarge(long size) =>
         _function.Value.Failure(LambdaFailure.PayloadTooLarge, FormattableString.Invariant($"the event has at least {size} bytes; accepted: {_options.MaxPayloadBytes}."));
 
     /// <summary>What the caller of a request gets that is at fault.</summary>
-    private ServingException OfRequest(LambdaSpilloverException failure) => failure.Failure switch
-    {
-        LambdaFailure.HandlerFailed => new InferenceFailedException(_modelName, failure.Message, failure),
-        LambdaFailure.RequestRefused => new InferenceFailedException(_modelName, $"it was refused. {failure.Message}", failure),
-        _ => new InvalidInputException(_bound!.Signature.Inputs[0].Name, $"with it, the request is too large for a spilled one: {failure.Message}"),
-    };
+    private InferenceFailedException OfRequest(LambdaSpilloverException failure) =>
+        new(_modelName, failure.Failure == LambdaFailure.RequestRefused ? $"it was refused. {failure.Message}" : failure.Message, failure);
 
     /// <summary>Ends a call early when its requests are given up. Where they are so by different tokens, it runs to its end: others may still want theirs.</summary>
     private CancellationTokenSource CancellationOf(ReadOnlySpan<Spill<TIn, TOut>> pack)

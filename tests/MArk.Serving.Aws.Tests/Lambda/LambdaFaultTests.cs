@@ -253,18 +253,31 @@ public sealed class LambdaFaultTests
     }
 
     [Fact]
-    public async Task WhatIsTooLargeFailsBeforeAnythingIsSentAndNothingElseDoes()
+    public async Task WhatIsTooLargeGoesBackBeforeAnythingIsSentAndNothingElseDoes()
     {
         await using var stub = await StubLambda.StartAsync();
         var signature = new ModelSignature([new TensorSpec("pair", TensorElementType.Float32, [-1])], [new TensorSpec("both", TensorElementType.Float32, [2])]);
         await using var target = await TestTarget.StartAsync(stub.Address, o => (o.Signature, o.MaxPayloadBytes) = (signature, 4096), hasSample: false);
         var before = stub.Invocations.Length;
         var (answers, spills) = target.Spill([new float[4000], [2f, 5f]]);
-        await Task.WhenAll(spills);
-        var error = Assert.IsType<InvalidInputException>(answers[0].Error);
+        await spills[1];
+        // The fleet may well serve it.
+        var error = Assert.IsType<LambdaSpilloverException>(await TestTarget.FailureOf(spills[0]));
+        Assert.Equal((LambdaFailure.PayloadTooLarge, 0), (error.Failure, answers[0].Times));
         Assert.Contains("accepted: 4096", error.Message, StringComparison.Ordinal);
         Assert.Equal([7f, 10f], answers[1].Result);
         Assert.Equal(1, stub.Invocations.Length - before);
+    }
+
+    [Fact]
+    public async Task NoMemoryIsTakenForWhatIsTooLarge()
+    {
+        await using var stub = await StubLambda.StartAsync();
+        // It would say so if it were asked to write.
+        var codec = new ShiftyCodec { Refuses = 0 };
+        await using var target = await codec.StartAsync(stub, maxBatchSize: 2);
+        var error = Assert.IsType<LambdaSpilloverException>(await TestTarget.FailureOf(target.Spill([new float[1_200_000]]).Spills[0]));
+        Assert.Equal(LambdaFailure.PayloadTooLarge, error.Failure);
     }
 
     [Fact]
