@@ -60,7 +60,8 @@ command.SetAction(async (parsed, cancellationToken) =>
         return 1;
     }
 });
-return await command.Parse(args).InvokeAsync();
+// A host that is told to stop drains, and then ends its machines: that takes longer than the two seconds after which it would be ended itself.
+return await command.Parse(args).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = TimeSpan.FromMinutes(2) });
 
 static void Require<T>(Option<T> option, double least, double most) => option.Validators.Add(result =>
 {

@@ -86,6 +86,11 @@ internal sealed class LambdaClient : IDisposable
         {
             throw Failure(LambdaFailure.Unreachable, $"it cannot be reached: {e.Message}", e);
         }
+        catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
+        {
+            // What takes longer than it may by itself, a connection, ends like a call that was cancelled.
+            throw Failure(LambdaFailure.Unreachable, $"it cannot be reached: {(e.InnerException ?? e).Message}", e);
+        }
         catch (AmazonClientException e)
         {
             throw Failure(LambdaFailure.AccessDenied, $"there are no credentials to call it with: {e.Message}", e);
@@ -125,9 +130,9 @@ internal sealed class LambdaClient : IDisposable
         };
         var hint = failure == LambdaFailure.AccessDenied ? " The credentials need the permission lambda:InvokeFunction on it." : "";
         var reason = error.Reason is { } why ? $" ({why})" : "";
-        return new LambdaSpilloverException(_function, failure, string.Create(CultureInfo.InvariantCulture, $"Lambda answered {status} {type}{reason}: {error.Message ?? response.ReasonPhrase}{hint}"))
+        return new LambdaSpilloverException(_function, failure, string.Create(CultureInfo.InvariantCulture, $"Lambda answered {status} {type}{reason}: {WithoutToken(error.Message, response) ?? response.ReasonPhrase}{hint}"))
         {
-            RetryAfter = response.Headers.RetryAfter?.Delta ?? LambdaAnswer.SecondsOf(error.RetryAfterSeconds),
+            RetryAfter = LambdaAnswer.SecondsOf(HeaderOf(response, "Retry-After") ?? error.RetryAfterSeconds),
         };
     }
 
@@ -152,6 +157,10 @@ internal sealed class LambdaClient : IDisposable
             }
         }
     }
+
+    /// <summary>Of a signature that does not match, AWS repeats what was to be signed: the session's token is in it.</summary>
+    private static string? WithoutToken(string? message, HttpResponseMessage response) =>
+        response.RequestMessage!.Headers.TryGetValues("X-Amz-Security-Token", out var tokens) ? tokens.Aggregate(message, static (text, token) => text?.Replace(token, "(token)", StringComparison.Ordinal)) : message;
 
     private static string? HeaderOf(HttpResponseMessage response, string name) => response.Headers.TryGetValues(name, out var values) ? string.Join(",", values) : null;
 

@@ -63,7 +63,7 @@ public enum LambdaFailure
     /// <summary>The server in the function does not accept the request.</summary>
     RequestRefused,
 
-    /// <summary>The event is larger than an invocation may be.</summary>
+    /// <summary>The event is larger than an invocation may be. The request goes back to the fleet, which has no such limit.</summary>
     PayloadTooLarge,
 
     /// <summary>What the function answered is no answer to what it was asked.</summary>

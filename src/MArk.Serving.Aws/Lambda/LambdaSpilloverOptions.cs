@@ -88,10 +88,11 @@ public sealed class LambdaSpilloverOptions
         (bool Holds, string Violation)[] checks =
         [
             Check(!string.IsNullOrWhiteSpace(FunctionName), nameof(FunctionName), $"'{FunctionName}'", "the name or the ARN of a function"),
-            Check(Qualifier is not "", nameof(Qualifier), "''", "an alias, a version, or null"),
-            Check(Region is not "", nameof(Region), "''", "a region, or null"),
+            Check(Qualifier is null || !string.IsNullOrWhiteSpace(Qualifier), nameof(Qualifier), $"'{Qualifier}'", "an alias, a version, or null"),
+            Check(Region is null || !string.IsNullOrWhiteSpace(Region), nameof(Region), $"'{Region}'", "a region, or null"),
             Check(ServiceUrl is null || (ServiceUrl.IsAbsoluteUri && ServiceUrl.Scheme is "http" or "https"), nameof(ServiceUrl), ServiceUrl, "an absolute http or https address, or null"),
             Check(Model is null || (!string.IsNullOrWhiteSpace(Model) && Model is not ("." or "..")), nameof(Model), $"'{Model}'", "the name of a model, or null"),
+            Check(Version is null || (!string.IsNullOrWhiteSpace(Version) && Version is not ("." or "..")), nameof(Version), $"'{Version}'", "a version, or null"),
             Check(Form is OpenInferenceForm.RestBinary or OpenInferenceForm.RestJson, nameof(Form), Form, $"{OpenInferenceForm.RestBinary} and {OpenInferenceForm.RestJson}"),
             Check(MaxConcurrency is >= 1 and <= 10_000, nameof(MaxConcurrency), MaxConcurrency, "1 to 10000"),
             Check(MaxBatchSize is >= 1 and <= LargestBatch, nameof(MaxBatchSize), MaxBatchSize, $"1 to {LargestBatch}"),

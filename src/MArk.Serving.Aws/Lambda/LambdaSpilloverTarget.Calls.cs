@@ -48,9 +48,8 @@ internal sealed partial class LambdaSpilloverTarget<TIn, TOut>
     /// <summary>How many requests like one may share a call.</summary>
     private int MostOf(Spill<TIn, TOut> spill)
     {
-        var bound = _bound!;
-        var most = Math.Min(_options.MaxBatchSize, bound.Signature.MaxBatchSize);
-        if (_options.Form == OpenInferenceForm.RestBinary && bound.Shapes.Of(spill.Input).Bytes is > 0 and var bytes)
+        var most = Math.Min(_options.MaxBatchSize, _bound!.Signature.MaxBatchSize);
+        if (_options.Form == OpenInferenceForm.RestBinary && spill.Bytes is > 0 and var bytes)
         {
             // Texts, and numbers in JSON, are known by what they come to, when they are written.
             most = (int)Math.Min(most, Math.Max(0, _options.MaxPayloadBytes - Envelope) / LambdaEvent.EncodedLength(bytes));
@@ -79,14 +78,23 @@ internal sealed partial class LambdaSpilloverTarget<TIn, TOut>
     /// <summary>Sends requests in one call, and where that fails by what may be one request's fault, each in its own.</summary>
     private async Task SendAsync(ReadOnlyMemory<Spill<TIn, TOut>> pack)
     {
-        var error = await TrySendAsync(pack).ConfigureAwait(false);
+        var (error, isWritten) = await TrySendAsync(pack).ConfigureAwait(false);
         if (error is null)
         {
             return;
         }
-        if (error is not LambdaSpilloverException { IsOfRequest: true } failure)
+        if (!isWritten && pack.Length > 1)
+        {
+            await SendEachAsync(pack).ConfigureAwait(false);
+        }
+        else if (error is not LambdaSpilloverException { IsOfRequest: true } failure)
         {
             GiveBack(pack.Span, error);
+        }
+        else if (pack.Length == 1 && failure.Failure == LambdaFailure.PayloadTooLarge)
+        {
+            // The limit is Lambda's: the fleet has none such, and would have served it at another time.
+            GiveBack(pack.Span, failure);
         }
         else if (pack.Length == 1)
         {
@@ -101,37 +109,49 @@ internal sealed partial class LambdaSpilloverTarget<TIn, TOut>
         else
         {
             LambdaLog.Divided(_logger, _options.FunctionName, pack.Length, failure);
-            for (var i = 0; i < pack.Length; i++)
-            {
-                await SendAsync(pack.Slice(i, 1)).ConfigureAwait(false);
-            }
+            await SendEachAsync(pack).ConfigureAwait(false);
         }
     }
 
-    /// <returns>Why the requests were not answered; nothing if they were.</returns>
-    private async Task<Exception?> TrySendAsync(ReadOnlyMemory<Spill<TIn, TOut>> pack)
+    private async Task SendEachAsync(ReadOnlyMemory<Spill<TIn, TOut>> pack)
+    {
+        for (var i = 0; i < pack.Length; i++)
+        {
+            await SendAsync(pack.Slice(i, 1)).ConfigureAwait(false);
+        }
+    }
+
+    /// <returns>Why the requests were not answered, nothing if they were; and whether all of them could be written.</returns>
+    private async Task<(Exception? Error, bool IsWritten)> TrySendAsync(ReadOnlyMemory<Spill<TIn, TOut>> pack)
     {
         var function = _function.Value;
+        if (LeastOf(pack.Span) is var least && least > _options.MaxPayloadBytes)
+        {
+            // No memory is taken for it, which would be kept.
+            return (TooLarge(least), true);
+        }
         var memory = TakeMemory();
+        var isWritten = false;
         try
         {
             var size = memory.Write(InputsOf(pack.Span));
+            isWritten = true;
             if (size > _options.MaxPayloadBytes)
             {
-                return function.Failure(LambdaFailure.PayloadTooLarge, FormattableString.Invariant($"the event has at least {size} bytes; accepted: {_options.MaxPayloadBytes}."));
+                return (TooLarge(size), isWritten);
             }
             using var cancellation = CancellationOf(pack.Span);
             using var answer = await function.CallAsync(memory.Event, pack.Length, cancellation.Token).ConfigureAwait(false);
             memory.Scatter(answer, _reader, pack);
-            return null;
+            return (null, isWritten);
         }
         catch (WireFormatException e)
         {
-            return function.Failure(LambdaFailure.BadAnswer, $"its answer is not what was asked for: {e.Message}", e);
+            return (function.Failure(LambdaFailure.BadAnswer, $"its answer is not what was asked for: {e.Message}", e), isWritten);
         }
         catch (Exception e)
         {
-            return e;
+            return (e, isWritten);
         }
         finally
         {
@@ -142,13 +162,23 @@ internal sealed partial class LambdaSpilloverTarget<TIn, TOut>
         }
     }
 
-    /// <summary>What the caller of a request gets that is at fault.</summary>
-    private ServingException OfRequest(LambdaSpilloverException failure) => failure.Failure switch
+    /// <summary>How many bytes an event has at least, as far as that is known before it is written.</summary>
+    private long LeastOf(ReadOnlySpan<Spill<TIn, TOut>> pack)
     {
-        LambdaFailure.HandlerFailed => new InferenceFailedException(_modelName, failure.Message, failure),
-        LambdaFailure.RequestRefused => new InferenceFailedException(_modelName, $"it was refused. {failure.Message}", failure),
-        _ => new InvalidInputException(_bound!.Signature.Inputs[0].Name, $"with it, the request is too large for a spilled one: {failure.Message}"),
-    };
+        var bytes = 0L;
+        foreach (var spill in pack)
+        {
+            bytes += _options.Form == OpenInferenceForm.RestBinary ? spill.Bytes : 0;
+        }
+        return LambdaEvent.EncodedLength(bytes);
+    }
+
+    private LambdaSpilloverException TooLarge(long size) =>
+        _function.Value.Failure(LambdaFailure.PayloadTooLarge, FormattableString.Invariant($"the event has at least {size} bytes; accepted: {_options.MaxPayloadBytes}."));
+
+    /// <summary>What the caller of a request gets that is at fault.</summary>
+    private InferenceFailedException OfRequest(LambdaSpilloverException failure) =>
+        new(_modelName, failure.Failure == LambdaFailure.RequestRefused ? $"it was refused. {failure.Message}" : failure.Message, failure);
 
     /// <summary>Ends a call early when its requests are given up. Where they are so by different tokens, it runs to its end: others may still want theirs.</summary>
     private CancellationTokenSource CancellationOf(ReadOnlySpan<Spill<TIn, TOut>> pack)

@@ -85,7 +85,11 @@ internal sealed partial class LambdaSpilloverTarget<TIn, TOut>
         }
         else
         {
-            // Nothing can be inferred yet: what a call takes without is a first word on it.
+            // Nothing can be inferred yet: what a call takes without is a first word on it, but for the first call, which may have had to wait for a start.
+            if (_options.Signature is not null)
+            {
+                (await AskAsync(path, cancellationToken).ConfigureAwait(false)).Dispose();
+            }
             (await AskAsync(path, cancellationToken).ConfigureAwait(false)).Dispose();
         }
     }
@@ -93,7 +97,10 @@ internal sealed partial class LambdaSpilloverTarget<TIn, TOut>
     private async Task MeasureAsync(TIn sample, CancellationToken cancellationToken)
     {
         var memory = TakeMemory();
-        memory.Write(new[] { sample });
+        if (memory.Write(new[] { sample }) is var size && size > _options.MaxPayloadBytes)
+        {
+            throw TooLarge(size);
+        }
         for (var i = 0; i < MeasuredCalls; i++)
         {
             if (i == 1)

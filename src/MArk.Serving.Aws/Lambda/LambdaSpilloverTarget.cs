@@ -59,7 +59,7 @@ internal sealed partial class LambdaSpilloverTarget<TIn, TOut> : ISpilloverTarge
         {
             // The fleet's version may take other inputs than the function's.
             _codec.Validate(batch[i]);
-            spills[i] = new Spill<TIn, TOut>(batch[i], bound.Shapes.Of(batch[i]).Key, _time.GetTimestamp(), sink, i, cancellationToken);
+            spills[i] = new Spill<TIn, TOut>(batch[i], bound.Shapes.Of(batch[i]), _time.GetTimestamp(), sink, i, cancellationToken);
         }
         lock (_gate)
         {

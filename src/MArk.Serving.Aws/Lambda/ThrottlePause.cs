@@ -41,7 +41,7 @@ internal sealed class ThrottlePause(Random random, TimeProvider time)
     {
         if (_times > 0 && callStarted > _since)
         {
-            _times = 0;
+            (_times, _pause) = (0, TimeSpan.Zero);
         }
     }
 }

@@ -27,6 +27,19 @@ public sealed class LambdaCredentialTests : IDisposable
         Assert.Empty(stub.Invocations);
     }
 
+    [Fact]
+    public async Task WhatGivesUpByItselfIsUnreachableAndNotCancelled()
+    {
+        await using var stub = await StubLambda.StartAsync();
+        var error = await Assert.ThrowsAsync<LambdaSpilloverException>(() => TestTarget.StartAsync(stub.Address, o =>
+        {
+            o.UseCredentials(new LateCredentials());
+            o.ReadyTimeout = TimeSpan.FromTicks(1);
+        }));
+        Assert.Equal(LambdaFailure.Unreachable, error.Failure);
+        Assert.Contains("not within the time for a connection", error.Message, StringComparison.Ordinal);
+    }
+
     public void Dispose()
     {
         foreach (var (name, value) in _before)
@@ -39,6 +52,12 @@ public sealed class LambdaCredentialTests : IDisposable
     {
         _before[name] = Environment.GetEnvironmentVariable(name);
         Environment.SetEnvironmentVariable(name, value);
+    }
+
+    /// <summary>As a connection ends that takes longer than it may: by an exception that is that of a cancelled call too.</summary>
+    private sealed class LateCredentials : AWSCredentials
+    {
+        public override ImmutableCredentials GetCredentials() => throw new TaskCanceledException("A task was canceled.", new TimeoutException("not within the time for a connection"));
     }
 
     /// <summary>As the chain ends where nothing is found.</summary>

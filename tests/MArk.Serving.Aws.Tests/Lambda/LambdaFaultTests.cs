@@ -33,6 +33,53 @@ public sealed class LambdaFaultTests
         Assert.Equal([7f, 10f], answers[0].Result);
     }
 
+    [Fact]
+    public async Task APauseIsNoLongerThanAnHourWhateverLambdaSays()
+    {
+        await using var stub = await StubLambda.StartAsync();
+        await using var target = await TestTarget.StartAsync(stub.Address, o => o.MaxBatchSize = 1, time: new FakeTimeProvider());
+        stub.Intercept = i => i.RefuseAsync(429, "TooManyRequestsException", "Rate Exceeded.", retryAfter: "999999999");
+        await TestTarget.FailureOf(target.Spill(One).Spills[0]);
+        Assert.Equal(TimeSpan.FromHours(1), target.GetQuote().ValidFor);
+    }
+
+    [Fact]
+    public async Task AnInputThatIsChangedWhileItWaitsHoldsUpNoOther()
+    {
+        await using var stub = await StubLambda.StartAsync();
+        var codec = new ShiftyCodec();
+        await using var target = await codec.StartAsync(stub);
+        var hold = new TaskCompletionSource();
+        stub.Intercept = async _ =>
+        {
+            await hold.Task;
+            return false;
+        };
+        var (answers, spills) = target.Spill([[1f, 3f], [13f, 3f], [2f, 5f]]);
+        codec.Refuses = 13;
+        hold.SetResult();
+        await Task.WhenAll(spills.Where((_, i) => i != 1));
+        await TestTarget.FailureOf(spills[1]);
+        Assert.Equal([4f, 3f], answers[0].Result);
+        Assert.Equal([7f, 10f], answers[2].Result);
+        Assert.Equal(0, answers[1].Times);
+    }
+
+    [Fact]
+    public async Task ARequestThatCannotBeWrittenGoesBackAlone()
+    {
+        await using var stub = await StubLambda.StartAsync();
+        var codec = new ShiftyCodec { Refuses = 13 };
+        await using var target = await codec.StartAsync(stub, maxBatchSize: 2, packWait: TimeSpan.FromSeconds(1));
+        // Two are tried together once one was answered.
+        await target.Spill(One).Spills[0];
+        var (answers, spills) = target.Spill([[1f, 3f], [13f, 3f]]);
+        await spills[0];
+        Assert.IsType<FormatException>(await TestTarget.FailureOf(spills[1]));
+        Assert.Equal([4f, 3f], answers[0].Result);
+        Assert.Equal([1, 0], answers.Select(a => a.Times));
+    }
+
     [Theory]
     [InlineData(500, "ServiceException")]
     [InlineData(502, "EC2ThrottledException")]
@@ -206,18 +253,31 @@ public sealed class LambdaFaultTests
     }
 
     [Fact]
-    public async Task WhatIsTooLargeFailsBeforeAnythingIsSentAndNothingElseDoes()
+    public async Task WhatIsTooLargeGoesBackBeforeAnythingIsSentAndNothingElseDoes()
     {
         await using var stub = await StubLambda.StartAsync();
         var signature = new ModelSignature([new TensorSpec("pair", TensorElementType.Float32, [-1])], [new TensorSpec("both", TensorElementType.Float32, [2])]);
         await using var target = await TestTarget.StartAsync(stub.Address, o => (o.Signature, o.MaxPayloadBytes) = (signature, 4096), hasSample: false);
         var before = stub.Invocations.Length;
         var (answers, spills) = target.Spill([new float[4000], [2f, 5f]]);
-        await Task.WhenAll(spills);
-        var error = Assert.IsType<InvalidInputException>(answers[0].Error);
+        await spills[1];
+        // The fleet may well serve it.
+        var error = Assert.IsType<LambdaSpilloverException>(await TestTarget.FailureOf(spills[0]));
+        Assert.Equal((LambdaFailure.PayloadTooLarge, 0), (error.Failure, answers[0].Times));
         Assert.Contains("accepted: 4096", error.Message, StringComparison.Ordinal);
         Assert.Equal([7f, 10f], answers[1].Result);
         Assert.Equal(1, stub.Invocations.Length - before);
+    }
+
+    [Fact]
+    public async Task NoMemoryIsTakenForWhatIsTooLarge()
+    {
+        await using var stub = await StubLambda.StartAsync();
+        // It would say so if it were asked to write.
+        var codec = new ShiftyCodec { Refuses = 0 };
+        await using var target = await codec.StartAsync(stub, maxBatchSize: 2);
+        var error = Assert.IsType<LambdaSpilloverException>(await TestTarget.FailureOf(target.Spill([new float[1_200_000]]).Spills[0]));
+        Assert.Equal(LambdaFailure.PayloadTooLarge, error.Failure);
     }
 
     [Fact]

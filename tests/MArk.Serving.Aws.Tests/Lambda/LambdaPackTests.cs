@@ -114,9 +114,10 @@ public sealed class LambdaPackTests
         var before = stub.Sizes.Length;
         var answers = new Answers(4);
         var texts = new string[] { new('a', 1000), new('b', 1000), new('c', 3000), new('d', 1000) };
-        await target.InferAsync(new RequestBatch<string>(texts), answers, CancellationToken.None);
+        var error = await Assert.ThrowsAsync<LambdaSpilloverException>(async () => await target.InferAsync(new RequestBatch<string>(texts), answers, CancellationToken.None));
+        Assert.Equal(LambdaFailure.PayloadTooLarge, error.Failure);
         Assert.Equal([true, true, false, true], answers.Results.Select(r => r is not null));
-        Assert.IsType<InvalidInputException>(answers.Errors[2]);
+        Assert.Null(answers.Errors[2]);
         // The first two fit together; of the others the third is too large by itself, and was never sent.
         Assert.Equal([1, 2], stub.Sizes[before..].Order());
     }

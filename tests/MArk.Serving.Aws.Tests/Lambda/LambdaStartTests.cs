@@ -55,6 +55,54 @@ public sealed class LambdaStartTests
     }
 
     [Fact]
+    public async Task AFunctionThatAnswersAgainIsNotLeftAloneAnyLonger()
+    {
+        await using var stub = await StubLambda.StartAsync();
+        var times = 0;
+        stub.Intercept = i => Interlocked.Increment(ref times) == 1 ? i.RefuseAsync(429, "TooManyRequestsException", "Rate Exceeded.", retryAfter: "600") : Task.FromResult(false);
+        await using var target = await TestTarget.StartAsync(stub.Address);
+        Assert.Equal(100, target.GetQuote().FreeConcurrency);
+    }
+
+    [Fact]
+    public async Task AModelOfWhichNoRequestFitsAnInvocationIsNotStarted()
+    {
+        await using var stub = await StubLambda.StartAsync();
+        var signature = new ModelSignature([new TensorSpec("pair", TensorElementType.Float32, [4000])], [new TensorSpec("both", TensorElementType.Float32, [2])]);
+        var error = await Assert.ThrowsAsync<LambdaSpilloverException>(() => TestTarget.StartAsync(stub.Address, o => (o.Signature, o.MaxPayloadBytes) = (signature, 4096)));
+        Assert.Equal(LambdaFailure.PayloadTooLarge, error.Failure);
+        Assert.Contains("accepted: 4096", error.Message, StringComparison.Ordinal);
+        Assert.Empty(stub.Invocations);
+    }
+
+    [Fact]
+    public async Task WhereNothingCanBeInferredAtTheStartAFirstQuoteIsOfAWarmCallToo()
+    {
+        await using var stub = await StubLambda.StartAsync();
+        var time = new Microsoft.Extensions.Time.Testing.FakeTimeProvider();
+        var isFirst = 1;
+        stub.Intercept = _ =>
+        {
+            time.Advance(TimeSpan.FromMilliseconds(Interlocked.Exchange(ref isFirst, 0) == 1 ? 700 : 20));
+            return Task.FromResult(false);
+        };
+        await using var target = await TestTarget.StartAsync(stub.Address, o => (o.Signature, o.PackWait) = (StubLambda.Pair, TimeSpan.Zero), time: time, hasSample: false);
+        Assert.Equal((TimeSpan.FromMilliseconds(20), TimeSpan.FromMilliseconds(700)), (target.GetQuote().Warm.P50, target.GetQuote().Cold.P50));
+    }
+
+    [Theory]
+    [InlineData("POST\n/2015-03-31/functions/forward/invocations\n\nx-amz-security-token:a-token\n")]
+    [InlineData("the token a-token is not valid")]
+    public async Task ATokenThatLambdaRepeatsIsNotTold(string message)
+    {
+        await using var stub = await StubLambda.StartAsync();
+        stub.Intercept = i => i.RefuseAsync(403, "InvalidSignatureException", $"The request signature we calculated does not match. The Canonical String for this request should have been {message}");
+        var error = await Assert.ThrowsAsync<LambdaSpilloverException>(() => TestTarget.StartAsync(stub.Address));
+        Assert.Contains("signature we calculated does not match", error.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain("a-token", error.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task AFunctionThatGoesOnThrottlingFailsTheStart()
     {
         await using var stub = await StubLambda.StartAsync();
@@ -79,6 +127,10 @@ public sealed class LambdaStartTests
     [InlineData("Form", "Grpc", "RestBinary and RestJson")]
     [InlineData("ServiceUrl", "ftp://host/", "http or https")]
     [InlineData("Model", " ", "the name of a model")]
+    [InlineData("Version", "", "a version")]
+    [InlineData("Version", "..", "a version")]
+    [InlineData("Region", " ", "a region")]
+    [InlineData("Qualifier", " ", "an alias")]
     public void AnOptionOutsideItsRangeIsNamedWithItsValueAndTheRange(string option, string value, string accepted)
     {
         var options = Bind((option, value));

@@ -161,9 +161,14 @@ public sealed class LearnedCallsTests
         Assert.Null(pause.OnThrottled(_time.GetTimestamp() - TimeSpan.TicksPerMinute, null));
         _time.Advance(Milliseconds(1));
         pause.OnAnswered(_time.GetTimestamp());
+        Assert.Equal(TimeSpan.Zero, pause.Remaining);
         Assert.InRange(pause.OnThrottled(_time.GetTimestamp(), null)!.Value, Milliseconds(50), Milliseconds(100));
         _time.Advance(Milliseconds(1));
         Assert.Equal(TimeSpan.FromSeconds(9), pause.OnThrottled(_time.GetTimestamp(), TimeSpan.FromSeconds(9)));
+        // It is over with an answer, however long it was to be.
+        _time.Advance(Milliseconds(1));
+        pause.OnAnswered(_time.GetTimestamp());
+        Assert.Equal(TimeSpan.Zero, pause.Remaining);
     }
 
     [Theory]

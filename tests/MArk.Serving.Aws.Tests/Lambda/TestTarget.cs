@@ -87,6 +87,54 @@ internal sealed class Answers(int count) : IBatchSink<float[]>
     }
 }
 
+/// <summary>A codec that comes to refuse an input that it had accepted, as where a caller changes it while it waits.</summary>
+internal sealed class ShiftyCodec : ITensorCodec<float[], float[]>
+{
+    private static readonly ModelSignature Open = new([new TensorSpec("pair", TensorElementType.Float32, [-1])], [new TensorSpec("both", TensorElementType.Float32, [2])]);
+
+    private readonly SingleTensorCodec<float, float> _codec = new();
+    private bool _writesToo;
+
+    /// <summary>The first number of the input.</summary>
+    public float? Refuses { get; set; }
+
+    /// <summary>A target for one call at a time.</summary>
+    public async Task<LambdaSpilloverTarget<float[], float[]>> StartAsync(StubLambda stub, int maxBatchSize = 1, TimeSpan packWait = default)
+    {
+        _writesToo = maxBatchSize > 1;
+        var options = TestTarget.Options(stub.Address, o => (o.Signature, o.MaxConcurrency, o.MaxBatchSize, o.PackWait) = (Open, 1, maxBatchSize, packWait));
+        var target = new LambdaSpilloverTarget<float[], float[]>("pair", options, this, TimeSpan.FromSeconds(10), TimeProvider.System, NullLogger.Instance, new Random(1));
+        await target.InitializeAsync(CancellationToken.None);
+        return target;
+    }
+
+    public void Bind(ModelSignature signature) => _codec.Bind(signature);
+
+    public void Validate(float[] input) => _codec.Validate(input);
+
+    public void GetItemShape(float[] input, int inputIndex, Span<long> itemShape)
+    {
+        Check(input, !_writesToo);
+        _codec.GetItemShape(input, inputIndex, itemShape);
+    }
+
+    public void Write(float[] input, ITensorItems inputs)
+    {
+        Check(input, _writesToo);
+        _codec.Write(input, inputs);
+    }
+
+    public float[] Read(ITensorItems outputs, bool hasDestination, float[]? destination) => _codec.Read(outputs, hasDestination, destination);
+
+    private void Check(float[] input, bool isTime)
+    {
+        if (isTime && input[0] == Refuses)
+        {
+            throw new FormatException("It is another one now.");
+        }
+    }
+}
+
 /// <summary>A codec that cannot make an input up: nothing is inferred at start.</summary>
 internal sealed class UnsampledCodec : ITensorCodec<float[], float[]>
 {
