@@ -66,14 +66,15 @@ internal sealed class LambdaFunction : IDisposable
         lock (_gate)
         {
             var pause = _pause.Remaining;
-            var size = _learned.PackSize;
-            var free = pause > TimeSpan.Zero ? 0 : Math.Max(0, freeCalls - (waiting + size - 1) / size);
+            // Where more requests come than there are calls, they share them.
+            var size = _learned.BestSize(int.MaxValue);
+            var free = pause > TimeSpan.Zero ? 0 : (int)Math.Clamp((long)freeCalls * size - waiting, 0, int.MaxValue);
             return new SpilloverQuote
             {
-                Warm = _learned.Warm,
+                Warm = _learned.WarmOf(size),
                 Cold = _learned.Cold,
                 FreeConcurrency = free,
-                WarmConcurrency = Math.Min(free, _environments.Idle),
+                WarmConcurrency = (int)Math.Min(free, (long)_environments.Idle * size),
                 PricePerRequest = _learned.PricePerRequest,
                 ValidFor = pause > TimeSpan.Zero ? pause : validFor,
             };

@@ -55,6 +55,18 @@ internal sealed class LearnedCalls
         }
     }
 
+    /// <summary>What requests take that may share calls in such packs.</summary>
+    public LatencyQuantiles WarmOf(int size)
+    {
+        var warm = Warm;
+        if (size <= PackSize || !_latency.IsMeasured)
+        {
+            return warm;
+        }
+        var (mean, high) = (_latency.Mean(size) + _options.PackWait, _latency.High(size) + _options.PackWait);
+        return new LatencyQuantiles(Longer(warm.P50, mean), Longer(warm.P95, high), Longer(warm.P99, high));
+    }
+
     public LatencyQuantiles Cold
     {
         get
@@ -167,6 +179,8 @@ internal sealed class LearnedCalls
         sorted.Sort();
         return new LatencyQuantiles(At(sorted, 0.5) + wait, At(sorted, 0.95) + wait, At(sorted, 0.99) + wait);
     }
+
+    private static TimeSpan Longer(TimeSpan a, TimeSpan b) => a > b ? a : b;
 
     private static TimeSpan At(ReadOnlySpan<TimeSpan> sorted, double quantile) => sorted[(int)Math.Ceiling(quantile * sorted.Length) - 1];
 

@@ -84,7 +84,7 @@ public sealed partial class LambdaCallTests
         await using var stub = await StubLambda.StartAsync();
         var isFirst = 1;
         stub.Log = _ => Report + (Interlocked.Exchange(ref isFirst, 0) == 1 ? "Init Duration: 400.00 ms\t" : "");
-        await using var target = await TestTarget.StartAsync(stub.Address, o => o.MaxConcurrency = 7);
+        await using var target = await TestTarget.StartAsync(stub.Address, o => (o.MaxConcurrency, o.MaxBatchSize) = (7, 1));
         var quote = target.GetQuote();
         Assert.Equal((7, 1), (quote.FreeConcurrency, quote.WarmConcurrency));
         Assert.True(quote.Warm.P50 > TimeSpan.Zero && quote.Warm.P95 >= quote.Warm.P50 && quote.Warm.P99 >= quote.Warm.P95, $"{quote.Warm}");
@@ -118,10 +118,28 @@ public sealed partial class LambdaCallTests
     }
 
     [Fact]
+    public async Task WhatIsFreeCountsRequestsThoughTheyShareCalls()
+    {
+        await using var stub = await StubLambda.StartAsync();
+        // All that a call costs is the call: the more share it the better.
+        await using var target = await TestTarget.StartAsync(stub.Address, o => (o.MaxConcurrency, o.MaxBatchSize, o.PricePerGbSecond, o.PricePerCall) = (3, 8, 0m, 0.001m));
+        for (var i = 0; i < 8; i++)
+        {
+            await Task.WhenAll(target.Spill(TestTarget.Pairs(64)).Spills);
+        }
+        // A call ends a moment after its requests.
+        using var tooLong = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+        while (target.GetQuote().FreeConcurrency != 3 * 8)
+        {
+            await Task.Delay(5, tooLong.Token);
+        }
+    }
+
+    [Fact]
     public async Task PrewarmingHoldsAsManyPingsAtOnceAsThereAreToBeEnvironments()
     {
         await using var stub = await StubLambda.StartAsync();
-        await using var target = await TestTarget.StartAsync(stub.Address, o => o.MaxConcurrency = 5);
+        await using var target = await TestTarget.StartAsync(stub.Address, o => (o.MaxConcurrency, o.MaxBatchSize) = (5, 1));
         var (held, all, goOn) = (0, new TaskCompletionSource(), new TaskCompletionSource());
         stub.Intercept = async invocation =>
         {

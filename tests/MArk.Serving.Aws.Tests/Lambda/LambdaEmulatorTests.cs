@@ -38,7 +38,7 @@ public sealed class LambdaEmulatorTests(LambdaEmulatorTests.Emulator emulator) :
     [Fact]
     public async Task AnEnvironmentThatStartsIsSlowAndOnesThatWereStartedBeforeAreNot()
     {
-        await using var target = await StartAsync("cold");
+        await using var target = await StartAsync("cold", o => o.MaxBatchSize = 1);
         var quote = target.GetQuote();
         Assert.True(quote.Cold.P50 >= TimeSpan.FromMilliseconds(700), $"{quote.Cold}");
         Assert.True(quote.Warm.P50 < quote.Cold.P50, $"{quote.Warm} and {quote.Cold}");

@@ -51,7 +51,7 @@ public sealed class LambdaStartTests
         stub.Intercept = i => Interlocked.Increment(ref times) == 1 ? i.RefuseAsync(429, "TooManyRequestsException", "Rate Exceeded.") : Task.FromResult(false);
         await using var target = await TestTarget.StartAsync(stub.Address);
         Assert.True(times > 1);
-        Assert.Equal(100, target.GetQuote().FreeConcurrency);
+        Assert.True(target.GetQuote().FreeConcurrency >= 100);
     }
 
     [Fact]
@@ -61,7 +61,7 @@ public sealed class LambdaStartTests
         var times = 0;
         stub.Intercept = i => Interlocked.Increment(ref times) == 1 ? i.RefuseAsync(429, "TooManyRequestsException", "Rate Exceeded.", retryAfter: "600") : Task.FromResult(false);
         await using var target = await TestTarget.StartAsync(stub.Address);
-        Assert.Equal(100, target.GetQuote().FreeConcurrency);
+        Assert.True(target.GetQuote().FreeConcurrency >= 100);
     }
 
     [Fact]

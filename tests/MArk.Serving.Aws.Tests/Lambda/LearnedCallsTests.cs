@@ -21,6 +21,15 @@ public sealed class LearnedCallsTests
     }
 
     [Fact]
+    public void RequestsThatMayShareACallAreTakenToWaitForAllOfIt()
+    {
+        var learned = Learned(slo: Milliseconds(50), size => Milliseconds(10 + size));
+        var warm = learned.WarmOf(15);
+        Assert.True(warm.P50 >= Milliseconds(25) && warm.P95 >= warm.P50 && warm.P99 >= warm.P95, $"{warm}");
+        Assert.Equal(learned.Warm, learned.WarmOf(1));
+    }
+
+    [Fact]
     public void EachHasItsOwnWhereAPackCostsMoreThanAllAlone()
     {
         var learned = Learned(slo: TimeSpan.FromSeconds(100), size => Milliseconds(10 * size * size));
