@@ -37,7 +37,8 @@ command.SetAction(async (parsed, cancellationToken) =>
         return 1;
     }
 });
-return await command.Parse(args).InvokeAsync();
+// What was accepted is answered before it ends, which takes longer than the two seconds that are the default.
+return await command.Parse(args).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = TimeSpan.FromMinutes(2) });
 
 static void Require(Option<double> option, double least, double most) => option.Validators.Add(result =>
 {
