@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Text.Json;
 using MArk.Serving.OpenInference;
+using MArk.Serving.OpenInference.Client;
 using MArk.Serving.OpenInference.Protocol;
 
 namespace MArk.Serving.Aws.Lambda;
@@ -77,7 +78,7 @@ internal sealed partial class LambdaSpilloverTarget<TIn, TOut>
         {
             var signature = _options.Signature ?? await ReadSignatureAsync(path, cancellationToken).ConfigureAwait(false);
             _codec.Bind(signature);
-            _bound = new Bound(signature, _codec);
+            _bound = new ItemShapes<TIn, TOut>(signature, _codec);
         }
         if (_codec.TryCreateSample(out var sample))
         {

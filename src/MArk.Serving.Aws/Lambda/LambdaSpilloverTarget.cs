@@ -1,3 +1,4 @@
+using MArk.Serving.OpenInference.Client;
 using Microsoft.Extensions.Logging;
 
 namespace MArk.Serving.Aws.Lambda;
@@ -22,7 +23,7 @@ internal sealed partial class LambdaSpilloverTarget<TIn, TOut> : ISpilloverTarge
     private readonly CancellationTokenSource _ended = new();
     private readonly Lock _gate = new();
     private readonly ITimer _packTimer;
-    private volatile Bound? _bound;
+    private volatile ItemShapes<TIn, TOut>? _bound;      // to the tensors of the model in the function
     private int _calls;
     private bool _isDisposed;
 
@@ -59,7 +60,7 @@ internal sealed partial class LambdaSpilloverTarget<TIn, TOut> : ISpilloverTarge
         {
             // The fleet's version may take other inputs than the function's.
             _codec.Validate(batch[i]);
-            spills[i] = new Spill<TIn, TOut>(batch[i], bound.Shapes.Of(batch[i]), _time.GetTimestamp(), sink, i, cancellationToken);
+            spills[i] = new Spill<TIn, TOut>(batch[i], bound.Of(batch[i]), _time.GetTimestamp(), sink, i, cancellationToken);
         }
         lock (_gate)
         {
@@ -116,12 +117,4 @@ internal sealed partial class LambdaSpilloverTarget<TIn, TOut> : ISpilloverTarge
 
     /// <summary>The same on each run (FNV-1a), unlike a string's hash code.</summary>
     private static int SeedOf(string name) => name.Aggregate(unchecked((int)2166136261), (hash, c) => unchecked((hash ^ c) * 16777619));
-
-    /// <summary>What follows from the model's tensors.</summary>
-    private sealed class Bound(ModelSignature signature, ITensorCodec<TIn, TOut> codec)
-    {
-        public ModelSignature Signature { get; } = signature;
-
-        public ItemShapes<TIn, TOut> Shapes { get; } = new(signature, codec);
-    }
 }

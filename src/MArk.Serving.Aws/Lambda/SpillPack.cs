@@ -7,17 +7,17 @@ using MArk.Serving.OpenInference.Protocol;
 namespace MArk.Serving.Aws.Lambda;
 
 /// <summary>A request that was spilled, on its way to an answer.</summary>
-internal sealed class Spill<TIn, TOut>(TIn input, (long Key, long Bytes) shape, long arrived, IBatchSink<TOut> sink, int index, CancellationToken cancellation)
+internal sealed class Spill<TIn, TOut>(TIn input, ItemSize size, long arrived, IBatchSink<TOut> sink, int index, CancellationToken cancellation)
 {
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     public TIn Input { get; } = input;
 
     /// <summary>Those with different keys never share a call: their shapes differ.</summary>
-    public long Key { get; } = shape.Key;
+    public long Key { get; } = size.Key;
 
     /// <summary>Of its numbers. Kept, since the input is its caller's, who may change it while it waits: it is not asked again under the target's lock.</summary>
-    public long Bytes { get; } = shape.Bytes;
+    public long Bytes { get; } = size.Numbers;
 
     public long Arrived { get; } = arrived;
 

@@ -142,47 +142,18 @@ public sealed class OpenInferenceRunnerFactory<TIn, TOut> : IBatchRunnerFactory<
     }
 
     /// <summary>What follows from the model's tensors.</summary>
-    private sealed class Bound
+    private sealed class Bound(ModelSignature signature, ITensorCodec<TIn, TOut> codec)
     {
-        private readonly ITensorCodec<TIn, TOut> _codec;
-        private readonly int _maxRank;
-        private readonly RequestTraits? _all;
+        private readonly ItemShapes<TIn, TOut> _shapes = new(signature, codec);
 
-        public Bound(ModelSignature signature, ITensorCodec<TIn, TOut> codec)
-        {
-            (Signature, _codec) = (signature, codec);
-            _maxRank = signature.Inputs.Max(i => i.ItemShape.Length);
-            if (signature.Inputs.All(i => i.IsFixed && i.ElementType != TensorElementType.String))
-            {
-                _all = new RequestTraits(0, 1, signature.Inputs.Sum(i => i.ItemLength * TensorElementTypes.SizeOf(i.ElementType)));
-            }
-        }
-
-        public ModelSignature Signature { get; }
+        public ModelSignature Signature => _shapes.Signature;
 
         public bool IsSame(ModelSignature other) => IsSame(Signature.Inputs, other.Inputs) && IsSame(Signature.Outputs, other.Outputs);
 
         public RequestTraits TraitsOf(TIn input)
         {
-            if (_all is { } all)
-            {
-                return all;
-            }
-            Span<long> space = stackalloc long[_maxRank];
-            var (key, bytes) = (0L, 0L);
-            for (var i = 0; i < Signature.Inputs.Length; i++)
-            {
-                var spec = Signature.Inputs[i];
-                var shape = space[..spec.ItemShape.Length];
-                spec.ItemShape.CopyTo(shape);
-                if (!spec.IsFixed)
-                {
-                    _codec.GetItemShape(input, i, shape);
-                    key = ItemTraits.AddShape(key, shape, i);
-                }
-                bytes += ItemTraits.BytesOf(_codec, spec, shape, input, i);
-            }
-            return new RequestTraits(key, 1, bytes);
+            var (key, numbers, texts) = _shapes.Of(input);
+            return new RequestTraits(key, 1, numbers + texts);
         }
 
         private static bool IsSame(IReadOnlyList<TensorSpec> some, IReadOnlyList<TensorSpec> others) => some.Count == others.Count
