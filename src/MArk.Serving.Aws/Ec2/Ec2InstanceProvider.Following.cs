@@ -259,15 +259,14 @@ internal sealed partial class Ec2InstanceProvider
     /// </summary>
     private void OnUnwell(Ec2Machine machine, Uri endpoint, CancellationTokenSource following, string why)
     {
+        AwsLog.GivenUp(_logger, machine.Id, endpoint, why);
         lock (_gate)
         {
-            if (machine.Following != following || machine.IsInterrupted)
+            if (machine.Following == following && !machine.IsInterrupted)
             {
-                return;
+                _machines.Change(machine.Id, before => before with { State = InstanceState.Interrupting, InterruptedAt = _time.GetUtcNow() });
             }
         }
-        AwsLog.GivenUp(_logger, machine.Id, endpoint, why);
-        _machines.Change(machine.Id, before => before with { State = InstanceState.Interrupting, InterruptedAt = _time.GetUtcNow() });
     }
 
     private void OnServes(Ec2Machine machine, Uri endpoint, CancellationTokenSource following)
