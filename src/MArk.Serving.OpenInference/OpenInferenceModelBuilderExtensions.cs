@@ -93,7 +93,7 @@ public static class OpenInferenceModelBuilderExtensions
     }
 
     /// <summary>A provider that ends with the host's services.</summary>
-    private static ModelBuilder<TIn, TOut> UseOwnProvider<TIn, TOut, TProvider>(ModelBuilder<TIn, TOut> model, Func<IServiceProvider, TProvider> create) where TProvider : class, IInstanceProvider
+    internal static ModelBuilder<TIn, TOut> UseOwnProvider<TIn, TOut, TProvider>(ModelBuilder<TIn, TOut> model, Func<IServiceProvider, TProvider> create) where TProvider : class, IInstanceProvider
     {
         model.Services.AddKeyedSingleton(model.Name, (provider, _) => create(provider));
         return model.UseInstanceProvider(provider => provider.GetRequiredKeyedService<TProvider>(model.Name));

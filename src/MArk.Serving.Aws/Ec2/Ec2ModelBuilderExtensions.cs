@@ -1,6 +1,7 @@
 using System.Diagnostics.Metrics;
 using MArk.Serving.Aws.Ec2;
 using MArk.Serving.DependencyInjection;
+using MArk.Serving.OpenInference;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
@@ -32,21 +33,12 @@ public static class Ec2ModelBuilderExtensions
             options.Configure(configure);
         }
         options.ValidateOnStart();
-        model.Services.AddSingleton<IValidateOptions<Ec2Options>>(new Validator(name));
-        model.Services.AddKeyedSingleton(name, (provider, _) => new Ec2InstanceProvider(
+        model.Services.AddSingleton<IValidateOptions<Ec2Options>>(new SectionValidator<Ec2Options>(name, "Ec2", static o => o.Violations()));
+        return OpenInferenceModelBuilderExtensions.UseOwnProvider(model, provider => new Ec2InstanceProvider(
             provider.GetRequiredService<IOptionsMonitor<Ec2Options>>().Get(name),
             name,
             provider.GetRequiredService<TimeProvider>(),
             provider.GetRequiredService<ILoggerFactory>().CreateLogger($"MArk.Serving.{name}"),
             provider.GetService<IMeterFactory>()?.Create(MeterName) ?? new Meter(MeterName)));
-        return model.UseInstanceProvider(provider => provider.GetRequiredKeyedService<Ec2InstanceProvider>(name));
-    }
-
-    private sealed class Validator(string model) : IValidateOptions<Ec2Options>
-    {
-        public ValidateOptionsResult Validate(string? name, Ec2Options options) =>
-            name != model ? ValidateOptionsResult.Skip
-            : options.Violations().Select(v => $"MArk:Models:{model}:Ec2: {v}").ToList() is { Count: > 0 } violations ? ValidateOptionsResult.Fail(violations)
-            : ValidateOptionsResult.Success;
     }
 }

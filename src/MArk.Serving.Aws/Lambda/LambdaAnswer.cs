@@ -3,6 +3,7 @@ using System.Buffers.Text;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using MArk.Serving.OpenInference.Protocol;
 
 namespace MArk.Serving.Aws.Lambda;
 
@@ -143,11 +144,11 @@ internal sealed class LambdaAnswer : IDisposable
         {
             var name = reader.GetString();
             reader.Read();
-            if (string.Equals(name, "inference-header-content-length", StringComparison.OrdinalIgnoreCase))
+            if (string.Equals(name, RestNames.HeaderLength, StringComparison.OrdinalIgnoreCase))
             {
                 HeaderLength = int.TryParse(ReadText(ref reader), NumberStyles.None, CultureInfo.InvariantCulture, out var length)
                     ? length
-                    : throw new JsonException("its Inference-Header-Content-Length is no number of bytes.");
+                    : throw new JsonException($"its {RestNames.HeaderLength} is no number of bytes.");
             }
             else if (string.Equals(name, "retry-after", StringComparison.OrdinalIgnoreCase))
             {

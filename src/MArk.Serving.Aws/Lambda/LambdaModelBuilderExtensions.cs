@@ -48,17 +48,9 @@ public static class LambdaModelBuilderExtensions
             options.Configure(configure);
         }
         options.ValidateOnStart();
-        model.Services.AddSingleton<IValidateOptions<LambdaSpilloverOptions>>(new Validator(name));
+        model.Services.AddSingleton<IValidateOptions<LambdaSpilloverOptions>>(new SectionValidator<LambdaSpilloverOptions>(name, "Lambda", static o => o.Violations()));
         return model.UseSpillover(provider => new LambdaSpilloverTarget<TIn, TOut>(
             name, provider.GetRequiredService<IOptionsMonitor<LambdaSpilloverOptions>>().Get(name), createCodec(), provider.GetRequiredService<IOptionsMonitor<ModelOptions>>().Get(name).Slo,
             provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILoggerFactory>().CreateLogger($"MArk.Serving.{name}")));
-    }
-
-    private sealed class Validator(string model) : IValidateOptions<LambdaSpilloverOptions>
-    {
-        public ValidateOptionsResult Validate(string? name, LambdaSpilloverOptions options) =>
-            name != model ? ValidateOptionsResult.Skip
-            : options.Violations().Select(v => $"MArk:Models:{model}:Lambda: {v}").ToList() is { Count: > 0 } violations ? ValidateOptionsResult.Fail(violations)
-            : ValidateOptionsResult.Success;
     }
 }

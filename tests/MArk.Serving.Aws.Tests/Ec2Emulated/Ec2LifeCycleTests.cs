@@ -64,6 +64,18 @@ public sealed class Ec2LifeCycleTests(MotoFixture fixture) : IAsyncLifetime
         return [.. (all.Reservations ?? []).SelectMany(r => r.Instances)];
     }
 
+    private static IAsyncEnumerator<InstanceDescriptor> Watch(Ec2InstanceProvider provider) =>
+        provider.WatchAsync(Fleet, TestContext.Current.CancellationToken).GetAsyncEnumerator(TestContext.Current.CancellationToken);
+
+    /// <summary>Launches a machine that has a worker, and waits until it runs.</summary>
+    private async Task<InstanceDescriptor> RunAsync(Ec2InstanceProvider provider, IAsyncEnumerator<InstanceDescriptor> watch, string offering)
+    {
+        await StartWorkersAsync();
+        var machine = await provider.LaunchAsync(new LaunchRequest($"{_owner}-1", Fleet, offering), TestContext.Current.CancellationToken);
+        await UntilAsync(watch, machine.Id, InstanceState.Running);
+        return machine;
+    }
+
     /// <summary>Reads a watch until a machine is as it is to be.</summary>
     private static async Task<InstanceDescriptor> UntilAsync(IAsyncEnumerator<InstanceDescriptor> watch, string id, InstanceState state)
     {
@@ -85,7 +97,7 @@ public sealed class Ec2LifeCycleTests(MotoFixture fixture) : IAsyncLifetime
     public async Task AMachineIsLaunchedWithItsTagsRunsOnceItsWorkerIsReadyAndIsEnded(string offering, string? lifecycle)
     {
         var provider = Provider();
-        await using var watch = provider.WatchAsync(Fleet, TestContext.Current.CancellationToken).GetAsyncEnumerator(TestContext.Current.CancellationToken);
+        await using var watch = Watch(provider);
         var request = new LaunchRequest($"{_owner}-1", Fleet, offering);
         var machine = await provider.LaunchAsync(request, TestContext.Current.CancellationToken);
         Assert.Equal((InstanceState.Pending, offering, request.LaunchId), (machine.State, machine.OfferingName, machine.LaunchId));
@@ -115,11 +127,9 @@ public sealed class Ec2LifeCycleTests(MotoFixture fixture) : IAsyncLifetime
     [Fact]
     public async Task AStandbyMachineIsStoppedAndStarted()
     {
-        await StartWorkersAsync();
         var provider = Provider();
-        await using var watch = provider.WatchAsync(Fleet, TestContext.Current.CancellationToken).GetAsyncEnumerator(TestContext.Current.CancellationToken);
-        var machine = await provider.LaunchAsync(new LaunchRequest($"{_owner}-1", Fleet, "standby"), TestContext.Current.CancellationToken);
-        await UntilAsync(watch, machine.Id, InstanceState.Running);
+        await using var watch = Watch(provider);
+        var machine = await RunAsync(provider, watch, "standby");
 
         await provider.StopAsync(machine.Id, TestContext.Current.CancellationToken);
         Assert.Equal(InstanceState.Stopped, Assert.Single(await provider.ListAsync(Fleet, TestContext.Current.CancellationToken)).State);
@@ -135,11 +145,9 @@ public sealed class Ec2LifeCycleTests(MotoFixture fixture) : IAsyncLifetime
     [Fact]
     public async Task ASpotMachineThatIsTakenAwayIsToldOfBeforeByItsWorker()
     {
-        await StartWorkersAsync();
         var provider = Provider();
-        await using var watch = provider.WatchAsync(Fleet, TestContext.Current.CancellationToken).GetAsyncEnumerator(TestContext.Current.CancellationToken);
-        var machine = await provider.LaunchAsync(new LaunchRequest($"{_owner}-1", Fleet, "spot"), TestContext.Current.CancellationToken);
-        await UntilAsync(watch, machine.Id, InstanceState.Running);
+        await using var watch = Watch(provider);
+        var machine = await RunAsync(provider, watch, "spot");
 
         var taking = _machines!.TakeAwayAsync(machine.Id, TimeSpan.FromSeconds(10), TestContext.Current.CancellationToken);
         var notice = await UntilAsync(watch, machine.Id, InstanceState.Interrupting);
@@ -152,11 +160,9 @@ public sealed class Ec2LifeCycleTests(MotoFixture fixture) : IAsyncLifetime
     [Fact]
     public async Task AMachineWhoseWorkerDiesIsToldOfAsTakenAwayNow()
     {
-        await StartWorkersAsync();
         var provider = Provider();
-        await using var watch = provider.WatchAsync(Fleet, TestContext.Current.CancellationToken).GetAsyncEnumerator(TestContext.Current.CancellationToken);
-        var machine = await provider.LaunchAsync(new LaunchRequest($"{_owner}-1", Fleet, "on-demand"), TestContext.Current.CancellationToken);
-        await UntilAsync(watch, machine.Id, InstanceState.Running);
+        await using var watch = Watch(provider);
+        var machine = await RunAsync(provider, watch, "on-demand");
         await _machines!.KillAsync(machine.Id);
         Assert.NotNull((await UntilAsync(watch, machine.Id, InstanceState.Interrupting)).InterruptedAt);
         await provider.TerminateAsync(machine.Id, TestContext.Current.CancellationToken);
@@ -175,7 +181,7 @@ public sealed class Ec2LifeCycleTests(MotoFixture fixture) : IAsyncLifetime
         var provider = Provider();
         var found = Assert.Single(await provider.ListAsync(Fleet, token));
         Assert.Equal((launched.Id, launched.LaunchId, "standby"), (found.Id, found.LaunchId, found.OfferingName));
-        await using (var watch = provider.WatchAsync(Fleet, token).GetAsyncEnumerator(token))
+        await using (var watch = Watch(provider))
         {
             await UntilAsync(watch, launched.Id, InstanceState.Running);
         }
@@ -187,7 +193,7 @@ public sealed class Ec2LifeCycleTests(MotoFixture fixture) : IAsyncLifetime
         await provider.StartAsync(launched.Id, token);
         provider = Provider();
         Assert.Single(await provider.ListAsync(Fleet, token));
-        await using (var watch = provider.WatchAsync(Fleet, token).GetAsyncEnumerator(token))
+        await using (var watch = Watch(provider))
         {
             await UntilAsync(watch, launched.Id, InstanceState.Running);
         }
