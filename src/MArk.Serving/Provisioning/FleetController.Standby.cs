@@ -57,8 +57,8 @@ internal sealed partial class FleetController
         else
         {
             machine.State = FleetMachineState.Stopped;
-            // One that may have started all the same costs its full price until a list tells.
-            machine.CostsStopped = failure != LaunchFailure.Unknown;
+            // One that may have started all the same, or never stopped, costs its full price until a list tells.
+            machine.CostsStopped = machine.IsBilledStopped && failure != LaunchFailure.Unknown;
             machine.RetryAt = now + _delays.After(machine.CallFailures++);
         }
         CountFailure(now, machine.Offering, failure);
@@ -183,6 +183,7 @@ internal sealed partial class FleetController
 
     private void Bill(DateTimeOffset now, FleetMachine machine, bool isStopped)
     {
+        machine.IsBilledStopped = isStopped;
         machine.CostsStopped = isStopped && !machine.IsBeingCalled;
         if (isStopped)
         {

@@ -79,6 +79,9 @@ internal sealed class FleetMachine(string launchId, int offering, DateTimeOffset
     /// <summary>When it was asked to start again, while it does not serve yet.</summary>
     public DateTimeOffset? ResumedAt { get; set; }
 
+    /// <summary>It was stopped when it was last known whether it runs.</summary>
+    public bool IsBilledStopped { get; set; }
+
     /// <summary>It costs its stopped price for certain: not while a call may change that.</summary>
     public bool CostsStopped { get; set; }
 

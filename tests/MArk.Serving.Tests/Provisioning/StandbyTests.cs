@@ -245,6 +245,25 @@ public sealed class StandbyTests
     }
 
     [Fact]
+    public void OneThatMayNeverHaveStoppedCostsItsFullPriceWhenItCannotBeStarted()
+    {
+        var world = World();
+        world.Tick(1);
+        var spot = world.Serve();
+        var standby = world.Serve();
+        world.Drained(standby);
+        world.Stopped(standby, well: false);
+        world.Vanish(spot);
+        world.AdvanceTo(world.WakeAt!.Value);
+        Assert.Equal([standby], world.Starting);
+        world.Started(standby, LaunchFailure.InsufficientCapacity);
+        world.FailLaunch(world.Launching[0], LaunchFailure.InsufficientCapacity);
+        Assert.Equal(Standby.PricePerHour, world.Controller.HourlySpend);
+        world.Change(standby, InstanceState.Stopped);
+        Assert.Equal(Standby.StoppedPricePerHour, world.Controller.HourlySpend);
+    }
+
+    [Fact]
     public void StoppingIsTriedUntilItSucceeds()
     {
         var world = World();
