@@ -28,6 +28,8 @@ internal sealed class FleetOperator : IAsyncDisposable
     private readonly TaskCompletionSource _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly List<ArrivalSample> _samples = [];
     private readonly List<OutcomeSample> _outcomes = [];
+    private readonly RecurringEvent _sensing;
+    private readonly RecurringEvent _planning;
     private readonly ITimer _sampleTimer;
     private readonly ITimer _planTimer;
     private readonly ITimer _wakeTimer;
@@ -56,7 +58,9 @@ internal sealed class FleetOperator : IAsyncDisposable
         _history = history;
         _lease = lease is null ? null
             : new LeaseKeeper(lease, fleet, options.LeaseDuration, time, until => Post(now => _controller.OnLease(now, until)), report);
-        _sampleTimer = time.CreateTimer(_ => Post(Sense), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _sensing = new RecurringEvent(Post, Sense);
+        _planning = new RecurringEvent(Post, Plan);
+        _sampleTimer = time.CreateTimer(_ => _sensing.TryPost(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         _planTimer = time.CreateTimer(_ => OnPlanTimer(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         _wakeTimer = time.CreateTimer(_ => Post(_controller.OnWakeUp), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         _saveTimer = time.CreateTimer(_ => Post(Save), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
@@ -220,8 +224,10 @@ internal sealed class FleetOperator : IAsyncDisposable
     /// <summary>Each plan is made beside a list of what there is, so that news a watch has missed is made up for.</summary>
     private void OnPlanTimer()
     {
-        Post(Plan);
-        _ = ListAgainAsync();
+        if (_planning.TryPost())
+        {
+            _ = ListAgainAsync();
+        }
     }
 
     private void Sense(DateTimeOffset now)

@@ -34,7 +34,7 @@ internal sealed class MoveFinder(FleetProblem problem, FleetSchedule schedule)
         var cost = 0.0;
         best = move with { From = 0, To = 0 };
         var checks = 16;
-        for (var from = 0; from < problem.Steps; from++)
+        for (var from = 0; from < problem.Steps && checks > 0; from++)
         {
             var open = _begin[from];
             for (var t = from; t < problem.Steps && open < double.PositiveInfinity && checks > 0; t++)
