@@ -22,6 +22,7 @@ internal static class SaturationBenchmark
             Option.Integer("--rounds", 7, 1, 100, quick: 1),
             Option.Number("--seconds", 1.5, 0.05, 60, quick: 0.1),
             Option.Number("--slo-ms", 1000, 1, 60_000),
+            Option.Choice("--model", "all", [.. BenchmarkModel.Names, "all"]),
             Option.Integer("--instances", 1, 1, Environment.ProcessorCount)) is not { } arguments)
         {
             return 2;
@@ -31,7 +32,7 @@ internal static class SaturationBenchmark
             $"saturation: {Callers} callers, batches of up to {MaxBatch}, {arguments.Integer("--instances")} instance(s) of 1 thread, objective {arguments.Number("--slo-ms")} ms, {arguments.Integer("--rounds")} rounds of {arguments.Number("--seconds")} s each"));
         var result = new JsonObject();
         var peers = new JsonObject();
-        foreach (var name in BenchmarkModel.Names)
+        foreach (var name in BenchmarkModel.Names.Where(name => arguments.Text("--model") is var chosen && (chosen == "all" || chosen == name)))
         {
             var ratios = await MeasureAsync(name, arguments);
             result[name] = Format.Round(ratios[0].Ratio);

@@ -3,9 +3,10 @@ using Microsoft.ML.OnnxRuntime;
 namespace MArk.Serving.OnnxRuntime;
 
 /// <summary>The memory of one batch under way, for one thread at a time: gathers requests into it, runs them in place, and scatters the answers.</summary>
-internal sealed class BatchSlot<TIn, TOut> : IDisposable
+internal sealed class BatchSlot<TIn, TOut> : IBatchOutputs<TOut>, IDisposable
 {
     private TOut[] _answers = [];
+    private readonly Action<BatchSlot<TIn, TOut>> _release;
     private readonly ModelPlan _plan;
     private readonly ITensorCodec<TIn, TOut> _codec;
     private readonly InferenceSession _session;
@@ -25,10 +26,12 @@ internal sealed class BatchSlot<TIn, TOut> : IDisposable
     private BoundRun? _next;
     private OrtValue[] _values = [];
     private IDisposableReadOnlyCollection<OrtValue>? _results;
+    private int _count;
     private int _rows;
 
-    public BatchSlot(InferenceSession session, ModelPlan plan, ITensorCodec<TIn, TOut> codec, bool isOnDevice)
+    public BatchSlot(InferenceSession session, ModelPlan plan, ITensorCodec<TIn, TOut> codec, bool isOnDevice, Action<BatchSlot<TIn, TOut>> release)
     {
+        _release = release;
         _session = session;
         _plan = plan;
         _codec = codec;
@@ -49,6 +52,7 @@ internal sealed class BatchSlot<TIn, TOut> : IDisposable
     /// <summary>Writes the requests into the batch.</summary>
     public void Gather(RequestBatch<TIn> batch)
     {
+        _count = batch.Count;
         _rows = _plan.MaxBatchSize == int.MaxValue ? batch.Count : _plan.MaxBatchSize;
         _lengths.Begin(batch.Count);
         Reserve(batch[0]);
@@ -84,14 +88,49 @@ internal sealed class BatchSlot<TIn, TOut> : IDisposable
         _results = _session.Run(options, _inputNames, _values, _outputNames);
     }
 
-    /// <summary>Answers the requests.</summary>
-    public void Scatter(int count, IBatchSink<TOut> sink)
+    /// <summary>Answers the requests, and gives the memory back.</summary>
+    public void Answer(IBatchSink<TOut> sink)
     {
-        if (_next is null)
+        try
+        {
+            Scatter(_count, sink);
+        }
+        finally
+        {
+            _release(this);
+        }
+    }
+
+    /// <summary>Lets go of what belongs to the last batch alone, however far it came.</summary>
+    public void Reset()
+    {
+        _next = null;
+        foreach (var value in _values)
+        {
+            value.Dispose();
+        }
+        _values = [];
+        foreach (var output in _outputs)
+        {
+            output.Release();
+        }
+        _results?.Dispose();
+        _results = null;
+    }
+
+    public void Dispose()
+    {
+        Reset();
+        Unbind();
+    }
+
+    private void Scatter(int count, IBatchSink<TOut> sink)
+    {
+        if (_results is not null)
         {
             for (var i = 0; i < _outputs.Length; i++)
             {
-                _outputs[i].Open(_results![i], _rows, _lengths.Padded);
+                _outputs[i].Open(_results[i], _rows, _lengths.Padded);
             }
         }
         if (_answers.Length < count)
@@ -121,29 +160,6 @@ internal sealed class BatchSlot<TIn, TOut> : IDisposable
         }
         sink.SetResults(told, _answers.AsSpan(told..count));
         Array.Clear(_answers, 0, count);
-    }
-
-    /// <summary>Lets go of what belongs to the last batch alone, however far it came.</summary>
-    public void Reset()
-    {
-        _next = null;
-        foreach (var value in _values)
-        {
-            value.Dispose();
-        }
-        _values = [];
-        foreach (var output in _outputs)
-        {
-            output.Release();
-        }
-        _results?.Dispose();
-        _results = null;
-    }
-
-    public void Dispose()
-    {
-        Reset();
-        Unbind();
     }
 
     // All requests of a batch have the same shapes but for padding: the scheduler keeps others apart by their key.

@@ -2,8 +2,8 @@ using Microsoft.ML.OnnxRuntime;
 
 namespace MArk.Serving.OnnxRuntime;
 
-/// <summary>One session, and memory for as many batches as may be under way: one of them runs, while others are gathered or scattered.</summary>
-internal sealed class OnnxBatchRunner<TIn, TOut> : IBatchRunner<TIn, TOut>
+/// <summary>One session, and memory for as many batches as may be under way and one more: one of them runs, while others are gathered or scattered.</summary>
+internal sealed class OnnxBatchRunner<TIn, TOut> : IDeferringBatchRunner<TIn, TOut>
 {
     private readonly InferenceSession _session;
     private readonly ModelPlan _plan;
@@ -21,17 +21,27 @@ internal sealed class OnnxBatchRunner<TIn, TOut> : IBatchRunner<TIn, TOut>
     {
         _session = session;
         _plan = plan;
-        _slots = [.. Enumerable.Range(0, slots).Select(_ => new BatchSlot<TIn, TOut>(session, plan, codec, isOnDevice))];
+        Slots = slots;
+        _slots = [.. Enumerable.Range(0, slots + 1).Select(_ => new BatchSlot<TIn, TOut>(session, plan, codec, isOnDevice, Release))];
         _free = new Stack<BatchSlot<TIn, TOut>>(_slots);
     }
 
     public int MaxBatchSize => _plan.MaxBatchSize;
 
-    public int Slots => _slots.Length;
+    public int Slots { get; }
 
     public bool BlocksThread => true;
 
+    /// <summary>Where shapes are known beforehand: other outputs are ONNX Runtime's own memory, and end with its session.</summary>
+    public bool CanDefer => _plan.HasFiniteShapes;
+
     public ValueTask RunAsync(RequestBatch<TIn> batch, IBatchSink<TOut> sink, CancellationToken cancellationToken)
+    {
+        Run(batch, cancellationToken).Answer(sink);
+        return ValueTask.CompletedTask;
+    }
+
+    public IBatchOutputs<TOut> Run(RequestBatch<TIn> batch, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         var slot = Take();
@@ -43,17 +53,13 @@ internal sealed class OnnxBatchRunner<TIn, TOut> : IBatchRunner<TIn, TOut>
                 cancellationToken.ThrowIfCancellationRequested();
                 slot.Run(_runOptions);
             }
-            slot.Scatter(batch.Count, sink);
+            return slot;
         }
-        finally
+        catch
         {
-            slot.Reset();
-            lock (_free)
-            {
-                _free.Push(slot);
-            }
+            Release(slot);
+            throw;
         }
-        return ValueTask.CompletedTask;
     }
 
     public ValueTask DisposeAsync()
@@ -73,7 +79,16 @@ internal sealed class OnnxBatchRunner<TIn, TOut> : IBatchRunner<TIn, TOut>
         {
             return _free.TryPop(out var slot)
                 ? slot
-                : throw new InvalidOperationException($"More batches at once than the {_slots.Length} that may be under way (PipelineDepth).");
+                : throw new InvalidOperationException($"More batches at once than the {Slots} that may be under way (PipelineDepth) and one whose answers are read.");
+        }
+    }
+
+    private void Release(BatchSlot<TIn, TOut> slot)
+    {
+        slot.Reset();
+        lock (_free)
+        {
+            _free.Push(slot);
         }
     }
 }

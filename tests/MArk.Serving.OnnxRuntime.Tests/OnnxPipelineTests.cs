@@ -81,15 +81,49 @@ public sealed class OnnxPipelineTests
     }
 
     [Fact]
-    public async Task MoreBatchesThanTheDepthAreRefusedAndHarmNone()
+    public async Task MoreBatchesThanThereIsMemoryForAreRefusedAndHarmNone()
     {
         await using var runner = await OnnxTestKit.ConnectAsync(OnnxTestKit.Arrays<float, float>("echo_float32.onnx"));
         InvalidOperationException? error = null;
-        var outer = new Intruder(() => error = Assert.Throws<InvalidOperationException>(() => { OnnxTestKit.RunAsync(runner, [7f, 8]).GetAwaiter().GetResult(); }));
-        await runner.RunAsync(new RequestBatch<float[]>(new float[][] { [1, 2], [3, 4] }), outer, CancellationToken.None);
-        Assert.Contains("More batches at once than the 1 that may be under way (PipelineDepth)", error!.Message);
-        Assert.Equal([[1f, 2], [3, 4]], outer.Answers.Results!);
+        var innermost = new Intruder(() => error = Assert.Throws<InvalidOperationException>(() => { OnnxTestKit.RunAsync(runner, [7f, 8]).GetAwaiter().GetResult(); }));
+        var inner = new Intruder(() => runner.RunAsync(new RequestBatch<float[]>(new float[][] { [5, 6], [7, 8] }), innermost, CancellationToken.None).AsTask().GetAwaiter().GetResult());
+        await runner.RunAsync(new RequestBatch<float[]>(new float[][] { [1, 2], [3, 4] }), inner, CancellationToken.None);
+        Assert.Contains("More batches at once than the 1 that may be under way (PipelineDepth) and one whose answers are read", error!.Message);
+        Assert.Equal([[1f, 2], [3, 4]], inner.Answers.Results!);
+        Assert.Equal([[5f, 6], [7, 8]], innermost.Answers.Results!);
         Assert.Equal([[7f, 8]], (await OnnxTestKit.RunAsync(runner, [7f, 8])).Results!);
+    }
+
+    [Fact]
+    public async Task OutputsThatAreLeftStandWhileTheNextBatchRunsAndWhenTheRunnerIsGone()
+    {
+        var runner = (IDeferringBatchRunner<float[], float[]>)await OnnxTestKit.ConnectAsync(OnnxTestKit.Arrays<float, float>("echo_float32.onnx"));
+        Assert.True(runner.CanDefer);
+        for (var i = 0; i < 3; i++)
+        {
+            var first = runner.Run(new RequestBatch<float[]>(new float[][] { [1, i], [3, 4] }), CancellationToken.None);
+            var second = runner.Run(new RequestBatch<float[]>(new float[][] { [5, i] }), CancellationToken.None);
+            if (i == 2)
+            {
+                await runner.DisposeAsync();
+            }
+            Assert.Equal([[5f, i]], Read(second, 1));
+            Assert.Equal([[1f, i], [3, 4]], Read(first, 2));
+        }
+
+        static float[]?[] Read(IBatchOutputs<float[]> outputs, int count)
+        {
+            var answers = new Answers<float[]>(count);
+            outputs.Answer(answers);
+            return answers.Results;
+        }
+    }
+
+    [Fact]
+    public async Task OutputsInMemoryOfOnnxRuntimeAreNotLeft()
+    {
+        await using var runner = await OnnxTestKit.ConnectAsync(OnnxTestKit.Named("dynamic_length.onnx"));
+        Assert.False(Assert.IsAssignableFrom<IDeferringBatchRunner<NamedTensors, NamedTensors>>(runner).CanDefer);
     }
 
     [Fact]

@@ -6,6 +6,8 @@ namespace MArk.Serving.Benchmarks.Raw;
 /// <summary>What the machine can do: batches of one size back to back in a bare loop, on as many threads as the engine has instances.</summary>
 internal sealed class RawCapacity : IDisposable
 {
+    private const int TurnsPerRound = 5;
+
     private readonly BenchmarkModel _model;
     private readonly RawSession[] _sessions;
     private readonly int _maxBatch;
@@ -25,21 +27,22 @@ internal sealed class RawCapacity : IDisposable
     /// <summary>The batch size of the highest rate, once it was sought.</summary>
     public int Batch { get; private set; }
 
-    /// <summary>Tries the batch sizes in turn, several times, so that the machine's noise meets all; measures the best one afresh.</summary>
+    /// <summary>Finds the batch size of the highest rate, and measures that one afresh.</summary>
     /// <returns>Requests per second at the best size.</returns>
     public double FindBest(double seconds, int rounds)
     {
+        // The machine's speed moves from second to second: sizes are compared with those that were tried right before and after them.
         var sizes = LatencyProfile.ProbeSizes(_maxBatch);
-        var rates = sizes.ToDictionary(size => size, _ => new List<double>());
-        for (var round = 0; round < rounds; round++)
+        var shares = Array.ConvertAll(sizes, _ => new List<double>());
+        for (var turn = 0; turn < rounds * TurnsPerRound; turn++)
         {
-            foreach (var size in sizes)
+            var rates = Array.ConvertAll(sizes, size => Measure(size, seconds / TurnsPerRound));
+            for (var i = 0; i < sizes.Length; i++)
             {
-                rates[size].Add(Measure(size, seconds));
+                shares[i].Add(rates[i] / rates.Sum());
             }
         }
-        // What disturbs a measurement only ever slows it down, for seconds at a time: by medians of a few, a size would be chosen for its luck.
-        Batch = sizes.MaxBy(size => rates[size].Max());
+        Batch = sizes[Enumerable.Range(0, sizes.Length).MaxBy(i => Statistics.Median(shares[i]))];
         return Statistics.Median(Enumerable.Range(0, rounds).Select(_ => Measure(seconds)));
     }
 

@@ -70,6 +70,37 @@ public interface IBatchRunner<TIn, TOut> : IAsyncDisposable
 }
 
 /// <summary>
+/// A runner that computes on the calling thread and can leave the outputs where they are, for another thread to answer the requests from them. Where batches take microseconds, its own thread then
+/// has the next one to run sooner.
+/// </summary>
+/// <typeparam name="TIn">A request's input.</typeparam>
+/// <typeparam name="TOut">A request's answer.</typeparam>
+public interface IDeferringBatchRunner<TIn, TOut> : IBatchRunner<TIn, TOut>
+{
+    /// <summary>Whether outputs can be left; otherwise only <see cref="IBatchRunner{TIn, TOut}.RunAsync"/> is called. The same for the runner's life.</summary>
+    bool CanDefer { get; }
+
+    /// <summary>
+    /// Runs one batch and answers nobody yet. As many outputs may be left as batches may be under way, and one more batch run meanwhile. They may also be read
+    /// after the runner was disposed of.
+    /// </summary>
+    /// <param name="batch">The inputs; valid until this returns.</param>
+    /// <param name="cancellationToken">As for <see cref="IBatchRunner{TIn, TOut}.RunAsync"/>.</param>
+    /// <returns>What answers the requests. An exception fails the whole batch, as that of <see cref="IBatchRunner{TIn, TOut}.RunAsync"/> does.</returns>
+    /// <exception cref="InstanceFailedException">As for <see cref="IBatchRunner{TIn, TOut}.RunAsync"/>.</exception>
+    IBatchOutputs<TOut> Run(RequestBatch<TIn> batch, CancellationToken cancellationToken);
+}
+
+/// <summary>The outputs of one batch that was run.</summary>
+/// <typeparam name="TOut">A request's answer.</typeparam>
+public interface IBatchOutputs<TOut>
+{
+    /// <summary>Answers every index of the batch exactly once, before it returns. Called once, on any thread.</summary>
+    /// <param name="sink">Takes the answers, until this returns.</param>
+    void Answer(IBatchSink<TOut> sink);
+}
+
+/// <summary>
 /// Takes the answers to one batch, by index, until the run's task ends: it may be used for another batch then. An index answered twice is reported;
 /// the first answer stands.
 /// </summary>

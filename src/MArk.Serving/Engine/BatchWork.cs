@@ -20,6 +20,7 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
     private (TimeSpan Arrival, TimeSpan Deadline)[] _terms = [];    // where outcomes are counted
     private int[] _heard = [];      // the indices whose callers are to go on, in the order of their answers
     private TOut[] _kept = [];      // the results of the whole batch, which nobody was told yet
+    private IBatchOutputs<TOut>? _outputs;      // or what they are read from
     private TimeSpan _keptAt;
     private bool _keeps;
     private bool _isKept;
@@ -179,10 +180,27 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
     /// <summary>From here to <see cref="TellKept"/>, results that come for the whole batch at once are kept, so that another thread than the run's tells the callers.</summary>
     public void KeepResults() => _keeps = true;
 
+    /// <summary>The same for a runner that leaves its outputs.</summary>
+    public void Keep(IBatchOutputs<TOut> outputs) => _outputs = outputs;
+
     /// <summary>Tells the callers what was kept for them, in a turn.</summary>
     /// <param name="turnFollows">Whether the thread takes a turn anyway.</param>
-    public void TellKept(bool turnFollows)
+    /// <returns>Why it cannot be told, if it cannot.</returns>
+    public Exception? TellKept(bool turnFollows)
     {
+        if (_outputs is { } outputs)
+        {
+            _outputs = null;
+            try
+            {
+                outputs.Answer(this);
+            }
+            catch (Exception e)
+            {
+                return e;
+            }
+            return null;
+        }
         var taken = false;
         _gate.Enter(ref taken);
         var isKept = _isKept;
@@ -197,6 +215,7 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
         {
             engine.Deliver(this, turnFollows);
         }
+        return null;
     }
 
     private void Keep(ReadOnlySpan<TOut> results, TimeSpan now)

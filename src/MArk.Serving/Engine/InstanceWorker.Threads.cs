@@ -47,7 +47,6 @@ internal sealed partial class InstanceWorker<TIn, TOut>
         }
     }
 
-    [SuppressMessage("Reliability", "CA2012", Justification = "The thread is the runner's own, and each ValueTask is consumed once.")]
     private void LoopOnOwnThread()
     {
         while (TryDequeue(out var work))
@@ -55,21 +54,16 @@ internal sealed partial class InstanceWorker<TIn, TOut>
             var activity = StartActivity(work);
             Exception? error = null;
             var handsOver = RunsAhead;
-            if (handsOver)
-            {
-                work.KeepResults();
-            }
             var start = _engine.Now;
             try
             {
-                var run = _runner.RunAsync(work.Inputs, work, _stop.Token);
-                if (run.IsCompleted)
+                if (handsOver && _deferring is not null)
                 {
-                    run.GetAwaiter().GetResult();
+                    work.Keep(_deferring.Run(work.Inputs, _stop.Token));
                 }
                 else
                 {
-                    run.AsTask().GetAwaiter().GetResult();
+                    RunAndWait(work, keepsResults: handsOver);
                 }
             }
             catch (Exception e)
@@ -84,8 +78,8 @@ internal sealed partial class InstanceWorker<TIn, TOut>
             }
             else
             {
-                work.TellKept(turnFollows: false);
-                if (Finish(error, work, activity) is { } next)
+                var notTold = work.TellKept(turnFollows: false);
+                if (Finish(error ?? notTold, work, activity) is { } next)
                 {
                     Enqueue(next);
                 }
@@ -93,6 +87,24 @@ internal sealed partial class InstanceWorker<TIn, TOut>
             Interlocked.Decrement(ref _pending);
         }
         End();
+    }
+
+    [SuppressMessage("Reliability", "CA2012", Justification = "The thread is the runner's own, and each ValueTask is consumed once.")]
+    private void RunAndWait(BatchWork<TIn, TOut> work, bool keepsResults)
+    {
+        if (keepsResults)
+        {
+            work.KeepResults();
+        }
+        var run = _runner.RunAsync(work.Inputs, work, _stop.Token);
+        if (run.IsCompleted)
+        {
+            run.GetAwaiter().GetResult();
+        }
+        else
+        {
+            run.AsTask().GetAwaiter().GetResult();
+        }
     }
 
     /// <summary>Waits for the next batch.</summary>

@@ -15,10 +15,13 @@ internal sealed partial class InstanceWorker<TIn, TOut> : IAsyncDisposable
 
     private readonly ModelEngine<TIn, TOut> _engine;
     private readonly IBatchRunner<TIn, TOut> _runner;
+    private readonly IDeferringBatchRunner<TIn, TOut>? _deferring;
     private readonly CancellationTokenSource _stop;
     private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private int _loops;     // how many run batches now, and whether no more may begin
+    private bool _ranShort;
+    private bool _lastWasLong;
     private volatile Task _probe = Task.CompletedTask;
 
     public InstanceWorker(ModelEngine<TIn, TOut> engine, int id, InstanceDescriptor machine, int offering, IBatchRunner<TIn, TOut> runner, CancellationToken hardStop)
@@ -29,6 +32,7 @@ internal sealed partial class InstanceWorker<TIn, TOut> : IAsyncDisposable
         Offering = offering;
         _stop = CancellationTokenSource.CreateLinkedTokenSource(hardStop);
         _runner = runner;
+        _deferring = runner is IDeferringBatchRunner<TIn, TOut> { CanDefer: true } deferring ? deferring : null;
     }
 
     /// <summary>The scheduler's name for it.</summary>
@@ -62,8 +66,20 @@ internal sealed partial class InstanceWorker<TIn, TOut> : IAsyncDisposable
         }
     }
 
-    /// <summary>Whether the last batch took so little time that its callers go on first.</summary>
-    public volatile bool RanShort;
+    /// <summary>Whether batches take so little time that their callers go on first.</summary>
+    public bool RanShort => Volatile.Read(ref _ranShort);
+
+    /// <summary>Takes note of how long a batch took. One long one among short ones was disturbed; two in a row are long.</summary>
+    public void OnRan(bool isShort, bool isDone)
+    {
+        var ranShort = isShort || (isDone && _ranShort && !_lastWasLong);
+        _lastWasLong = !isShort;
+        if (ranShort != _ranShort)
+        {
+            // Written seldom: the line is read by all.
+            Volatile.Write(ref _ranShort, ranShort);
+        }
+    }
 
     /// <summary>Has a batch run by a thread that has nothing else to do.</summary>
     public void Enqueue(BatchWork<TIn, TOut> work)

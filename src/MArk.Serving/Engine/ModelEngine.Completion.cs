@@ -5,8 +5,8 @@ namespace MArk.Serving.Engine;
 // How batches end. What each event returns is the batch the same instance runs next, so that its thread goes on without a hop.
 internal sealed partial class ModelEngine<TIn, TOut>
 {
-    // After a batch so short, its callers go on before the next is made up, since most of them ask again; and what they ask is in that batch.
-    private static readonly TimeSpan Short = TimeSpan.FromMicroseconds(50);
+    // After a batch so short that another thread can wait for its end, its callers go on before the next is made up, since most of them ask again; and what they ask is in that batch.
+    private static readonly TimeSpan Short = ShortWait.Longest;
 
     public BatchWork<TIn, TOut>? OnBatchCompleted(BatchWork<TIn, TOut> work, InstanceWorker<TIn, TOut> worker, bool inTurn = false)
     {
@@ -17,7 +17,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
         {
             var now = Now;
             var isCurrent = work.Dispatched is { } current && current.Tag == work;
-            worker.RanShort = isCurrent && (work.Ran ?? now - work.Dispatched!.DispatchedAt) < Short;
+            worker.OnRan(isCurrent && (work.Ran ?? now - work.Dispatched!.DispatchedAt) < Short, isDone: isCurrent);
             var leavesArrivals = inTurn || (worker.RunsOnPool && worker.RanShort);
             effects = leavesArrivals ? null : TakeInArrivalsUnderLock(now, null);
             if (isCurrent)
@@ -57,8 +57,8 @@ internal sealed partial class ModelEngine<TIn, TOut>
     {
         while (_endedRuns.TryDequeue(out var work))
         {
-            work.TellKept(inTurn);
-            if (OnBatchCompleted(work, work.Worker!, inTurn) is { } next)
+            var error = work.TellKept(inTurn);
+            if ((error is null ? OnBatchCompleted(work, work.Worker!, inTurn) : OnBatchFailed(work, error, work.Worker!)) is { } next)
             {
                 next.Worker!.Enqueue(next);
             }

@@ -6,13 +6,13 @@ namespace MArk.Serving.Engine;
 // lock, the clock and the scheduler's dispatch once. No caller waits for another, and none runs a batch.
 internal sealed partial class ModelEngine<TIn, TOut>
 {
-    private InferenceOperation<TIn, TOut>? _inbox;      // newest first
+    private readonly PaddedReference<InferenceOperation<TIn, TOut>> _inbox = new();      // newest first
     private volatile bool _hasIdleThread;               // an instance with threads of its own is idle, so that a caller can set it going without a hop
 
     /// <summary>Leaves calls in the inbox: one, or several that came together, linked from the newest to the oldest.</summary>
     private void Submit(InferenceOperation<TIn, TOut> oldest, InferenceOperation<TIn, TOut> newest)
     {
-        var before = Volatile.Read(ref _inbox);
+        var before = Volatile.Read(ref _inbox.Value);
         while (true)
         {
             // What joins others that wait to be taken in is taken to have come with them: earlier than it did, and without a look at the clock.
@@ -23,7 +23,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
             }
             oldest.Arrival = arrival;
             oldest.Next = before;
-            var seen = Interlocked.CompareExchange(ref _inbox, newest, before);
+            var seen = Interlocked.CompareExchange(ref _inbox.Value, newest, before);
             if (seen == before)
             {
                 break;
@@ -57,7 +57,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
     {
         // Between releasing the lock and looking here, and between leaving an arrival and trying the lock, nothing may be reordered.
         Interlocked.MemoryBarrier();
-        while (Volatile.Read(ref _inbox) is not null && _gate.TryEnter())
+        while (Volatile.Read(ref _inbox.Value) is not null && _gate.TryEnter())
         {
             List<Effect<TIn, TOut>>? effects;
             try
@@ -77,11 +77,11 @@ internal sealed partial class ModelEngine<TIn, TOut>
     /// <summary>Admits what is in the inbox. An event that lets the scheduler dispatch must follow.</summary>
     private List<Effect<TIn, TOut>>? TakeInArrivalsUnderLock(TimeSpan now, List<Effect<TIn, TOut>>? effects)
     {
-        if (Volatile.Read(ref _inbox) is null)
+        if (Volatile.Read(ref _inbox.Value) is null)
         {
             return effects;
         }
-        var newest = Interlocked.Exchange(ref _inbox, null);
+        var newest = Interlocked.Exchange(ref _inbox.Value, null);
         InferenceOperation<TIn, TOut>? oldest = null;
         while (newest is not null)
         {

@@ -22,18 +22,18 @@ internal sealed partial class ModelEngine<TIn, TOut>
     private readonly Turn _turn;
     private readonly Turn _furtherTurn;
     private readonly Timer _stuckTimer;
-    private BatchWork<TIn, TOut>? _firstAnswered;
+    private readonly PaddedReference<BatchWork<TIn, TOut>> _firstAnswered = new();
     private InstanceWorker<TIn, TOut>? _lingersFor;     // the worker that has short batches to run, whose ends the turn waits for
     private int _holder;                // the ticket of the turn that is queued or under way; 0 if there is none
     private int _lastTicket;
     private int _begunTicket;           // the ticket of the last turn that a thread has taken
     private int _hasFurtherTurn;        // whether a further one is queued
     private int _watches;               // whether the timer runs
-    private int _progress;              // changes with every caller that goes on
+    private PaddedInt _progress;        // changes with every caller that goes on
     private int _progressSeen;
     private volatile bool _callersAreSlow;
 
-    private bool HasWork => Volatile.Read(ref _firstAnswered) is not null || Volatile.Read(ref _inbox) is not null || !_endedRuns.IsEmpty || !_displaced.IsEmpty;
+    private bool HasWork => Volatile.Read(ref _firstAnswered.Value) is not null || Volatile.Read(ref _inbox.Value) is not null || !_endedRuns.IsEmpty || !_displaced.IsEmpty;
 
     /// <summary>Whether a thread takes a turn now, and callers do not keep it.</summary>
     public bool IsTurnUnderWay => !_callersAreSlow && Volatile.Read(ref _holder) is not 0 and var holder && holder == Volatile.Read(ref _begunTicket);
@@ -53,7 +53,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
                 {
                     work.IsListed = true;
                     _answered.Enqueue(work);
-                    Volatile.Write(ref _firstAnswered, _answered.Peek());
+                    Volatile.Write(ref _firstAnswered.Value, _answered.Peek());
                 }
             }
         }
@@ -157,7 +157,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
             {
                 CompleteEnded(inTurn: true);
                 LetCallersGoOn(ref left);
-                if (Volatile.Read(ref _inbox) is not null)
+                if (Volatile.Read(ref _inbox.Value) is not null)
                 {
                     TakeInArrivals(ref next, worker: null, runs: true);
                 }
@@ -217,7 +217,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
 
     private void LetCallersGoOn(ref int left)
     {
-        if (Volatile.Read(ref _firstAnswered) is null && _displaced.IsEmpty)
+        if (Volatile.Read(ref _firstAnswered.Value) is null && _displaced.IsEmpty)
         {
             return;
         }
@@ -232,10 +232,15 @@ internal sealed partial class ModelEngine<TIn, TOut>
             operation.Deliver();
             left -= _callersAreSlow ? SlowDelivery : 1;
             count++;
-            Volatile.Write(ref _progress, _progress + 1);
+            Volatile.Write(ref _progress.Value, _progress.Value + 1);
             if ((count & (count - 1)) == 0)
             {
-                _callersAreSlow = Now - start > (count + Grace) * SlowCaller;
+                var areSlow = Now - start > (count + Grace) * SlowCaller;
+                if (areSlow != _callersAreSlow)
+                {
+                    // Written seldom: the line is read by all.
+                    _callersAreSlow = areSlow;
+                }
             }
         }
     }
@@ -246,7 +251,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
         {
             return true;
         }
-        while (Volatile.Read(ref _firstAnswered) is { } work)
+        while (Volatile.Read(ref _firstAnswered.Value) is { } work)
         {
             if (work.TryTakeAnswered(out operation, out var isLast))
             {
@@ -266,7 +271,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
     {
         lock (_answeredGate)
         {
-            if (_firstAnswered != work)
+            if (_firstAnswered.Value != work)
             {
                 return;
             }
@@ -278,7 +283,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
                 return;
             }
             _answered.Dequeue();
-            Volatile.Write(ref _firstAnswered, _answered.TryPeek(out var first) ? first : null);
+            Volatile.Write(ref _firstAnswered.Value, _answered.TryPeek(out var first) ? first : null);
         }
     }
 
@@ -292,7 +297,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
 
     private void OnStuckTimer()
     {
-        var progress = Volatile.Read(ref _progress);
+        var progress = Volatile.Read(ref _progress.Value);
         var holder = Volatile.Read(ref _holder);
         if (progress == _progressSeen && HasWork)
         {

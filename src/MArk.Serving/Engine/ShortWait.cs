@@ -4,7 +4,7 @@ namespace MArk.Serving.Engine;
 internal readonly struct ShortWait()
 {
     /// <summary>The longest that it goes on.</summary>
-    public static readonly TimeSpan Longest = TimeSpan.FromMicroseconds(50);
+    public static readonly TimeSpan Longest = TimeSpan.FromMicroseconds(100);
 
     // The machine's own clock: it is about threads, which no test's clock knows of.
     private readonly long _start = TimeProvider.System.GetTimestamp();
