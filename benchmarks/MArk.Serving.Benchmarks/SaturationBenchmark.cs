@@ -9,7 +9,8 @@ namespace MArk.Serving.Benchmarks;
 
 /// <summary>
 /// How much of the raw capacity is left when 256 callers never let a server idle. All take turns within each round, so that the machine's noise meets all;
-/// the bare loop runs before and after each of them, and a server's rate is taken over the mean of those two. Ratios are medians over rounds.
+/// the bare loop runs before and after each of them, and a server's rate is taken over the mean of those two. Ratios are medians over rounds, many and short,
+/// since the machine's speed moves from second to second.
 /// </summary>
 internal static class SaturationBenchmark
 {
@@ -19,8 +20,9 @@ internal static class SaturationBenchmark
     public static async Task<int> RunAsync(string[] args)
     {
         if (Arguments.Parse(args,
-            Option.Integer("--rounds", 7, 1, 100, quick: 1),
-            Option.Number("--seconds", 1.5, 0.05, 60, quick: 0.1),
+            Option.Integer("--rounds", 31, 1, 1000, quick: 1),
+            Option.Number("--seconds", 0.3, 0.05, 60, quick: 0.1),
+            Option.Number("--search-seconds", 0.75, 0.05, 60, quick: 0.1),
             Option.Number("--slo-ms", 1000, 1, 60_000),
             Option.Choice("--model", "all", [.. BenchmarkModel.Names, "all"]),
             Option.Integer("--instances", 1, 1, Environment.ProcessorCount)) is not { } arguments)
@@ -50,11 +52,12 @@ internal static class SaturationBenchmark
     private static async Task<List<(string Server, double Ratio)>> MeasureAsync(string name, Arguments arguments)
     {
         var seconds = arguments.Number("--seconds");
+        var searchSeconds = arguments.Number("--search-seconds");
         var warmUp = Math.Min(0.3, seconds);
         var instances = arguments.Integer("--instances");
         using var model = BenchmarkModel.Open(name);
         using var raw = new RawCapacity(model, instances, MaxBatch);
-        raw.FindBest(seconds / 5, rounds: 5);
+        raw.FindBest(searchSeconds / 2, rounds: 5);
         var loop = new ClosedLoop(model, Callers);
         var set = new ServerSet(model, instances, MaxBatch, TimeSpan.FromMilliseconds(arguments.Number("--slo-ms")));
         var windows = WindowSearch.Windows(arguments.Quick);
@@ -63,8 +66,8 @@ internal static class SaturationBenchmark
         await using var engine = await set.ServeLateAsync();
         await using var naive = await set.NaiveAsync();
         await using var channel = await set.ChannelAsync();
-        var (batchBlock, batchBlockWindow) = await batchBlocks.BestAsync(server => loop.MeasureAsync(server, warmUp, seconds / 2));
-        var (fixedWindow, fixedWindowWindow) = await fixedWindows.BestAsync(server => loop.MeasureAsync(server, warmUp, seconds / 2));
+        var (batchBlock, batchBlockWindow) = await batchBlocks.BestAsync(server => loop.MeasureAsync(server, warmUp, searchSeconds));
+        var (fixedWindow, fixedWindowWindow) = await fixedWindows.BestAsync(server => loop.MeasureAsync(server, warmUp, searchSeconds));
         IServer[] servers = [engine, naive, batchBlock, channel, fixedWindow];
 
         var rawRates = new List<double>();

@@ -35,6 +35,9 @@ public sealed record SimulationSettings
     /// <summary>Where requests go that the fleet cannot finish in time; <see langword="null"/> for nowhere.</summary>
     public SimulatedSpillover? Spillover { get; init; }
 
+    /// <summary>What becomes of a request that cannot be answered in time. <see langword="null"/>, the default, spills it where there is a <see cref="Spillover"/>, and else serves it late.</summary>
+    public WhenUnreachable? WhenUnreachable { get; init; }
+
     /// <summary>The relative standard deviation of a batch's time about its profile's mean; 0 for none.</summary>
     public double LatencyNoise { get; init; }
 

@@ -26,6 +26,9 @@ internal static class SimulationSettingsValidator
                 $"00:00:00 to its launch delay, {instance.Offering.LaunchDelay}");
             Require(instance.LaunchDelayNoise is >= 0 and <= 2, $"{nameof(instance.LaunchDelayNoise)} of '{name}'", instance.LaunchDelayNoise, "0 to 2");
         }
+        Require(
+            settings.WhenUnreachable is null or WhenUnreachable.ServeLate or WhenUnreachable.Reject || (settings.WhenUnreachable == WhenUnreachable.Spill && settings.Spillover is not null),
+            nameof(settings.WhenUnreachable), settings.WhenUnreachable, "ServeLate, Reject, and with Spillover Spill");
         if (settings.Spillover is { } spillover)
         {
             Require(spillover.Latency > TimeSpan.Zero, "Spillover.Latency", spillover.Latency, "more than 00:00:00");

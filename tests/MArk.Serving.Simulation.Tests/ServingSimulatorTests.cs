@@ -57,6 +57,28 @@ public sealed class ServingSimulatorTests
     }
 
     [Theory]
+    [InlineData(WhenUnreachable.ServeLate)]
+    [InlineData(WhenUnreachable.Reject)]
+    public void NearlyAllTheCapacityIsServedInTimeWhateverBecomesOfTheRest(WhenUnreachable whenUnreachable)
+    {
+        // 32 take 5 ms, 6,400/s, of which 95 % are asked for; batches take 10 % more or less than expected, and there are 20 ms.
+        var settings = Settings(1, noise: 0.1) with { Slo = Ms(20), Fleet = [new SimulatedInstance(Dollar, LatencyProfile.Linear(Ms(0.84), Ms(0.13), 32))], WhenUnreachable = whenUnreachable };
+        var result = ServingSimulator.Run(settings, Poisson(0.95 * 6400, 30, 2));
+        Assert.True(result.SloAttainment > 0.999, $"{result.SloAttainment}");
+    }
+
+    [Fact]
+    public void WhatCannotBeInTimeIsRefusedOrServedLate()
+    {
+        var refused = ServingSimulator.Run(Settings(1) with { WhenUnreachable = WhenUnreachable.Reject }, Poisson(3000, 10, 2));
+        Assert.Equal(refused.Requests, refused.InTime + refused.Rejected);
+        // With room for all of them nobody is refused, and the rest is late.
+        var late = ServingSimulator.Run(Settings(1) with { WhenUnreachable = WhenUnreachable.ServeLate, MaxQueueLength = 100_000 }, Poisson(3000, 10, 2));
+        Assert.Equal(0, late.Rejected);
+        Assert.InRange((double)late.InTime / refused.InTime, 0.99, 1.01);
+    }
+
+    [Theory]
     [InlineData(1.2)]
     [InlineData(2)]
     [InlineData(4)]

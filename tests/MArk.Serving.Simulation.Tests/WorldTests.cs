@@ -177,6 +177,7 @@ public sealed class WorldTests
         var good = Settings(Kind(), new StaticPlanner(1));
         var spillover = new SimulatedSpillover(Ms(20), 0.25m, 100);
         void Refuses(string message, SimulationSettings settings) => Assert.StartsWith(message, Assert.Throws<ArgumentException>(() => ServingSimulator.Run(settings, [])).Message);
+        Refuses("WhenUnreachable is Spill; accepted: ServeLate, Reject, and with Spillover Spill", good with { Spillover = null, WhenUnreachable = WhenUnreachable.Spill });
         Refuses("HistoryStep is 00:00:00; accepted: more than 00:00:00", good with { HistoryStep = TimeSpan.Zero });
         Refuses("ServiceLevel is 1; accepted: more than 0, less than 1", good with { ServiceLevel = 1 });
         Refuses("UnbilledLaunch of 'd' is 00:01:41; accepted: 00:00:00 to its launch delay, 00:01:40", Settings(Kind(unbilled: 101), new StaticPlanner(1)));
