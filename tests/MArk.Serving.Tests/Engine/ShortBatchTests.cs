@@ -151,6 +151,48 @@ public sealed class ShortBatchTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
+    public async Task CancellationsAndFaultsEndOnlyTheCallsTheyAreOf(bool defers)
+    {
+        await using var host = await StartAsync(defers, (batch, sink) =>
+        {
+            if (batch.Inputs.ToArray().Any(IsPoison))
+            {
+                throw new InvalidOperationException("a poison");
+            }
+            Double(batch, sink);
+        });
+        await Task.WhenAll(Enumerable.Range(0, 64).Select(CallAtRandomAsync)).WaitAsync(GivenUp);
+        await CallAsync(host, callers: 1, calls: 40);
+
+        static bool IsPoison(int input) => input % 50 == 0;
+
+        async Task CallAtRandomAsync(int caller)
+        {
+            var random = new Random(caller);
+            for (var i = 0; i < 200; i++)
+            {
+                var input = random.Next(1, 10_000);
+                using var cancellation = new CancellationTokenSource();
+                var call = host.Client.TryInferAsync(input, Patient, cancellation.Token);
+                var isCancelled = random.Next(5) == 0;
+                if (isCancelled)
+                {
+                    await Task.Yield();
+                    await cancellation.CancelAsync().ConfigureAwait(false);
+                }
+                var result = await call.ConfigureAwait(false);
+                if (!isCancelled || result.Status != InferenceStatus.Cancelled)
+                {
+                    Assert.Equal(IsPoison(input) ? InferenceStatus.Failed : InferenceStatus.Succeeded, result.Status);
+                    Assert.Equal(IsPoison(input) ? 0 : 2 * input, IsPoison(input) ? 0 : result.Value);
+                }
+            }
+        }
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
     public async Task ASecondAnswerIsLoggedAndTheFirstStands(bool defers)
     {
         await using var host = await StartAsync(defers, (batch, sink) =>
