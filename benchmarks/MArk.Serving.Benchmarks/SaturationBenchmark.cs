@@ -34,7 +34,8 @@ internal static class SaturationBenchmark
             $"saturation: {Callers} callers, batches of up to {MaxBatch}, {arguments.Integer("--instances")} instance(s) of 1 thread, objective {arguments.Number("--slo-ms")} ms, {arguments.Integer("--rounds")} rounds of {arguments.Number("--seconds")} s each"));
         var result = new JsonObject();
         var peers = new JsonObject();
-        foreach (var name in BenchmarkModel.Names.Where(name => arguments.Text("--model") is var chosen && (chosen == "all" || chosen == name)))
+        string[] names = arguments.Text("--model") is not "all" and var chosen ? [chosen] : BenchmarkModel.Names;
+        foreach (var name in names)
         {
             var ratios = await MeasureAsync(name, arguments);
             result[name] = Format.Round(ratios[0].Ratio);

@@ -93,7 +93,7 @@ internal sealed class BatchSlot<TIn, TOut> : IBatchOutputs<TOut>, IDisposable
     {
         try
         {
-            Scatter(_count, sink);
+            Scatter(sink);
         }
         finally
         {
@@ -124,7 +124,7 @@ internal sealed class BatchSlot<TIn, TOut> : IBatchOutputs<TOut>, IDisposable
         Unbind();
     }
 
-    private void Scatter(int count, IBatchSink<TOut> sink)
+    private void Scatter(IBatchSink<TOut> sink)
     {
         if (_results is not null)
         {
@@ -133,13 +133,13 @@ internal sealed class BatchSlot<TIn, TOut> : IBatchOutputs<TOut>, IDisposable
                 _outputs[i].Open(_results[i], _rows, _lengths.Padded);
             }
         }
-        if (_answers.Length < count)
+        if (_answers.Length < _count)
         {
-            _answers = new TOut[count];
+            _answers = new TOut[_count];
         }
         // Told of in runs as long as they come: one call for the whole batch, unless a row cannot be read.
         var told = 0;
-        for (var row = 0; row < count; row++)
+        for (var row = 0; row < _count; row++)
         {
             _outputItems.Row = row;
             try
@@ -158,8 +158,8 @@ internal sealed class BatchSlot<TIn, TOut> : IBatchOutputs<TOut>, IDisposable
                 told = row + 1;
             }
         }
-        sink.SetResults(told, _answers.AsSpan(told..count));
-        Array.Clear(_answers, 0, count);
+        sink.SetResults(told, _answers.AsSpan(told.._count));
+        Array.Clear(_answers, 0, _count);
     }
 
     // All requests of a batch have the same shapes but for padding: the scheduler keeps others apart by their key.

@@ -39,7 +39,7 @@ public sealed class ServingSimulator
     {
         _settings = settings;
         _random = new Random(settings.Seed);
-        _whenUnreachable = settings.WhenUnreachable ?? (settings.Spillover is null ? WhenUnreachable.ServeLate : WhenUnreachable.Spill);
+        _whenUnreachable = settings.WhenUnreachable ?? RequestTerms.Otherwise(canSpill: settings.Spillover is not null, ownDeadline: false);
         // Instances of one offering share a policy, as in the engine.
         _offerings = settings.Scaling?.Offerings ?? [.. settings.Fleet.DistinctBy(i => i.Offering.Name)];
         _scheduler = new ModelScheduler(new SchedulerSettings

@@ -37,9 +37,10 @@ internal sealed class RawCapacity : IDisposable
         for (var turn = 0; turn < rounds * TurnsPerRound; turn++)
         {
             var rates = Array.ConvertAll(sizes, size => Measure(size, seconds / TurnsPerRound));
+            var sum = rates.Sum();
             for (var i = 0; i < sizes.Length; i++)
             {
-                shares[i].Add(rates[i] / rates.Sum());
+                shares[i].Add(rates[i] / sum);
             }
         }
         Batch = sizes[Enumerable.Range(0, sizes.Length).MaxBy(i => Statistics.Median(shares[i]))];

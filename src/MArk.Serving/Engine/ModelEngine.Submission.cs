@@ -125,8 +125,10 @@ internal sealed partial class ModelEngine<TIn, TOut>
             return effects;
         }
         _counters.Outcomes?.Offer(operation.Arrival, deadline);
+        var ownDeadline = options.Timeout is not null;
         operation.Id = _scheduler.OnArrival(now, new RequestTerms(
-            deadline, _scheduler.GroupOf(operation.Traits.ShapeKey, options.Key), options.Priority, options.WhenUnreachable ?? DefaultMode(options), options.Timeout is not null,
+            deadline, _scheduler.GroupOf(operation.Traits.ShapeKey, options.Key), options.Priority,
+            options.WhenUnreachable ?? RequestTerms.Otherwise(canSpill: _parts.Spillover is not null, ownDeadline), ownDeadline,
             operation.Traits.Weight, operation.Traits.Bytes, _scheduler.TenantOf(options.Tenant)), more: true);
         Hold(operation);
         return Collect(null, effects, operation);

@@ -229,11 +229,6 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         }
     }
 
-    private WhenUnreachable DefaultMode(in InferenceOptions options) =>
-        _parts.Spillover is not null ? WhenUnreachable.Spill
-        : options.Timeout is not null ? WhenUnreachable.Reject
-        : WhenUnreachable.ServeLate;
-
     private void Hold(InferenceOperation<TIn, TOut> operation)
     {
         var slot = operation.Id.Slot;

@@ -16,7 +16,12 @@ internal readonly record struct RequestId(int Slot, uint Version);
 /// <param name="Bytes">How much of the queue's bytes it takes; not negative.</param>
 /// <param name="Tenant">Who it is for, from <see cref="ModelScheduler.TenantOf"/>.</param>
 internal readonly record struct RequestTerms(
-    TimeSpan Deadline, int Group, RequestPriority Priority, WhenUnreachable WhenUnreachable, bool OwnDeadline, int Weight = 1, long Bytes = 0, int Tenant = 0);
+    TimeSpan Deadline, int Group, RequestPriority Priority, WhenUnreachable WhenUnreachable, bool OwnDeadline, int Weight = 1, long Bytes = 0, int Tenant = 0)
+{
+    /// <summary>What to do when the fleet cannot make it, where the caller does not say.</summary>
+    public static WhenUnreachable Otherwise(bool canSpill, bool ownDeadline) =>
+        canSpill ? WhenUnreachable.Spill : ownDeadline ? WhenUnreachable.Reject : WhenUnreachable.ServeLate;
+}
 
 /// <summary>Where a request is.</summary>
 internal enum RequestPlace : byte
