@@ -49,21 +49,22 @@ internal sealed class ServingCounters
 
     private void CountAnswer<TIn, TOut>(BatchWork<TIn, TOut> work, int index)
     {
-        if (work.IsAnsweredBadly(index))
+        if (work.InTime(index))
+        {
+            Succeeded++;
+            InTime++;
+            Latency.Add(work.Latency(index));
+            Outcomes?.Keep(work.Arrival(index), work.Deadline(index));
+        }
+        else if (work.IsAnsweredWell(index))
+        {
+            Succeeded++;
+            Latency.Add(work.Latency(index));
+        }
+        else if (work.IsAnsweredBadly(index))
         {
             Failed++;
             Outcomes?.TakeBack(work.Arrival(index), work.Deadline(index));
-        }
-        if (!work.IsAnsweredWell(index))
-        {
-            return;
-        }
-        Succeeded++;
-        Latency.Add(work.Latency(index));
-        if (work.InTime(index))
-        {
-            InTime++;
-            Outcomes?.Keep(work.Arrival(index), work.Deadline(index));
         }
     }
 }

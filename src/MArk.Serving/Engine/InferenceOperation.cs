@@ -15,7 +15,7 @@ internal sealed class InferenceOperation<TIn, TOut> : IValueTaskSource<TOut>, IV
 
     private readonly ModelEngine<TIn, TOut> _engine;
     private ManualResetValueTaskSourceCore<bool> _core = new() { RunContinuationsAsynchronously = true };     // only the signal
-    private InferenceOptions _options;
+    private InferenceOptions _options;      // what the caller asked for, if it did
     private InferenceResult<TOut> _result;
     private CancellationToken _cancellation;
     private CancellationTokenRegistration _registration;
@@ -43,22 +43,46 @@ internal sealed class InferenceOperation<TIn, TOut> : IValueTaskSource<TOut>, IV
     /// <summary>The next of those that wait to be taken in.</summary>
     public InferenceOperation<TIn, TOut>? Next { get; set; }
 
+    /// <summary>Whether the caller asked for anything but the defaults.</summary>
+    public bool HasOptions { get; private set; }
+
     public ref readonly InferenceOptions Options => ref _options;
 
-    public RequestTraits Traits { get; private set; }
+    // What the runner's factory said of the input.
+    public long ShapeKey { get; private set; }
+
+    public int Weight { get; private set; }
+
+    public long Bytes { get; private set; }
 
     /// <summary>Whether the scheduler knows of it; under the engine's lock.</summary>
     public bool IsTakenIn { get; private set; }
 
-    public void Prepare(TIn input, TOut? destination, bool hasDestination, in RequestTraits traits, in InferenceOptions options)
+    public void Prepare(TIn input, in RequestTraits traits)
     {
         IsTakenIn = false;
         Input = input;
-        Destination = destination;
-        HasDestination = hasDestination;
-        Traits = traits;
-        _options = options;
+        HasDestination = false;
+        HasOptions = false;
+        // One by one: a copy of the whole is slow right after it was written in parts.
+        ShapeKey = traits.ShapeKey;
+        Weight = traits.Weight;
+        Bytes = traits.Bytes;
         _state = Waiting;
+    }
+
+    /// <summary>Where the caller wants the answer.</summary>
+    public void AnswerInto(TOut? destination)
+    {
+        Destination = destination;
+        HasDestination = true;
+    }
+
+    /// <summary>What the caller asks for.</summary>
+    public void AskFor(in InferenceOptions options)
+    {
+        _options = options;
+        HasOptions = true;
     }
 
     /// <summary>The scheduler is about to be told of it, unless it was cancelled before.</summary>
@@ -127,16 +151,24 @@ internal sealed class InferenceOperation<TIn, TOut> : IValueTaskSource<TOut>, IV
 
     TOut IValueTaskSource<TOut>.GetResult(short token)
     {
-        var result = Take(token, out var cancellation);
-        return result.Status switch
+        _core.GetResult(token);
+        if (_result.TryGetValue(out var value))
         {
-            InferenceStatus.Succeeded => result.Value,
-            InferenceStatus.Cancelled => throw new OperationCanceledException(cancellation),
-            _ => throw result.Error!,
-        };
+            Retire();
+            return value;
+        }
+        var (result, cancellation) = (_result, _cancellation);
+        Retire();
+        throw result.Status == InferenceStatus.Cancelled ? new OperationCanceledException(cancellation) : result.Error!;
     }
 
-    InferenceResult<TOut> IValueTaskSource<InferenceResult<TOut>>.GetResult(short token) => Take(token, out _);
+    InferenceResult<TOut> IValueTaskSource<InferenceResult<TOut>>.GetResult(short token)
+    {
+        _core.GetResult(token);
+        var result = _result;
+        Retire();
+        return result;
+    }
 
     ValueTaskSourceStatus IValueTaskSource<TOut>.GetStatus(short token) => _core.GetStatus(token);
 
@@ -148,23 +180,30 @@ internal sealed class InferenceOperation<TIn, TOut> : IValueTaskSource<TOut>, IV
     void IValueTaskSource<InferenceResult<TOut>>.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
         _core.OnCompleted(continuation, state, token, flags);
 
-    private InferenceResult<TOut> Take(short token, out CancellationToken cancellation)
+    /// <summary>The caller has its answer: lets go of what is the caller's, and is used for another call.</summary>
+    private void Retire()
     {
-        _core.GetResult(token);
-        var result = _result;
-        cancellation = _cancellation;
         Input = default!;
-        Destination = default;
-        _options = default;
-        if (!_isAbandoned && (!cancellation.CanBeCanceled || _registration.Unregister()))
+        if (HasDestination)
+        {
+            Destination = default;
+        }
+        if (HasOptions)
+        {
+            _options = default;
+        }
+        if (_isAbandoned || (_cancellation.CanBeCanceled && !_registration.Unregister()))
+        {
+            return;
+        }
+        if (_cancellation.CanBeCanceled)
         {
             _cancellation = default;
             _registration = default;
-            _core.Reset();
-            _core.RunContinuationsAsynchronously = true;
-            _result = default;
-            _engine.Recycle(this);
         }
-        return result;
+        _core.Reset();
+        _core.RunContinuationsAsynchronously = true;
+        _result = default;
+        _engine.Recycle(this);
     }
 }

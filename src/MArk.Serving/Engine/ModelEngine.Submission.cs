@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using MArk.Serving.Scheduling;
 
 namespace MArk.Serving.Engine;
@@ -97,26 +98,16 @@ internal sealed partial class ModelEngine<TIn, TOut>
         return effects;
     }
 
+    // Not inlined into its callers, so that what it calls is inlined here.
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private List<Effect<TIn, TOut>>? Arrive(InferenceOperation<TIn, TOut> operation, TimeSpan now, List<Effect<TIn, TOut>>? effects)
     {
         if (!_started || _ended)
         {
-            _counters.Offered += _started ? 1 : 0;
-            if (operation.TryAnswer(InferenceResult<TOut>.Rejection(ModelName, RejectionReason.Draining)))
-            {
-                _counters.Rejected += _started ? 1 : 0;
-                effects ??= TakeEffects();
-                effects.Add(new(SchedulerCommandKind.Reject, operation, null, null));
-            }
-            else
-            {
-                _counters.Cancelled += _started ? 1 : 0;
-            }
-            return effects;
+            return Refuse(operation, effects);
         }
-        ref readonly var options = ref operation.Options;
-        var timeout = options.Timeout ?? _parts.Options.Slo;
-        var deadline = timeout > FarFuture - operation.Arrival ? FarFuture : operation.Arrival + timeout;
+        var timeout = operation.HasOptions ? operation.Options.Timeout : null;
+        var deadline = DeadlineOf(operation.Arrival, timeout ?? _parts.Options.Slo);
         _counters.Offered++;
         _arrivals?.Add(Utc(operation.Arrival), 1);
         if (!operation.TryTakeIn(deadline))
@@ -125,13 +116,43 @@ internal sealed partial class ModelEngine<TIn, TOut>
             return effects;
         }
         _counters.Outcomes?.Offer(operation.Arrival, deadline);
-        var ownDeadline = options.Timeout is not null;
-        operation.Id = _scheduler.OnArrival(now, new RequestTerms(
-            deadline, _scheduler.GroupOf(operation.Traits.ShapeKey, options.Key), options.Priority,
-            options.WhenUnreachable ?? RequestTerms.Otherwise(canSpill: _parts.Spillover is not null, ownDeadline), ownDeadline,
-            operation.Traits.Weight, operation.Traits.Bytes, _scheduler.TenantOf(options.Tenant)), more: true);
+        operation.Id = _scheduler.OnArrival(now, operation.HasOptions ? TermsAsked(operation) : TermsOf(operation), more: true);
         Hold(operation);
-        return Collect(null, effects, operation);
+        return _scheduler.Commands.IsEmpty ? effects : Collect(null, effects, operation);
+    }
+
+    private static TimeSpan DeadlineOf(TimeSpan arrival, TimeSpan timeout) =>
+        new(timeout.Ticks > FarFuture.Ticks - arrival.Ticks ? FarFuture.Ticks : arrival.Ticks + timeout.Ticks);
+
+    private RequestTerms TermsOf(InferenceOperation<TIn, TOut> operation) => new(
+        operation.Deadline, operation.ShapeKey == 0 ? 0 : _scheduler.GroupOf(operation.ShapeKey, null), RequestPriority.Normal, _otherwise, OwnDeadline: false,
+        operation.Weight, operation.Bytes);
+
+    private RequestTerms TermsAsked(InferenceOperation<TIn, TOut> operation)
+    {
+        ref readonly var options = ref operation.Options;
+        var ownDeadline = options.Timeout is not null;
+        return new RequestTerms(
+            operation.Deadline, _scheduler.GroupOf(operation.ShapeKey, options.Key), options.Priority,
+            options.WhenUnreachable ?? RequestTerms.Otherwise(canSpill: _parts.Spillover is not null, ownDeadline), ownDeadline,
+            operation.Weight, operation.Bytes, _scheduler.TenantOf(options.Tenant));
+    }
+
+    /// <summary>Before it serves, and when it has ended.</summary>
+    private List<Effect<TIn, TOut>>? Refuse(InferenceOperation<TIn, TOut> operation, List<Effect<TIn, TOut>>? effects)
+    {
+        _counters.Offered += _started ? 1 : 0;
+        if (operation.TryAnswer(InferenceResult<TOut>.Rejection(ModelName, RejectionReason.Draining)))
+        {
+            _counters.Rejected += _started ? 1 : 0;
+            effects ??= TakeEffects();
+            effects.Add(new(SchedulerCommandKind.Reject, operation, null, null));
+        }
+        else
+        {
+            _counters.Cancelled += _started ? 1 : 0;
+        }
+        return effects;
     }
 
     /// <summary>A caller's token fired, and the call has ended: its request leaves the queue, or runs on unheard.</summary>

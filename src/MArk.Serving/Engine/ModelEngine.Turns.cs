@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics.CodeAnalysis;
+using System.Numerics;
 
 namespace MArk.Serving.Engine;
 
@@ -11,6 +12,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
     // Then the thread goes back to the pool, for what else the host has to do; sooner where callers are slow.
     private const int DeliveriesPerTurn = 16_384;
     private const int SlowDelivery = 256;
+    private const int EverySecondBit = 0x55555555;      // of a power of two: whether it is one of four
     private const int Grace = 25;       // as many are allowed more time: the first ones find the caches cold
     private static readonly TimeSpan SlowCaller = TimeSpan.FromMicroseconds(2);
     private static readonly TimeSpan StuckAfter = TimeSpan.FromMilliseconds(10);
@@ -19,6 +21,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
     private readonly Queue<BatchWork<TIn, TOut>> _answered = new();     // those whose callers are to go on
     private readonly ConcurrentQueue<BatchWork<TIn, TOut>> _endedRuns = new();          // those whose completion was left to the turn
     private readonly ConcurrentQueue<InferenceOperation<TIn, TOut>> _displaced = new();   // those that made room for others, whose callers are still to go on
+    private int _hasDisplaced;          // 1 where there may be any
     private readonly Turn _turn;
     private readonly Turn _furtherTurn;
     private readonly Timer _stuckTimer;
@@ -69,6 +72,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
     private void DeliverLater(InferenceOperation<TIn, TOut> operation)
     {
         _displaced.Enqueue(operation);
+        Volatile.Write(ref _hasDisplaced, 1);
         Watch();
     }
 
@@ -217,7 +221,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
 
     private void LetCallersGoOn(ref int left)
     {
-        if (Volatile.Read(ref _firstAnswered.Value) is null && _displaced.IsEmpty)
+        if (Volatile.Read(ref _firstAnswered.Value) is null && Volatile.Read(ref _hasDisplaced) == 0)
         {
             return;
         }
@@ -233,7 +237,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
             left -= _callersAreSlow ? SlowDelivery : 1;
             count++;
             Volatile.Write(ref _progress.Value, _progress.Value + 1);
-            if ((count & (count - 1)) == 0)
+            if (BitOperations.IsPow2(count) && (count & EverySecondBit) != 0)
             {
                 var areSlow = Now - start > (count + Grace) * SlowCaller;
                 if (areSlow != _callersAreSlow)
@@ -247,7 +251,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
 
     private bool TryTakeAnswered([MaybeNullWhen(false)] out InferenceOperation<TIn, TOut> operation)
     {
-        if (_displaced.TryDequeue(out operation))
+        if (Volatile.Read(ref _hasDisplaced) != 0 && TryTakeDisplaced(out operation))
         {
             return true;
         }
@@ -265,6 +269,18 @@ internal sealed partial class ModelEngine<TIn, TOut>
         }
         operation = null;
         return false;
+    }
+
+    private bool TryTakeDisplaced([MaybeNullWhen(false)] out InferenceOperation<TIn, TOut> operation)
+    {
+        // Taken back first: what is left after this look is then said again.
+        Interlocked.Exchange(ref _hasDisplaced, 0);
+        if (!_displaced.TryDequeue(out operation))
+        {
+            return false;
+        }
+        Volatile.Write(ref _hasDisplaced, 1);
+        return true;
     }
 
     private void TakeOff(BatchWork<TIn, TOut> work)

@@ -46,6 +46,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
     private TimeSpan _startedAt;
     private readonly ServingInstruments _instruments;
     private readonly RequestLimits _limits;
+    private readonly WhenUnreachable _otherwise;        // of a request that asks for nothing
 
     public ModelEngine(EngineParts<TIn, TOut> parts)
     {
@@ -71,6 +72,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
                 parts.ModelName, parts.OfferingName(offering), parts.Options.Slo, parts.Options.MaxBatchSize)),
         });
         _limits = new RequestLimits(parts.Options);
+        _otherwise = RequestTerms.Otherwise(canSpill: parts.Spillover is not null, ownDeadline: false);
         _turn = new Turn(this, isFurther: false);
         _furtherTurn = new Turn(this, isFurther: true);
         // On the machine's own clock: it is about threads that are held, which no test's clock knows of.
@@ -132,12 +134,24 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         out InferenceOperation<TIn, TOut> operation, out ServingException? error)
     {
         operation = null!;
-        if (!TryAdmit(input, options, out var traits, out error))
+        RequestTraits traits = default;
+        var asks = AsksForAnything(options);
+        error = asks ? Refusal(options) : null;
+        error ??= Admit(input, out traits);
+        if (error is not null)
         {
             return false;
         }
         operation = TakeOperation();
-        operation.Prepare(input, destination, hasDestination, traits, options);
+        operation.Prepare(input, traits);
+        if (asks)
+        {
+            operation.AskFor(options);
+        }
+        if (hasDestination)
+        {
+            operation.AnswerInto(destination);
+        }
         Submit(operation, operation);
         if (cancellationToken.CanBeCanceled)
         {
@@ -178,15 +192,22 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
     {
         var calls = new InferenceOperation<TIn, TOut>?[inputs.Length];
         InferenceOperation<TIn, TOut>? oldest = null, newest = null;
+        var asks = AsksForAnything(options);
+        var refusal = asks ? Refusal(options) : null;
         for (var i = 0; i < calls.Length; i++)
         {
-            if (!TryAdmit(inputs[i], options, out var traits, out var error))
+            RequestTraits traits = default;
+            if ((refusal ?? Admit(inputs[i], out traits)) is { } error)
             {
-                results[i] = InferenceResult<TOut>.Failure(error!);
+                results[i] = InferenceResult<TOut>.Failure(error);
                 continue;
             }
             var call = calls[i] = TakeOperation();
-            call.Prepare(inputs[i], default, hasDestination: false, traits, options);
+            call.Prepare(inputs[i], traits);
+            if (asks)
+            {
+                call.AskFor(options);
+            }
             call.Next = newest;
             newest = call;
             oldest ??= call;
@@ -198,34 +219,33 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         return calls;
     }
 
-    private bool TryAdmit(TIn input, in InferenceOptions options, out RequestTraits traits, out ServingException? error)
+    private static bool AsksForAnything(in InferenceOptions options) =>
+        options.Timeout is not null || options.Priority != RequestPriority.Normal || options.Key is not null || options.Tenant is not null || options.WhenUnreachable is not null;
+
+    private static InvalidInputException? Refusal(in InferenceOptions options) => options switch
     {
-        traits = default;
-        if (options.Timeout is { } timeout && timeout <= TimeSpan.Zero)
-        {
-            error = new InvalidInputException("options.Timeout", $"it is {timeout}; a timeout must be more than zero.");
-            return false;
-        }
-        if (options.Priority is < RequestPriority.Low or > RequestPriority.High)
-        {
-            error = new InvalidInputException("options.Priority", $"it is {(int)options.Priority}; accepted: Low (-1), Normal (0), High (1).");
-            return false;
-        }
-        if (options.WhenUnreachable is < WhenUnreachable.Spill or > WhenUnreachable.Reject)
-        {
-            error = new InvalidInputException("options.WhenUnreachable", $"it is {(int)options.WhenUnreachable}; accepted: Spill (0), ServeLate (1), Reject (2).");
-            return false;
-        }
+        { Timeout: { } timeout } when timeout <= TimeSpan.Zero =>
+            new InvalidInputException("options.Timeout", $"it is {timeout}; a timeout must be more than zero."),
+        { Priority: < RequestPriority.Low or > RequestPriority.High } =>
+            new InvalidInputException("options.Priority", $"it is {(int)options.Priority}; accepted: Low (-1), Normal (0), High (1)."),
+        { WhenUnreachable: { } mode and (< WhenUnreachable.Spill or > WhenUnreachable.Reject) } =>
+            new InvalidInputException("options.WhenUnreachable", $"it is {(int)mode}; accepted: Spill (0), ServeLate (1), Reject (2)."),
+        _ => null,
+    };
+
+    /// <summary>Has the runner's factory look at an input.</summary>
+    /// <returns>Why it is not taken; nothing if it is.</returns>
+    private ServingException? Admit(TIn input, out RequestTraits traits)
+    {
         try
         {
             traits = _parts.Traits(_factory, input);
-            error = _limits.Check(traits);
-            return error is null;
+            return _limits.Allow(traits) ? null : _limits.ErrorOf(traits);
         }
         catch (Exception e)
         {
-            error = e as ServingException ?? new InferenceFailedException(ModelName, $"its input could not be checked: {e.Message}", e);
-            return false;
+            traits = default;
+            return e as ServingException ?? new InferenceFailedException(ModelName, $"its input could not be checked: {e.Message}", e);
         }
     }
 
@@ -234,10 +254,12 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         var slot = operation.Id.Slot;
         if (slot >= _bySlot.Length)
         {
-            Array.Resize(ref _bySlot, Math.Max(slot + 1, _bySlot.Length * 2));
+            MakeRoomFor(slot);
         }
         _bySlot[slot] = operation;
     }
+
+    private void MakeRoomFor(int slot) => Array.Resize(ref _bySlot, Math.Max(slot + 1, _bySlot.Length * 2));
 
     /// <summary>Puts an operation whose caller has its answer back to use.</summary>
     public void Recycle(InferenceOperation<TIn, TOut> operation)

@@ -6,18 +6,14 @@ namespace MArk.Serving.Engine;
 internal sealed class RequestLimits(ModelOptions options)
 {
     private readonly int _maxWeight = options.MaxBatchWeight ?? int.MaxValue;
+    private readonly long _maxBytes = options.MaxQueueBytes;
 
-    /// <summary>Why a request cannot be taken; nothing if it can.</summary>
-    public InvalidInputException? Check(in RequestTraits traits)
-    {
-        if (traits.Weight < 1 || traits.Weight > _maxWeight)
-        {
-            return new InvalidInputException("weight", FormattableString.Invariant($"it is {traits.Weight}; accepted: 1 to {_maxWeight} (MaxBatchWeight)."));
-        }
-        if (traits.Bytes < 0 || traits.Bytes > options.MaxQueueBytes)
-        {
-            return new InvalidInputException("size", FormattableString.Invariant($"it is {traits.Bytes} bytes; accepted: 0 to {options.MaxQueueBytes} (MaxQueueBytes)."));
-        }
-        return null;
-    }
+    /// <summary>Whether a request can be taken.</summary>
+    public bool Allow(in RequestTraits traits) =>
+        traits.Weight >= 1 && traits.Weight <= _maxWeight && traits.Bytes >= 0 && traits.Bytes <= _maxBytes;
+
+    /// <summary>Why one cannot be taken.</summary>
+    public InvalidInputException ErrorOf(in RequestTraits traits) => traits.Weight < 1 || traits.Weight > _maxWeight
+        ? new InvalidInputException("weight", FormattableString.Invariant($"it is {traits.Weight}; accepted: 1 to {_maxWeight} (MaxBatchWeight)."))
+        : new InvalidInputException("size", FormattableString.Invariant($"it is {traits.Bytes} bytes; accepted: 0 to {_maxBytes} (MaxQueueBytes)."));
 }

@@ -23,10 +23,14 @@ internal sealed class ArrivalRateWindow(TimeSpan length)
 
     private void Advance(TimeSpan now)
     {
-        if (now < _start + length)
+        if (now.Ticks - _start.Ticks >= length.Ticks)
         {
-            return;
+            Turn(now);
         }
+    }
+
+    private void Turn(TimeSpan now)
+    {
         var steps = (now - _start).Ticks / length.Ticks;
         _previous = steps == 1 ? _current : 0;
         _current = 0;

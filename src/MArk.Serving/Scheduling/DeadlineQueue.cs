@@ -22,14 +22,24 @@ internal sealed class DeadlineQueue(RequestTable requests)
     public void Add(int slot)
     {
         ref var request = ref requests[slot];
-        var deadline = request.Aim;
-        if (Count == 0 || IsBefore(_head + Count - 1, deadline, request.Sequence))
+        var end = _head + Count;
+        if (Count > 0 && !IsBefore(end - 1, request.Aim, request.Sequence))
         {
-            MakeRoomAtEnd();
-            Set(_head + Count++, deadline, slot);
+            Insert(slot, request.Aim, request.Sequence);
             return;
         }
-        var index = Find(deadline, request.Sequence);
+        if (end == _slots.Length)
+        {
+            MakeRoomAtEnd();
+            end = _head + Count;
+        }
+        Set(end, request.Aim, slot);
+        Count++;
+    }
+
+    private void Insert(int slot, TimeSpan deadline, long sequence)
+    {
+        var index = Find(deadline, sequence);
         if (index < Count / 2 && _head > 0)
         {
             Move(_head, _head - 1, index);

@@ -17,17 +17,15 @@ internal sealed class GroupList(RequestTable requests, TenantTable tenants)
     public RequestGroup Of(int id) => _byId[id]!;
 
     /// <summary>The group of a number, which is about to get a request.</summary>
-    public RequestGroup Open(int id)
+    public RequestGroup Open(int id) => id < _byId.Length && _byId[id] is { } group ? group : List(id);
+
+    private RequestGroup List(int id)
     {
         if (id >= _byId.Length)
         {
             Array.Resize(ref _byId, Math.Max(id + 1, 2 * _byId.Length));
         }
-        if (_byId[id] is { } group)
-        {
-            return group;
-        }
-        group = _spare.TryPop(out var spare) ? spare : new RequestGroup(requests, tenants.Nameless);
+        var group = _spare.TryPop(out var spare) ? spare : new RequestGroup(requests, tenants.Nameless);
         group.Id = id;
         group.HeldUntil = TimeSpan.MaxValue;
         group.Index = _listed.Count;

@@ -33,7 +33,7 @@ internal sealed partial class ModelScheduler
         {
             Reject(slot, RejectionReason.Draining, null);
         }
-        else if (!IsReachable(now, slot, MarginUnderOverload(now, _requests[slot])))
+        else if (!IsReachableByFar(now, _requests[slot]) && !IsReachable(now, slot, MarginUnderOverload(now, _requests[slot])))
         {
             if (bounded && IsDueForTrial(now, _requests[slot].Terms))
             {
@@ -118,6 +118,10 @@ internal sealed partial class ModelScheduler
         var most = (request.Terms.Deadline - now - 2 * _forecast.LongestBatch) / 2;
         return most < TimeSpan.Zero ? TimeSpan.Zero : most < _overloadMargin.Value ? most : _overloadMargin.Value;
     }
+
+    /// <summary>Whether a request that is not to be spilled is reachable whatever the margin; so most arrivals are, and little is needed to tell.</summary>
+    private bool IsReachableByFar(TimeSpan now, in RequestState request) =>
+        request.Aim == request.Terms.Deadline && _forecast.IsSurelyDoneBy(new TimeSpan(request.Aim.Ticks - _overloadMargin.Value.Ticks), now, _inTimeCount + _retryCount);
 
     private bool IsReachable(TimeSpan now, int slot, TimeSpan margin = default)
     {

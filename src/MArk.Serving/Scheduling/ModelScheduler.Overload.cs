@@ -27,6 +27,10 @@ internal sealed partial class ModelScheduler
     /// <summary>Whether one more may wait. The first to leave a full queue are requests that are late anyway.</summary>
     private bool HasRoom(TimeSpan now, in RequestTerms terms)
     {
+        if (Fits(terms))
+        {
+            return true;
+        }
         if (!Fits(terms, _lateCount, _lateBytes))
         {
             // While every instance is busy nobody looks at what has become late.
