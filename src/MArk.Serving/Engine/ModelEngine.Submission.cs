@@ -63,8 +63,9 @@ internal sealed partial class ModelEngine<TIn, TOut>
             List<Effect<TIn, TOut>>? effects;
             try
             {
-                effects = TakeInArrivalsUnderLock(Now, null);
-                _scheduler.OnArrivalsEnd(Now);
+                var now = Now;
+                effects = TakeInArrivalsUnderLock(now, null);
+                _scheduler.OnArrivalsEnd(now);
                 effects = Collect(null, effects);
             }
             finally

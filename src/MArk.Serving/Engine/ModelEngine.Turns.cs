@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using System.Diagnostics.CodeAnalysis;
-using System.Numerics;
 
 namespace MArk.Serving.Engine;
 
@@ -12,7 +11,6 @@ internal sealed partial class ModelEngine<TIn, TOut>
     // Then the thread goes back to the pool, for what else the host has to do; sooner where callers are slow.
     private const int DeliveriesPerTurn = 16_384;
     private const int SlowDelivery = 256;
-    private const int EverySecondBit = 0x55555555;      // of a power of two: whether it is one of four
     private const int Grace = 25;       // as many are allowed more time: the first ones find the caches cold
     private static readonly TimeSpan SlowCaller = TimeSpan.FromMicroseconds(2);
     private static readonly TimeSpan StuckAfter = TimeSpan.FromMilliseconds(10);
@@ -226,7 +224,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
             return;
         }
         var start = Now;
-        var count = 0;
+        var (count, nextLook) = (0, 1);
         while (left > 0 && TryTakeAnswered(out var operation))
         {
             if (_callersAreSlow && HasWork)
@@ -237,8 +235,9 @@ internal sealed partial class ModelEngine<TIn, TOut>
             left -= _callersAreSlow ? SlowDelivery : 1;
             count++;
             Volatile.Write(ref _progress.Value, _progress.Value + 1);
-            if (BitOperations.IsPow2(count) && (count & EverySecondBit) != 0)
+            if (count == nextLook)
             {
+                nextLook *= 4;
                 var areSlow = Now - start > (count + Grace) * SlowCaller;
                 if (areSlow != _callersAreSlow)
                 {

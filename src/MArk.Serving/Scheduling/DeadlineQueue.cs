@@ -19,9 +19,8 @@ internal sealed class DeadlineQueue(RequestTable requests)
 
     public ReadOnlySpan<int> Slots => _slots.AsSpan(_head, Count);
 
-    public void Add(int slot)
+    public void Add(int slot, in RequestState request)
     {
-        ref var request = ref requests[slot];
         var end = _head + Count;
         if (Count > 0 && !IsBefore(end - 1, request.Aim, request.Sequence))
         {

@@ -24,9 +24,9 @@ internal sealed class Lane(RequestTable requests)
 
     public int CountBefore(TimeSpan instant) => _queue.CountBefore(instant);
 
-    public void Add(int slot)
+    public void Add(int slot, in RequestState request)
     {
-        _queue.Add(slot);
+        _queue.Add(slot, request);
         if (_queue.Count == 1)
         {
             Tenant.OnLaneFilled(Class);

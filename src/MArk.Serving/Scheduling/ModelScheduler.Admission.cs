@@ -24,18 +24,19 @@ internal sealed partial class ModelScheduler
 
     private void Admit(TimeSpan now, int slot, bool bounded = false)
     {
-        SetAim(now, slot);
+        ref var request = ref _requests[slot];
+        SetAim(now, ref request);
         if (bounded && _isWeighed)
         {
-            Weigh(_requests[slot].Terms.Weight);
+            Weigh(request.Terms.Weight);
         }
         if (_drainIsOver)
         {
             Reject(slot, RejectionReason.Draining, null);
         }
-        else if (!IsReachableByFar(now, _requests[slot]) && !IsReachable(now, slot, MarginUnderOverload(now, _requests[slot])))
+        else if (!IsReachableByFar(now, request) && !IsReachable(now, slot, MarginUnderOverload(now, request)))
         {
-            if (bounded && IsDueForTrial(now, _requests[slot].Terms))
+            if (bounded && IsDueForTrial(now, request.Terms))
             {
                 EnqueueLate(slot);
             }
@@ -44,15 +45,15 @@ internal sealed partial class ModelScheduler
                 HandleUnreachable(now, slot, bounded);
             }
         }
-        else if (!bounded || HasRoom(now, _requests[slot].Terms))
+        else if (!bounded || HasRoom(now, request.Terms))
         {
-            Enqueue(slot);
+            Enqueue(slot, ref request);
         }
         else if (!TrySpill(now, slot))
         {
-            if (TryDisplace(now, _requests[slot].Terms))
+            if (TryDisplace(now, request.Terms))
             {
-                Enqueue(slot);
+                Enqueue(slot, ref request);
             }
             else
             {
@@ -62,9 +63,8 @@ internal sealed partial class ModelScheduler
     }
 
     /// <summary>What can be spilled is to be done before its deadline by a margin, since a spill costs less than a late answer.</summary>
-    private void SetAim(TimeSpan now, int slot)
+    private void SetAim(TimeSpan now, ref RequestState request)
     {
-        ref var request = ref _requests[slot];
         request.IsKept = false;
         request.Aim = request.Terms.Deadline;
         if (request.Terms.WhenUnreachable == WhenUnreachable.Spill && !request.SpillFailed && SpillLatency(now) is { } latency && now + latency <= request.Terms.Deadline)
@@ -264,7 +264,7 @@ internal sealed partial class ModelScheduler
         request.Place = RequestPlace.Late;
         request.IsGivenUp = true;
         request.Aim = request.Terms.Deadline;
-        _groups.Open(request.Terms.Group).Late.Add(slot);
+        _groups.Open(request.Terms.Group).Late.Add(slot, request);
         _lateCount++;
         _lateBytes += request.Terms.Bytes;
         _waitingBytes += request.Terms.Bytes;
@@ -377,7 +377,7 @@ internal sealed partial class ModelScheduler
                     // Out of the queue first, so that a request does not count itself as being ahead.
                     Leave(slot);
                     var aim = _requests[slot].Aim;
-                    SetAim(now, slot);
+                    SetAim(now, ref _requests[slot]);
                     if (IsReachable(now, slot))
                     {
                         Enqueue(slot);
@@ -458,12 +458,13 @@ internal sealed partial class ModelScheduler
         return first == TimeSpan.MaxValue ? ExpectedWithoutInstance(now) : first;
     }
 
-    private void Enqueue(int slot)
+    private void Enqueue(int slot) => Enqueue(slot, ref _requests[slot]);
+
+    private void Enqueue(int slot, ref RequestState request)
     {
-        ref var request = ref _requests[slot];
         request.Place = RequestPlace.Queued;
         request.IsGivenUp = false;
-        _groups.Open(request.Terms.Group).OpenLane(request.Terms, _tenants).Add(slot);
+        _groups.Open(request.Terms.Group).OpenLane(request.Terms, _tenants).Add(slot, request);
         _inTimeCount++;
         _classCount[RequestGroup.ClassOf(request.Terms.Priority)]++;
         _waitingBytes += request.Terms.Bytes;

@@ -424,7 +424,7 @@ internal sealed partial class ModelScheduler
         {
             _tenants[request.Terms.Tenant].Charge(RequestGroup.ClassOf(request.Terms.Priority), request.Terms.Weight);
         }
-        Board(now, slot, batch);
+        Board(now, slot, ref request, batch);
     }
 
     private void DispatchLate(TimeSpan now, SchedulerInstance instance, RequestGroup group)
@@ -442,7 +442,7 @@ internal sealed partial class ModelScheduler
         foreach (var slot in group.Late.Slots[..count])
         {
             LeaveLate(in _requests[slot].Terms);
-            Board(now, slot, batch);
+            Board(now, slot, ref _requests[slot], batch);
         }
         group.Late.RemoveRange(0, count);
     }
@@ -523,7 +523,7 @@ internal sealed partial class ModelScheduler
             }
             else
             {
-                Board(now, slot, batch);
+                Board(now, slot, ref request, batch);
             }
         }
         Start(now, batch, BatchReason.Retry);
@@ -542,9 +542,8 @@ internal sealed partial class ModelScheduler
         return batch;
     }
 
-    private void Board(TimeSpan now, int slot, DispatchedBatch batch)
+    private static void Board(TimeSpan now, int slot, ref RequestState request, DispatchedBatch batch)
     {
-        ref var request = ref _requests[slot];
         request.Place = RequestPlace.Running;
         var wait = now - request.Arrival;
         if (wait > batch.OldestWait)

@@ -64,12 +64,7 @@ internal sealed class RequestGroup
         }
     }
 
-    public static int ClassOf(RequestPriority priority) => priority switch
-    {
-        RequestPriority.High => 0,
-        RequestPriority.Low => 2,
-        _ => 1,
-    };
+    public static int ClassOf(RequestPriority priority) => RequestPriority.High - priority;
 
     private Lane? Find(int priorityClass, int tenant)
     {
