@@ -22,7 +22,10 @@ public sealed class LatencyProfile
     // A size that was measured at warm-up is believed until so many batches of it have run; of one that was not, fewer say more than nothing.
     private const int EnoughToRevise = 8;
     private const int EnoughToLearn = 3;
+
+    // What was learnt is worked into the tables after so many batches that took so long together: to do so takes as long as short batches run.
     private const int RefreshEvery = 16;
+    private const long RefreshAfter = 2 * TimeSpan.TicksPerMillisecond;
 
     // After so many other batches what was seen of a size no longer counts, so that a size that did badly once is tried again.
     private const int ForgetAfter = 4096;
@@ -53,6 +56,7 @@ public sealed class LatencyProfile
     private readonly int[] _bestUpTo;
     private long _clock;
     private int _unpublished;
+    private long _unpublishedTicks;
 
     /// <summary>A profile from measurements.</summary>
     /// <param name="points">At least one; sizes at least 1 and ascending, times positive, high at least the mean.</param>
@@ -284,7 +288,9 @@ public sealed class LatencyProfile
         var recent = _recent[point] ??= new RecentTimes();
         recent.Add(ticks, ++_clock);
         // The first words on a size, and those that revise what was measured, count at once.
-        if (++_unpublished >= RefreshEvery || recent.Count <= EnoughToRevise)
+        _unpublished++;
+        _unpublishedTicks += duration.Ticks;
+        if ((_unpublished >= RefreshEvery && _unpublishedTicks >= RefreshAfter) || recent.Count <= EnoughToRevise)
         {
             Publish();
         }
@@ -321,6 +327,7 @@ public sealed class LatencyProfile
     private void Publish()
     {
         _unpublished = 0;
+        _unpublishedTicks = 0;
         Estimate();
         MakeRise(_mean);
         MakeRise(_high);
