@@ -25,11 +25,11 @@ internal sealed class ArrivalRateWindow(TimeSpan length)
     {
         if (now.Ticks - _start.Ticks >= length.Ticks)
         {
-            Turn(now);
+            MoveOn(now);
         }
     }
 
-    private void Turn(TimeSpan now)
+    private void MoveOn(TimeSpan now)
     {
         var steps = (now - _start).Ticks / length.Ticks;
         _previous = steps == 1 ? _current : 0;

@@ -17,9 +17,9 @@ internal sealed class GroupList(RequestTable requests, TenantTable tenants)
     public RequestGroup Of(int id) => _byId[id]!;
 
     /// <summary>The group of a number, which is about to get a request.</summary>
-    public RequestGroup Open(int id) => id < _byId.Length && _byId[id] is { } group ? group : List(id);
+    public RequestGroup Open(int id) => id < _byId.Length && _byId[id] is { } group ? group : Enlist(id);
 
-    private RequestGroup List(int id)
+    private RequestGroup Enlist(int id)
     {
         if (id >= _byId.Length)
         {

@@ -64,6 +64,7 @@ internal sealed class RequestGroup
         }
     }
 
+    /// <summary>A priority's class, from high to low; any of the three there are.</summary>
     public static int ClassOf(RequestPriority priority) => RequestPriority.High - priority;
 
     private Lane? Find(int priorityClass, int tenant)

@@ -49,6 +49,26 @@ public sealed class LatencyProfileTests
         Assert.Throws<ArgumentOutOfRangeException>(() => Profile.CapacityWithin(Ms(30), 8, 0));
     }
 
+    [Theory]
+    [InlineData(0.04, 0.01, 200)]       // 2 ms of them
+    [InlineData(40, 10, 16)]
+    public void WhatBatchesTeachIsSeenAfterSixteenThatTookTwoMillisecondsTogether(double before, double now, int batches)
+    {
+        var profile = LatencyProfile.Linear(Ms(before / 2), Ms(before / 64), 32);
+        for (var i = 0; i < 8; i++)
+        {
+            profile.Observe(32, Ms(before / 2));
+        }
+        Assert.Equal(Ms(before / 2), profile.Mean(32));
+        for (var i = 1; i < batches; i++)
+        {
+            profile.Observe(32, Ms(now));
+            Assert.Equal(Ms(before / 2), profile.Mean(32));
+        }
+        profile.Observe(32, Ms(now));
+        Assert.True(profile.Mean(32) < Ms(before / 2));
+    }
+
     [Fact]
     public void PausesOfTheMachineInOneBatchOfTenMoveNeitherTheMeanNorTheHighPercentile()
     {
