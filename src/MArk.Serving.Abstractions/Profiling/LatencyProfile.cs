@@ -23,8 +23,9 @@ public sealed class LatencyProfile
     private const int EnoughToRevise = 8;
     private const int EnoughToLearn = 3;
 
-    // What was learnt is worked into the tables after so many batches that took so long together: to do so takes as long as short batches run.
+    // What was learnt is worked into the tables after so many batches that took so long together, since to do so takes as long as short batches run; or after many, whatever they took.
     private const int RefreshEvery = 16;
+    private const int RefreshAnyway = 1024;
     private const long RefreshAfter = 2 * TimeSpan.TicksPerMillisecond;
 
     // After so many other batches what was seen of a size no longer counts, so that a size that did badly once is tried again.
@@ -289,8 +290,8 @@ public sealed class LatencyProfile
         recent.Add(ticks, ++_clock);
         // The first words on a size, and those that revise what was measured, count at once.
         _unpublished++;
-        _unpublishedTicks += duration.Ticks;
-        if ((_unpublished >= RefreshEvery && _unpublishedTicks >= RefreshAfter) || recent.Count <= EnoughToRevise)
+        _unpublishedTicks += Math.Max(0, duration.Ticks);
+        if ((_unpublished >= RefreshEvery && _unpublishedTicks >= RefreshAfter) || _unpublished >= RefreshAnyway || recent.Count <= EnoughToRevise)
         {
             Publish();
         }

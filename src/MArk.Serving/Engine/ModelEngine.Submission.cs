@@ -63,9 +63,9 @@ internal sealed partial class ModelEngine<TIn, TOut>
             List<Effect<TIn, TOut>>? effects;
             try
             {
-                var now = Now;
-                effects = TakeInArrivalsUnderLock(now, null);
-                _scheduler.OnArrivalsEnd(now);
+                effects = TakeInArrivalsUnderLock(Now, null);
+                // Anew: what it took to take in many is not part of a batch's time.
+                _scheduler.OnArrivalsEnd(Now);
                 effects = Collect(null, effects);
             }
             finally

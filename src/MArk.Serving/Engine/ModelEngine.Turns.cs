@@ -11,6 +11,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
     // Then the thread goes back to the pool, for what else the host has to do; sooner where callers are slow.
     private const int DeliveriesPerTurn = 16_384;
     private const int SlowDelivery = 256;
+    private const int LooksWithin = 32;     // after so many callers the clock is looked at again, at the latest
     private const int Grace = 25;       // as many are allowed more time: the first ones find the caches cold
     private static readonly TimeSpan SlowCaller = TimeSpan.FromMicroseconds(2);
     private static readonly TimeSpan StuckAfter = TimeSpan.FromMilliseconds(10);
@@ -237,7 +238,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
             Volatile.Write(ref _progress.Value, _progress.Value + 1);
             if (count == nextLook)
             {
-                nextLook *= 4;
+                nextLook = count < LooksWithin ? 4 * count : count + LooksWithin;
                 var areSlow = Now - start > (count + Grace) * SlowCaller;
                 if (areSlow != _callersAreSlow)
                 {
@@ -272,14 +273,17 @@ internal sealed partial class ModelEngine<TIn, TOut>
 
     private bool TryTakeDisplaced([MaybeNullWhen(false)] out InferenceOperation<TIn, TOut> operation)
     {
-        // Taken back first: what is left after this look is then said again.
-        Interlocked.Exchange(ref _hasDisplaced, 0);
-        if (!_displaced.TryDequeue(out operation))
+        if (_displaced.TryDequeue(out operation))
         {
-            return false;
+            return true;
         }
-        Volatile.Write(ref _hasDisplaced, 1);
-        return true;
+        Interlocked.Exchange(ref _hasDisplaced, 0);
+        // One that came after the look may have been said before that.
+        if (!_displaced.IsEmpty)
+        {
+            Volatile.Write(ref _hasDisplaced, 1);
+        }
+        return false;
     }
 
     private void TakeOff(BatchWork<TIn, TOut> work)

@@ -193,11 +193,12 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         var calls = new InferenceOperation<TIn, TOut>?[inputs.Length];
         InferenceOperation<TIn, TOut>? oldest = null, newest = null;
         var asks = AsksForAnything(options);
-        var refusal = asks ? Refusal(options) : null;
+        var isRefused = asks && Refusal(options) is not null;
         for (var i = 0; i < calls.Length; i++)
         {
             RequestTraits traits = default;
-            if ((refusal ?? Admit(inputs[i], out traits)) is { } error)
+            // An error of its own for each: it may be thrown.
+            if ((isRefused ? Refusal(options) : Admit(inputs[i], out traits)) is { } error)
             {
                 results[i] = InferenceResult<TOut>.Failure(error);
                 continue;

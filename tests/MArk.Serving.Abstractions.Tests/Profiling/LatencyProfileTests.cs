@@ -51,8 +51,9 @@ public sealed class LatencyProfileTests
 
     [Theory]
     [InlineData(0.04, 0.01, 200)]       // 2 ms of them
+    [InlineData(0.04, 0, 1024)]         // as long as a clock can tell
     [InlineData(40, 10, 16)]
-    public void WhatBatchesTeachIsSeenAfterSixteenThatTookTwoMillisecondsTogether(double before, double now, int batches)
+    public void WhatBatchesTeachIsSeenAfterSixteenThatTookTwoMillisecondsTogetherOrMany(double before, double now, int batches)
     {
         var profile = LatencyProfile.Linear(Ms(before / 2), Ms(before / 64), 32);
         for (var i = 0; i < 8; i++)

@@ -56,6 +56,15 @@ public sealed class ManyTests
     }
 
     [Fact]
+    public async Task WhatIsAskedForInVainIsRefusedToEachWithAnErrorOfItsOwn()
+    {
+        await using var host = await ServingHost.StartAsync(m => m.UseBatchFunction((batch, sink, _) => throw new InvalidOperationException("never run")));
+        var results = await host.Client.TryInferManyAsync(new[] { 1, 2 }, new InferenceOptions { Timeout = TimeSpan.Zero });
+        Assert.All(results, r => Assert.Contains("options.Timeout", Assert.IsType<InvalidInputException>(r.Error).Message, StringComparison.Ordinal));
+        Assert.NotSame(results[0].Error, results[1].Error);
+    }
+
+    [Fact]
     public async Task AClientOfOnesOwnAnswersManyOneByOne()
     {
         IModelClient<int, int> client = new Doubler();
