@@ -55,6 +55,10 @@ internal sealed class InferenceOperation<TIn, TOut> : IValueTaskSource<TOut>, IV
 
     public long Bytes { get; private set; }
 
+    /// <summary>Whether another came at the same instant and asks for the same: for nothing but the defaults, of an input like this one's.</summary>
+    public bool IsLike(InferenceOperation<TIn, TOut> other) =>
+        !HasOptions && !other.HasOptions && Arrival == other.Arrival && ShapeKey == other.ShapeKey && Weight == other.Weight && Bytes == other.Bytes;
+
     /// <summary>Whether the scheduler knows of it; under the engine's lock.</summary>
     public bool IsTakenIn { get; private set; }
 

@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using MArk.Serving.Scheduling;
 
 namespace MArk.Serving.Engine;
@@ -7,6 +6,8 @@ namespace MArk.Serving.Engine;
 // lock, the clock and the scheduler's dispatch once. No caller waits for another, and none runs a batch.
 internal sealed partial class ModelEngine<TIn, TOut>
 {
+    private const int MostTogether = 64;        // a chunk of a burst
+
     private readonly PaddedReference<InferenceOperation<TIn, TOut>> _inbox = new();      // newest first
     private volatile bool _hasIdleThread;               // an instance with threads of its own is idle, so that a caller can set it going without a hop
 
@@ -91,33 +92,66 @@ internal sealed partial class ModelEngine<TIn, TOut>
         }
         while (oldest is not null)
         {
-            var operation = oldest;
-            oldest = operation.Next;
-            operation.Next = null;
-            effects = Arrive(operation, now, effects);
+            effects = ArriveTogether(ref oldest, now, effects);
         }
         return effects;
     }
 
-    // Not inlined into its callers, so that what it calls is inlined here.
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    private List<Effect<TIn, TOut>>? Arrive(InferenceOperation<TIn, TOut> operation, TimeSpan now, List<Effect<TIn, TOut>>? effects)
+    /// <summary>Takes in the oldest, and those after it that are like it.</summary>
+    private List<Effect<TIn, TOut>>? ArriveTogether(ref InferenceOperation<TIn, TOut>? oldest, TimeSpan now, List<Effect<TIn, TOut>>? effects)
     {
+        var first = oldest!;
         if (!_started || _ended)
         {
-            return Refuse(operation, effects);
+            oldest = first.Next;
+            first.Next = null;
+            return Refuse(first, effects);
         }
-        var timeout = operation.HasOptions ? operation.Options.Timeout : null;
-        var deadline = DeadlineOf(operation.Arrival, timeout ?? _parts.Options.Slo);
-        _counters.Offered++;
-        _arrivals?.Add(Utc(operation.Arrival), 1);
-        if (!operation.TryTakeIn(deadline))
+        var deadline = DeadlineOf(first.Arrival, (first.HasOptions ? first.Options.Timeout : null) ?? _parts.Options.Slo);
+        var (offered, taken) = (0, 0);
+        var end = first;
+        do
         {
-            _counters.Cancelled++;
-            return effects;
+            offered++;
+            if (end.TryTakeIn(deadline))
+            {
+                taken++;
+                _counters.Outcomes?.Offer(first.Arrival, deadline);
+            }
+            end = end.Next;
         }
-        _counters.Outcomes?.Offer(operation.Arrival, deadline);
-        operation.Id = _scheduler.OnArrival(now, operation.HasOptions ? TermsAsked(operation) : TermsOf(operation), more: true);
+        while (end is not null && offered < MostTogether && end.IsLike(first));
+        _counters.Offered += offered;
+        _counters.Cancelled += offered - taken;
+        _arrivals?.Add(Utc(first.Arrival), offered);
+        Span<RequestId> ids = stackalloc RequestId[MostTogether];
+        var admitted = taken > 0 ? _scheduler.OnArrivals(now, TermsOf(first), ids[..taken]) : 0;
+        var count = 0;
+        for (var operation = first; operation != end;)
+        {
+            var next = operation.Next;
+            operation.Next = null;
+            if (operation.IsTakenIn)
+            {
+                if (count < admitted)
+                {
+                    operation.Id = ids[count++];
+                    Hold(operation);
+                }
+                else
+                {
+                    effects = Arrive(operation, now, effects);
+                }
+            }
+            operation = next!;
+        }
+        oldest = end;
+        return effects;
+    }
+
+    private List<Effect<TIn, TOut>>? Arrive(InferenceOperation<TIn, TOut> operation, TimeSpan now, List<Effect<TIn, TOut>>? effects)
+    {
+        operation.Id = _scheduler.OnArrival(now, TermsOf(operation), more: true);
         Hold(operation);
         return _scheduler.Commands.IsEmpty ? effects : Collect(null, effects, operation);
     }
@@ -125,12 +159,13 @@ internal sealed partial class ModelEngine<TIn, TOut>
     private static TimeSpan DeadlineOf(TimeSpan arrival, TimeSpan timeout) =>
         new(timeout.Ticks > FarFuture.Ticks - arrival.Ticks ? FarFuture.Ticks : arrival.Ticks + timeout.Ticks);
 
-    private RequestTerms TermsOf(InferenceOperation<TIn, TOut> operation) => new(
-        operation.Deadline, operation.ShapeKey == 0 ? 0 : _scheduler.GroupOf(operation.ShapeKey, null), RequestPriority.Normal, _otherwise, OwnDeadline: false,
-        operation.Weight, operation.Bytes);
-
-    private RequestTerms TermsAsked(InferenceOperation<TIn, TOut> operation)
+    private RequestTerms TermsOf(InferenceOperation<TIn, TOut> operation)
     {
+        if (!operation.HasOptions)
+        {
+            return new RequestTerms(
+                operation.Deadline, _scheduler.GroupOf(operation.ShapeKey, null), RequestPriority.Normal, _otherwise, OwnDeadline: false, operation.Weight, operation.Bytes);
+        }
         ref readonly var options = ref operation.Options;
         var ownDeadline = options.Timeout is not null;
         return new RequestTerms(

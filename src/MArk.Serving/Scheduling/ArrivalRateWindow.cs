@@ -7,10 +7,10 @@ internal sealed class ArrivalRateWindow(TimeSpan length)
     private long _previous;
     private long _current;
 
-    public void Add(TimeSpan now)
+    public void Add(TimeSpan now, int count = 1)
     {
         Advance(now);
-        _current++;
+        _current += count;
     }
 
     /// <summary>Requests per second over the last window's length.</summary>

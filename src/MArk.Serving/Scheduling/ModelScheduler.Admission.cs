@@ -34,7 +34,7 @@ internal sealed partial class ModelScheduler
         {
             Reject(slot, RejectionReason.Draining, null);
         }
-        else if (!IsReachableByFar(now, request) && !IsReachable(now, slot, MarginUnderOverload(now, request)))
+        else if (!(request.Aim == request.Terms.Deadline && IsReachableByFar(now, request.Aim)) && !IsReachable(now, slot, MarginUnderOverload(now, request)))
         {
             if (bounded && IsDueForTrial(now, request.Terms))
             {
@@ -60,6 +60,20 @@ internal sealed partial class ModelScheduler
                 Reject(slot, RejectionReason.QueueFull, RetryAfter(now));
             }
         }
+    }
+
+    /// <summary>Of requests that ask for the same, how many may wait whatever is known of each: there is room for all of them, and the last of them is reachable by far.</summary>
+    private int CountWithoutLook(TimeSpan now, in RequestTerms terms, int most)
+    {
+        if (_stopping || _isWeighed || terms.WhenUnreachable == WhenUnreachable.Spill)
+        {
+            return 0;
+        }
+        var c = RequestGroup.ClassOf(terms.Priority);
+        var count = Math.Min(most, _maxLength[c] - WaitingCount);
+        var bytes = _maxBytes[c] - _waitingBytes;
+        count = terms.Bytes > 0 ? (int)Math.Min(count, bytes / terms.Bytes) : bytes < 0 ? 0 : count;
+        return count > 0 && IsReachableByFar(now, terms.Deadline, count - 1) ? count : 0;
     }
 
     /// <summary>What can be spilled is to be done before its deadline by a margin, since a spill costs less than a late answer.</summary>
@@ -120,8 +134,8 @@ internal sealed partial class ModelScheduler
     }
 
     /// <summary>Whether a request that is not to be spilled is reachable whatever the margin; so most arrivals are, and little is needed to tell.</summary>
-    private bool IsReachableByFar(TimeSpan now, in RequestState request) =>
-        request.Aim == request.Terms.Deadline && _forecast.IsSurelyDoneBy(new TimeSpan(request.Aim.Ticks - _overloadMargin.Value.Ticks), now, _inTimeCount + _retryCount);
+    private bool IsReachableByFar(TimeSpan now, TimeSpan deadline, int moreAhead = 0) =>
+        _forecast.IsSurelyDoneBy(new TimeSpan(deadline.Ticks - _overloadMargin.Value.Ticks), now, _inTimeCount + _retryCount + moreAhead);
 
     private bool IsReachable(TimeSpan now, int slot, TimeSpan margin = default)
     {
@@ -465,12 +479,17 @@ internal sealed partial class ModelScheduler
         request.Place = RequestPlace.Queued;
         request.IsGivenUp = false;
         _groups.Open(request.Terms.Group).OpenLane(request.Terms, _tenants).Add(slot, request);
-        _inTimeCount++;
-        _classCount[RequestGroup.ClassOf(request.Terms.Priority)]++;
-        _waitingBytes += request.Terms.Bytes;
-        if (request.Terms.WhenUnreachable != WhenUnreachable.ServeLate)
+        EnterInTime(request.Terms, 1);
+    }
+
+    private void EnterInTime(in RequestTerms terms, int count)
+    {
+        _inTimeCount += count;
+        _classCount[RequestGroup.ClassOf(terms.Priority)] += count;
+        _waitingBytes += count * terms.Bytes;
+        if (terms.WhenUnreachable != WhenUnreachable.ServeLate)
         {
-            _strictCount++;
+            _strictCount += count;
         }
     }
 

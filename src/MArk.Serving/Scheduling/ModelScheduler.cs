@@ -137,6 +137,36 @@ internal sealed partial class ModelScheduler
         return id;
     }
 
+    /// <summary>
+    /// Requests that come together and ask for the same: lets the first of them in that may wait without a closer look, exactly as <see cref="OnArrival"/> would have let in
+    /// each, and emits nothing. Those that are left are to arrive one by one; another event at the same instant must follow.
+    /// </summary>
+    /// <param name="now">Now.</param>
+    /// <param name="terms">What each asks for.</param>
+    /// <param name="ids">Takes their names.</param>
+    /// <returns>How many were let in.</returns>
+    public int OnArrivals(TimeSpan now, in RequestTerms terms, Span<RequestId> ids)
+    {
+        var count = CountWithoutLook(now, terms, ids.Length);
+        if (count == 0)
+        {
+            return 0;
+        }
+        _arrivalRate.Add(now, count);
+        var lane = _groups.Open(terms.Group).OpenLane(terms, _tenants);
+        for (var i = 0; i < count; i++)
+        {
+            var slot = _requests.Add(now, terms);
+            Hold(terms);
+            ref var request = ref _requests[slot];
+            request.Place = RequestPlace.Queued;
+            lane.Add(slot, request);
+            ids[i] = new RequestId(slot, request.Version);
+        }
+        EnterInTime(terms, count);
+        return count;
+    }
+
     /// <summary>The last of the arrivals that were said to be followed by more has been told.</summary>
     public void OnArrivalsEnd(TimeSpan now) => Dispatch(now);
 
