@@ -125,8 +125,8 @@ internal sealed partial class ModelEngine<TIn, TOut>
         {
             await spillover.DisposeAsync().ConfigureAwait(false);
         }
-        // The source of the hard stop's token is left to the collector: a reload that comes late may still ask for it.
-        await _stuckTimer.DisposeAsync().ConfigureAwait(false);
+        // The source of the hard stop's token is left to the collector: a reload that comes late may still ask for it. So is the timer that looks after callers who are
+        // to go on: some may be left, and it stops by itself when there are none.
     }
 
     /// <summary>Waits until all that was accepted has ended; at the drain deadline refuses what waits and gives up what runs.</summary>
