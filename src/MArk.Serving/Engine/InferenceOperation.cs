@@ -15,7 +15,7 @@ internal sealed class InferenceOperation<TIn, TOut> : IValueTaskSource<TOut>, IV
 
     private readonly ModelEngine<TIn, TOut> _engine;
     private ManualResetValueTaskSourceCore<bool> _core = new() { RunContinuationsAsynchronously = true };     // only the signal
-    private InferenceOptions _options;      // what the caller asked for, if it did
+    private InferenceOptions _options;      // the defaults, unless the caller asked for others
     private InferenceResult<TOut> _result;
     private CancellationToken _cancellation;
     private CancellationTokenRegistration _registration;

@@ -107,7 +107,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
             first.Next = null;
             return Refuse(first, effects);
         }
-        var deadline = DeadlineOf(first.Arrival, (first.HasOptions ? first.Options.Timeout : null) ?? _parts.Options.Slo);
+        var deadline = DeadlineOf(first.Arrival, first.Options.Timeout ?? _parts.Options.Slo);
         var (offered, taken) = (0, 0);
         var end = first;
         do
@@ -161,11 +161,6 @@ internal sealed partial class ModelEngine<TIn, TOut>
 
     private RequestTerms TermsOf(InferenceOperation<TIn, TOut> operation)
     {
-        if (!operation.HasOptions)
-        {
-            return new RequestTerms(
-                operation.Deadline, _scheduler.GroupOf(operation.ShapeKey, null), RequestPriority.Normal, _otherwise, OwnDeadline: false, operation.Weight, operation.Bytes);
-        }
         ref readonly var options = ref operation.Options;
         var ownDeadline = options.Timeout is not null;
         return new RequestTerms(

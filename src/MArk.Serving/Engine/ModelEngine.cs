@@ -46,7 +46,6 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
     private TimeSpan _startedAt;
     private readonly ServingInstruments _instruments;
     private readonly RequestLimits _limits;
-    private readonly WhenUnreachable _otherwise;        // of a request that asks for nothing
 
     public ModelEngine(EngineParts<TIn, TOut> parts)
     {
@@ -72,7 +71,6 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
                 parts.ModelName, parts.OfferingName(offering), parts.Options.Slo, parts.Options.MaxBatchSize)),
         });
         _limits = new RequestLimits(parts.Options);
-        _otherwise = RequestTerms.Otherwise(canSpill: parts.Spillover is not null, ownDeadline: false);
         _turn = new Turn(this, isFurther: false);
         _furtherTurn = new Turn(this, isFurther: true);
         // On the machine's own clock: it is about threads that are held, which no test's clock knows of.

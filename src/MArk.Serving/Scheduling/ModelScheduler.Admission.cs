@@ -69,10 +69,7 @@ internal sealed partial class ModelScheduler
         {
             return 0;
         }
-        var c = RequestGroup.ClassOf(terms.Priority);
-        var count = Math.Min(most, _maxLength[c] - WaitingCount);
-        var bytes = _maxBytes[c] - _waitingBytes;
-        count = terms.Bytes > 0 ? (int)Math.Min(count, bytes / terms.Bytes) : bytes < 0 ? 0 : count;
+        var count = RoomFor(terms, most);
         return count > 0 && IsReachableByFar(now, terms.Deadline, count - 1) ? count : 0;
     }
 

@@ -18,10 +18,15 @@ internal sealed partial class ModelScheduler
     }
 
     /// <summary>Whether a request would fit if so many fewer waited, of so many bytes.</summary>
-    private bool Fits(in RequestTerms terms, int fewer = 0, long fewerBytes = 0)
+    private bool Fits(in RequestTerms terms, int fewer = 0, long fewerBytes = 0) => RoomFor(terms, 1, fewer, fewerBytes) > 0;
+
+    /// <summary>How many such requests would fit if so many fewer waited, of so many bytes; none where it is not more than zero.</summary>
+    private int RoomFor(in RequestTerms terms, int most, int fewer = 0, long fewerBytes = 0)
     {
         var c = RequestGroup.ClassOf(terms.Priority);
-        return WaitingCount - fewer < _maxLength[c] && terms.Bytes <= _maxBytes[c] - (_waitingBytes - fewerBytes);
+        var count = Math.Min(most, _maxLength[c] - (WaitingCount - fewer));
+        var bytes = _maxBytes[c] - (_waitingBytes - fewerBytes);
+        return bytes < 0 ? 0 : terms.Bytes > 0 ? (int)Math.Min(count, bytes / terms.Bytes) : count;
     }
 
     /// <summary>Whether one more may wait. The first to leave a full queue are requests that are late anyway.</summary>

@@ -120,10 +120,8 @@ internal sealed partial class ModelScheduler
     public RequestId OnArrival(TimeSpan now, in RequestTerms terms, bool more = false)
     {
         _arrivalRate.Add(now);
-        var slot = _requests.Add(now, terms);
-        Hold(terms);
+        var slot = Add(now, terms);
         var id = _requests.IdOf(slot);
-        _requests[slot].Place = RequestPlace.Queued;
         if (_stopping)
         {
             Reject(slot, RejectionReason.Draining, null);
@@ -156,12 +154,9 @@ internal sealed partial class ModelScheduler
         var lane = _groups.Open(terms.Group).OpenLane(terms, _tenants);
         for (var i = 0; i < count; i++)
         {
-            var slot = _requests.Add(now, terms);
-            Hold(terms);
-            ref var request = ref _requests[slot];
-            request.Place = RequestPlace.Queued;
-            lane.Add(slot, request);
-            ids[i] = new RequestId(slot, request.Version);
+            var slot = Add(now, terms);
+            lane.Add(slot, _requests[slot]);
+            ids[i] = _requests.IdOf(slot);
         }
         EnterInTime(terms, count);
         return count;
@@ -551,6 +546,14 @@ internal sealed partial class ModelScheduler
         }
         _retryCount += retry.Slots.Length;
         _retries.Enqueue(retry);
+    }
+
+    private int Add(TimeSpan now, in RequestTerms terms)
+    {
+        var slot = _requests.Add(now, terms);
+        Hold(terms);
+        _requests[slot].Place = RequestPlace.Queued;
+        return slot;
     }
 
     private void Hold(in RequestTerms terms)

@@ -16,13 +16,14 @@ public sealed class ArrivalsTogetherTests
     public void AreTreatedAsIfEachHadComeAlone(int seed)
     {
         var random = new Random(seed);
+        var unit = seed % 2 == 0 ? 1 : 1L << 31;
         var settings = new SchedulerSettings
         {
             ModelName = "m",
             Slo = Ms(50),
             MaxBatchSize = random.Next(1, 9),
             MaxQueueLength = random.Next(5, 80),
-            MaxQueueBytes = random.Next(2) == 0 ? long.MaxValue : random.Next(50, 500),
+            MaxQueueBytes = random.Next(2) == 0 ? long.MaxValue : random.Next(50, 500) * unit,
             MaxBatchWeight = random.Next(4) == 0 ? 20 : SchedulerSettings.NoWeightLimit,
             PriorityHeadroom = random.Next(2) * 0.3,
             CreatePolicy = _ => new SloAwareBatchPolicy(),
@@ -40,7 +41,7 @@ public sealed class ArrivalsTogetherTests
             {
                 case < 3:
                     var asked = new Asked(
-                        random.Next(3) == 0 ? random.Next(1, 200) : null, random.Next(3), (RequestPriority)random.Next(-1, 2), (WhenUnreachable)random.Next(3), random.Next(1, 4), random.Next(30),
+                        random.Next(3) == 0 ? random.Next(1, 200) : null, random.Next(3), (RequestPriority)random.Next(-1, 2), (WhenUnreachable)random.Next(3), random.Next(1, 4), random.Next(2) == 0 ? random.Next(2) : random.Next(30) * unit,
                         random.Next(4) == 0 ? "t" + random.Next(2) : null);
                     var count = random.Next(1, 30);
                     alone.ArriveAlone(now, asked, count);
