@@ -40,14 +40,26 @@ public sealed class LatencyProfile
     // Sizes within this of the highest throughput are as good, and the smallest of them answers soonest.
     private const double AsGood = 0.995;
 
+    // A comparison stands until so many batches of the size have run that could not be compared.
+    private const int StillCompared = 64;
+
+    // What a size took longer ago says less of it than what was measured at first.
+    private const int SeenLately = 256;
+
+    // What was last seen so many batches ago counts half.
+    private const double HalfAfter = 64;
+
     private readonly int[] _sizes;
     private readonly double[] _baseMean;    // ticks at each size as measured at first; 0 = not measured
     private readonly double[] _baseHigh;
     private readonly RecentTimes?[] _recent;
+    private readonly SizeTrials _trials;
     private readonly double[] _mean;        // ticks at each size as believed now; 0 = not known
     private readonly double[] _high;
     private readonly double[] _weight;
-    private readonly double[] _hope;
+    private readonly double[] _hope;        // ticks as believed when a size is chosen
+    private readonly double[] _rates;       // scratch of JudgeSizes
+    private readonly long[] _unseen;
     private readonly long[] _hopeTable;
     private readonly double[] _block;       // scratch of MakeRise
     private readonly double[] _blockWeight;
@@ -55,6 +67,7 @@ public sealed class LatencyProfile
     private readonly long[] _meanTable;     // ticks at every size, index = size
     private readonly long[] _highTable;
     private readonly int[] _bestUpTo;
+    private int _tried;                     // the size that is run in turn with the best; 0 for none
     private long _clock;
     private int _unpublished;
     private long _unpublishedTicks;
@@ -96,15 +109,18 @@ public sealed class LatencyProfile
         return (sizes, mean, high);
     }
 
-    private LatencyProfile((int[] Sizes, double[] Mean, double[] High) measured, RecentTimes?[]? recent = null, long clock = 0)
+    private LatencyProfile((int[] Sizes, double[] Mean, double[] High) measured, RecentTimes?[]? recent = null, SizeTrials? trials = null, long clock = 0)
     {
         (_sizes, _baseMean, _baseHigh) = measured;
         _recent = recent ?? new RecentTimes?[_sizes.Length];
+        _trials = trials ?? new SizeTrials(_sizes.Length);
         _clock = clock;
         _mean = new double[_sizes.Length];
         _high = new double[_sizes.Length];
         _weight = new double[_sizes.Length];
         _hope = new double[_sizes.Length];
+        _rates = new double[_sizes.Length];
+        _unseen = new long[_sizes.Length];
         _hopeTable = new long[_sizes[^1] + 1];
         _block = new double[_sizes.Length];
         _blockWeight = new double[_sizes.Length];
@@ -113,6 +129,7 @@ public sealed class LatencyProfile
         _meanTable = new long[MaxBatchSize + 1];
         _highTable = new long[MaxBatchSize + 1];
         _bestUpTo = new int[MaxBatchSize + 1];
+        _bestUpTo[0] = 1;
         Publish();
     }
 
@@ -174,10 +191,15 @@ public sealed class LatencyProfile
     /// <returns>The rate; infinite while nothing was measured.</returns>
     public double Throughput(int batchSize) => batchSize * (double)TimeSpan.TicksPerSecond / Mean(batchSize).Ticks;
 
-    /// <summary>The size of the highest throughput.</summary>
+    /// <summary>The size of the highest throughput, as far as is known: now and again another that might serve as fast is had in turn with it, so that the two are compared.</summary>
     /// <param name="limit">The largest size to consider; at least 1.</param>
     /// <returns>The size; of those within 0.5 % of the highest the smallest, which answers soonest, or the limit if that leaves less than a quarter of it behind.</returns>
-    public int BestBatchSize(int limit) => _bestUpTo[Math.Clamp(limit, 1, MaxBatchSize)];
+    public int BestBatchSize(int limit)
+    {
+        limit = Math.Clamp(limit, 1, MaxBatchSize);
+        var isTrial = _tried > 0 && _clock % 2 != 0 && (_tried == limit || (_tried < limit && !LeavesTooLittle(_tried, limit)));
+        return isTrial ? _tried : _bestUpTo[limit];
+    }
 
     /// <summary>The largest size that ends within a time, by the high percentile.</summary>
     /// <param name="time">The time there is.</param>
@@ -254,15 +276,18 @@ public sealed class LatencyProfile
     private int SizeWithin(TimeSpan slo, int limit, int instances)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(instances, 1);
-        return BestBatchSize(Math.Max(1, LargestWithin(slo / (1 + Wait(instances)), limit)));
+        return _bestUpTo[Math.Max(1, LargestWithin(slo / (1 + Wait(instances)), limit))];
     }
+
+    /// <summary>Whether so many of those that wait leave a rest too small to be worth a batch: it goes along.</summary>
+    private static bool LeavesTooLittle(int size, int waiting) => 4 * size > 3 * waiting;
 
     /// <summary>How long the next of some instances is busy, in times of a batch.</summary>
     private static double Wait(int instances) => Math.Pow(instances, -0.25);
 
     /// <summary>A copy that is refined on its own.</summary>
     /// <returns>The copy.</returns>
-    public LatencyProfile Clone() => new((_sizes, _baseMean, _baseHigh), Array.ConvertAll(_recent, r => r?.Clone()), _clock);
+    public LatencyProfile Clone() => new((_sizes, _baseMean, _baseHigh), Array.ConvertAll(_recent, r => r?.Clone()), _trials.Clone(), _clock);
 
     /// <summary>A profile of a slower or faster device of the same shape, as measured so far.</summary>
     /// <param name="factor">What every time is multiplied by; more than zero.</param>
@@ -288,6 +313,7 @@ public sealed class LatencyProfile
         }
         var recent = _recent[point] ??= new RecentTimes();
         recent.Add(ticks, ++_clock);
+        _trials.Observe(point, ticks);
         // The first words on a size, and those that revise what was measured, count at once.
         _unpublished++;
         _unpublishedTicks += Math.Max(0, duration.Ticks);
@@ -311,6 +337,7 @@ public sealed class LatencyProfile
         {
             recent?.Forget();
         }
+        _trials.Forget();
         Publish();
     }
 
@@ -334,56 +361,88 @@ public sealed class LatencyProfile
         MakeRise(_high);
         Fill(_meanTable, _mean);
         Fill(_highTable, _high);
-        HopeForUntried();
+        JudgeSizes();
         Fill(_hopeTable, _hope);
-        int best = 1, soonest = 1;
-        _bestUpTo[0] = 1;
+        var fastest = 0.0;      // of the measured sizes up to b
+        var known = 0;
         for (var b = 1; b <= MaxBatchSize; b++)
         {
-            best = Rate(b) > Rate(best) ? b : best;
-            while (Rate(soonest) < AsGood * Rate(best))
+            for (; known < _sizes.Length && _sizes[known] <= b; known++)
             {
-                soonest++;
+                fastest = Math.Max(fastest, Rate(_sizes[known]));
             }
-            // A rest too small to be worth a batch goes along.
-            _bestUpTo[b] = 4 * soonest > 3 * b && Rate(b) >= AsGood * Rate(best) ? b : soonest;
+            // What lies between two measured sizes is interpolated: it is not chosen for what only a measured one might have, unless no more wait.
+            var enough = AsGood * Math.Max(fastest, Rate(b));
+            var soonest = b;
+            for (var i = 0; i < known && soonest == b; i++)
+            {
+                soonest = Rate(_sizes[i]) >= enough ? _sizes[i] : b;
+            }
+            _bestUpTo[b] = LeavesTooLittle(soonest, b) && Rate(b) >= enough ? b : soonest;
         }
 
         double Rate(int size) => size / (double)(_hopeTable[size] + HandOver);
     }
 
     /// <summary>
-    /// Once batches run, or where nothing was measured at first, which size is best is judged as if one that has not been tried lately served at least as fast as the smaller ones: so that it is tried, and a
+    /// How long each size takes when one is to be chosen: as compared with the usual one, or as measured at first, since a size that was seen when the machine was slower, or faster, says little by itself.
+    /// Once batches run, or where nothing was measured at first, one that has not been tried lately is judged as if it served at least as fast as the smaller ones: so that it is tried, and a
     /// measurement that a pause of the machine spoilt does not keep it out of use for ever.
     /// </summary>
-    private void HopeForUntried()
+    private void JudgeSizes()
     {
-        var rate = 0.0;
+        var fastest = 0.0;
         for (var i = 0; i < _sizes.Length; i++)
         {
-            _hope[i] = _mean[i];
-            if (_mean[i] > 0)
+            _unseen[i] = _clock - (_recent[i]?.LastSeen ?? 0);
+            _hope[i] = TimeNow(i);
+            if (_hope[i] > 0)
             {
-                if (rate > 0 && (_recent[i]?.Count ?? 0) < EnoughToRevise && (_baseMean[i] == 0 || _clock >= HopeAfter))
+                if (fastest > 0 && (_recent[i]?.Count ?? 0) < EnoughToRevise && (_baseMean[i] == 0 || _clock >= HopeAfter))
                 {
-                    _hope[i] = Math.Min(_hope[i], Hope * _sizes[i] / rate);
+                    _hope[i] = Math.Min(_hope[i], Hope * _sizes[i] / fastest);
                 }
-                rate = Math.Max(rate, _sizes[i] / _hope[i]);
+                fastest = Math.Max(fastest, _sizes[i] / _hope[i]);
             }
         }
+        // What is compared and what is not need not rise with the size; a smaller batch takes no longer than a larger one.
+        var ofLarger = double.MaxValue;
+        for (var i = _sizes.Length - 1; i >= 0; i--)
+        {
+            _hope[i] = Math.Min(_hope[i], ofLarger);
+            ofLarger = _hope[i] > 0 ? _hope[i] : ofLarger;
+            _rates[i] = _hope[i] > 0 ? _sizes[i] / (_hope[i] + HandOver) : 0;
+        }
+        _trials.Update(_rates, _unseen);
+        _tried = _trials.OnTrial >= 0 ? _sizes[_trials.OnTrial] : 0;
+    }
+
+    private double TimeNow(int point)
+    {
+        var usual = _trials.Usual;
+        if (usual < 0 || _recent[usual] is not { Count: >= EnoughToRevise } recent)
+        {
+            return _mean[point];
+        }
+        if (_trials.RatioToUsual(point, _unseen[point] + StillCompared) is > 0 and var ratio)
+        {
+            return ratio * recent.Mean;
+        }
+        return _unseen[point] > SeenLately && _baseMean[point] > 0 && _baseMean[usual] > 0 ? _baseMean[point] / _baseMean[usual] * recent.Mean : _mean[point];
     }
 
     /// <summary>What is believed of each size: what was seen of it lately; else what was measured at first, scaled as those are that were seen.</summary>
     private void Estimate()
     {
         var most = 0;
-        foreach (var recent in _recent)
+        for (var i = 0; i < _sizes.Length; i++)
         {
-            if (recent is { Count: > 0 } && _clock - recent.LastSeen > ForgetAfter)
+            if (_recent[i] is { Count: > 0 } recent && _clock - recent.LastSeen > ForgetAfter)
             {
                 recent.Forget();
+                _trials.Forget(i);
             }
-            most = Math.Max(most, recent?.Count ?? 0);
+            most = Math.Max(most, _recent[i]?.Count ?? 0);
         }
         double ratio = 0, highRatio = 0, count = 0;
         for (var i = 0; i < _sizes.Length; i++)
@@ -395,12 +454,12 @@ public sealed class LatencyProfile
                 continue;
             }
             recent.Refresh();
-            (_mean[i], _high[i], _weight[i]) = (recent.Mean, recent.High, recent.Count);
+            (_mean[i], _high[i], _weight[i]) = (recent.Mean, recent.High, recent.Count * HalfAfter / (HalfAfter + _clock - recent.LastSeen));
             if (isMeasured)
             {
-                ratio += recent.Count * recent.Mean / _baseMean[i];
-                highRatio += recent.Count * recent.High / _baseHigh[i];
-                count += recent.Count;
+                ratio += _weight[i] * recent.Mean / _baseMean[i];
+                highRatio += _weight[i] * recent.High / _baseHigh[i];
+                count += _weight[i];
             }
         }
         for (var i = 0; i < _sizes.Length; i++)

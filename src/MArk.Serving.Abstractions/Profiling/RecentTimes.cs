@@ -61,6 +61,20 @@ internal sealed class RecentTimes
         High = Math.Max(Mean, sorted[(int)Math.Ceiling(LatencyProfile.HighQuantile * Count) - 1]);
     }
 
+    /// <summary>The median of the last ones, ticks.</summary>
+    /// <param name="count">How many; from 1 to <see cref="Count"/>.</param>
+    public double MedianOfLast(int count)
+    {
+        Span<long> sorted = stackalloc long[Capacity];
+        sorted = sorted[..count];
+        for (var i = 0; i < count; i++)
+        {
+            sorted[i] = _ticks[(_next - 1 - i + Capacity) % Capacity];
+        }
+        sorted.Sort();
+        return (sorted[count / 2] + sorted[(count - 1) / 2]) / 2.0;
+    }
+
     public RecentTimes Clone()
     {
         var copy = new RecentTimes { Count = Count, LastSeen = LastSeen, Mean = Mean, High = High, _next = _next, _isStale = _isStale };

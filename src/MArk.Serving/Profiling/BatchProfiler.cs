@@ -10,7 +10,7 @@ public static class BatchProfiler
 
     /// <summary>
     /// Runs batches of a sample. Each size gets at least seven measured runs, and more while they take little time; the median stands for the mean,
-    /// since what else ran on the machine meanwhile is not the model's.
+    /// since what else ran on the machine meanwhile is not the model's. The sizes take turns, so that all meet the machine as fast as it is.
     /// </summary>
     /// <typeparam name="TIn">A request's input.</typeparam>
     /// <typeparam name="TOut">A request's answer.</typeparam>
@@ -25,31 +25,29 @@ public static class BatchProfiler
     public static async Task<LatencyProfile> MeasureAsync<TIn, TOut>(
         IBatchRunner<TIn, TOut> runner, TIn sample, int maxBatchSize, TimeProvider time, CancellationToken cancellationToken)
     {
-        var points = new List<LatencyPoint>();
+        var sizes = LatencyProfile.ProbeSizes(maxBatchSize);
+        var durations = Array.ConvertAll(sizes, _ => new List<TimeSpan>(MaxRuns));
         var sink = new DiscardingSink<TOut>();
         var inputs = new TIn[maxBatchSize];
         Array.Fill(inputs, sample);
-        var durations = new List<TimeSpan>(MaxRuns);
-        foreach (var size in LatencyProfile.ProbeSizes(maxBatchSize))
+        var begun = time.GetTimestamp();
+        for (var run = 0; run < WarmUpRuns + MaxRuns; run++)
         {
-            var batch = new RequestBatch<TIn>(inputs.AsMemory(0, size));
-            durations.Clear();
-            var begun = time.GetTimestamp();
-            for (var run = 0; run < WarmUpRuns + MaxRuns; run++)
+            for (var i = 0; i < sizes.Length; i++)
             {
                 var start = time.GetTimestamp();
-                await RunAsync(runner, batch, sink, cancellationToken).ConfigureAwait(false);
+                await RunAsync(runner, new RequestBatch<TIn>(inputs.AsMemory(0, sizes[i])), sink, cancellationToken).ConfigureAwait(false);
                 if (run >= WarmUpRuns)
                 {
-                    durations.Add(time.GetElapsedTime(start));
-                }
-                if (durations.Count >= MinRuns && time.GetElapsedTime(begun) > TimePerSize)
-                {
-                    break;
+                    durations[i].Add(time.GetElapsedTime(start));
                 }
             }
-            points.Add(Summarize(size, durations));
+            if (run + 1 >= WarmUpRuns + MinRuns && time.GetElapsedTime(begun) > sizes.Length * TimePerSize)
+            {
+                break;
+            }
         }
+        var points = sizes.Zip(durations, Summarize).ToList();
         return new LatencyProfile(points);
     }
 

@@ -11,7 +11,11 @@ public sealed class BatchProfilerTests
     /// <summary>A model that takes 4 + b ms of virtual time, and now and then is held up by something else.</summary>
     private sealed class SteadyRunner(FakeTimeProvider time) : IBatchRunner<int, int>
     {
+        private readonly DateTimeOffset _start = time.GetUtcNow();
         private int _runs;
+
+        /// <summary>By how much its machine becomes slower in a second.</summary>
+        public double Slowing { get; init; }
 
         public List<int> Sizes { get; } = [];
 
@@ -20,7 +24,8 @@ public sealed class BatchProfilerTests
         public ValueTask RunAsync(RequestBatch<int> batch, IBatchSink<int> sink, CancellationToken cancellationToken)
         {
             Sizes.Add(batch.Count);
-            time.Advance(TimeSpan.FromMilliseconds(4 + batch.Count + (++_runs % 10 == 5 ? 1000 : 0)));
+            var slowness = 1 + Slowing * (time.GetUtcNow() - _start).TotalSeconds;
+            time.Advance(TimeSpan.FromMilliseconds(slowness * (4 + batch.Count) + (++_runs % 10 == 5 && Slowing == 0 ? 1000 : 0)));
             for (var i = 0; i < batch.Count; i++)
             {
                 if (batch.Count == FailsAt)
@@ -45,6 +50,17 @@ public sealed class BatchProfilerTests
         var profile = await BatchProfiler.MeasureAsync(runner, 1, 12, _time, CancellationToken.None);
         Assert.Equal([1, 2, 4, 8, 12], runner.Sizes.Distinct());
         Assert.Equal([5, 6, 8, 12, 16], profile.Points.Select(p => p.Mean.TotalMilliseconds));
+    }
+
+    [Fact]
+    public async Task SizesAreComparedRightlyOnAMachineThatBecomesSlower()
+    {
+        var profile = await BatchProfiler.MeasureAsync(new SteadyRunner(_time) { Slowing = 2 }, 1, 12, _time, CancellationToken.None);
+        var times = profile.Points.Select(p => p.Mean / profile.Mean(1)).ToList();
+        foreach (var (time, expected) in times.Zip([5.0, 6, 8, 12, 16]))
+        {
+            Assert.InRange(time, 0.95 * expected / 5, 1.1 * expected / 5);
+        }
     }
 
     [Fact]

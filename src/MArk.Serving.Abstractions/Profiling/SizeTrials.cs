@@ -1,0 +1,187 @@
+namespace MArk.Serving;
+
+/// <summary>
+/// Compares batch sizes on a machine whose speed changes from moment to moment: what a batch took is told by what those of the usual size took right before it, and a size that might
+/// serve as fast as the fastest is run in turn with it for a while now and again.
+/// </summary>
+/// <remarks>
+/// Two sizes that were seen at different times tell the machine's speed and not theirs. The usual size is the one that ran most of late; how long it takes is the pace, and the times of other sizes
+/// are kept as they would have been at a normal pace.
+/// </remarks>
+internal sealed class SizeTrials
+{
+    // So many of the usual size tell the pace, and it is told of a batch that ran so soon after them; so many of another size tell what it takes, and the last two trials of it.
+    private const int EnoughForPace = 3;
+    private const int SoonAfter = 2;
+    private const int EnoughToCompare = 8;
+    private const int MostCompared = 2 * BatchesOfTrial;
+
+    // By so many more than others a size is the usual one for certain, and at most.
+    private const int ClearMajority = 8;
+    private const int MostVotes = 64;
+
+    private const int BatchesOfTrial = 16;
+    private const int MostBatchesUntilTried = 64;
+
+    // A trial is followed by so many times as long without one, so that what it costs, where the size is slower, is next to nothing.
+    private const int Pause = 64;
+
+    // What was seen this lately needs no trial, and what serves less than this share of the fastest gets none.
+    private const int Lately = 256;
+    private const double MightBeFastest = 0.85;
+
+    // What the first usual size takes at a normal pace, in units of no meaning.
+    private const double Unit = 1 << 20;
+
+    private readonly RecentTimes?[] _normal;
+    private readonly long[] _lastTried;
+    private readonly RecentTimes _pace;
+    private int _usual = -1;
+    private int _votes;
+    private int _sinceUsual;
+    private double _usualNormal;
+    private long _clock;
+    private long _ran;              // ticks of all batches
+    private long _nextTrial;
+    private long _ranBeforeTrial;
+    private int _batchesInTrial;
+
+    public SizeTrials(int sizes)
+    {
+        _normal = new RecentTimes?[sizes];
+        _lastTried = new long[sizes];
+        _pace = new RecentTimes();
+    }
+
+    private SizeTrials(SizeTrials other)
+    {
+        _normal = Array.ConvertAll(other._normal, times => times?.Clone());
+        _lastTried = [.. other._lastTried];
+        _pace = other._pace.Clone();
+        (_usual, _votes, _sinceUsual, _usualNormal, _clock, _ran) = (other._usual, other._votes, other._sinceUsual, other._usualNormal, other._clock, other._ran);
+        (_nextTrial, _ranBeforeTrial, _batchesInTrial, OnTrial) = (other._nextTrial, other._ranBeforeTrial, other._batchesInTrial, other.OnTrial);
+    }
+
+    /// <summary>The size, by its index, that ran most of late; -1 before the first batch.</summary>
+    public int Usual => _usual;
+
+    /// <summary>The size, by its index, that is to be run in turn with the fastest; -1 for none.</summary>
+    public int OnTrial { get; private set; } = -1;
+
+    public SizeTrials Clone() => new(this);
+
+    /// <summary>A batch ran.</summary>
+    /// <param name="size">The index of its size.</param>
+    /// <param name="ticks">How long it took.</param>
+    public void Observe(int size, long ticks)
+    {
+        _clock++;
+        _ran += ticks;
+        _batchesInTrial += size == OnTrial ? 1 : 0;
+        if (size == _usual)
+        {
+            _votes = Math.Min(_votes + 1, MostVotes);
+            _sinceUsual = 0;
+            _pace.Add(ticks, _clock);
+            return;
+        }
+        if (++_sinceUsual <= SoonAfter && _votes >= ClearMajority && _pace.Count >= EnoughForPace)
+        {
+            (_normal[size] ??= new RecentTimes()).Add((long)Math.Max(1, ticks * _usualNormal / _pace.MedianOfLast(EnoughForPace)), _clock);
+        }
+        if (--_votes < 0)
+        {
+            MakeUsual(size);
+        }
+    }
+
+    /// <summary>What a batch of a size takes for each time unit that one of the usual size takes.</summary>
+    /// <param name="size">The index of the size.</param>
+    /// <param name="mostUnseen">How many batches may have run since it was compared.</param>
+    /// <returns>The ratio; 0 if they were not compared.</returns>
+    public double RatioToUsual(int size, long mostUnseen)
+    {
+        if (size == _usual)
+        {
+            return 1;
+        }
+        if (_normal[size] is not { Count: >= EnoughToCompare } times || _clock - times.LastSeen > mostUnseen)
+        {
+            return 0;
+        }
+        return Normal(times) / _usualNormal;
+    }
+
+    /// <summary>Begins a trial if it is time for one, and ends one that has run enough.</summary>
+    /// <param name="rates">What each size is believed to serve; 0 for a size of which nothing is known.</param>
+    /// <param name="unseen">How many batches have run since one of each size did.</param>
+    public void Update(ReadOnlySpan<double> rates, ReadOnlySpan<long> unseen)
+    {
+        if (OnTrial >= 0 && (_batchesInTrial >= BatchesOfTrial || _clock - _lastTried[OnTrial] >= MostBatchesUntilTried))
+        {
+            _nextTrial = _ran + Pause * (_ran - _ranBeforeTrial);
+            OnTrial = -1;
+        }
+        if (OnTrial >= 0 || _ran < _nextTrial)
+        {
+            return;
+        }
+        var fastest = 0.0;
+        foreach (var rate in rates)
+        {
+            fastest = Math.Max(fastest, rate);
+        }
+        var longest = (long)Lately;
+        for (var i = 0; i < rates.Length; i++)
+        {
+            // One that does not come up, as fewer wait or time is short, does not keep the others from being tried.
+            var since = Math.Min(unseen[i], _clock - _lastTried[i]);
+            if (i != _usual && rates[i] >= MightBeFastest * fastest && since > longest)
+            {
+                (OnTrial, longest) = (i, since);
+            }
+        }
+        if (OnTrial >= 0)
+        {
+            (_lastTried[OnTrial], _ranBeforeTrial, _batchesInTrial) = (_clock, _ran, 0);
+        }
+    }
+
+    /// <summary>What was seen of a size no longer counts.</summary>
+    public void Forget(int size) => _normal[size]?.Forget();
+
+    /// <summary>Nothing that was seen counts any longer.</summary>
+    public void Forget()
+    {
+        foreach (var times in _normal)
+        {
+            times?.Forget();
+        }
+        _pace.Forget();
+        (_usual, _votes, OnTrial) = (-1, 0, -1);
+    }
+
+    private static double Normal(RecentTimes times) => times.MedianOfLast(Math.Min(times.Count, MostCompared));
+
+    private void MakeUsual(int size)
+    {
+        var normal = Unit;
+        if (_normal[size] is { Count: >= EnoughToCompare } times)
+        {
+            normal = Normal(times);
+            var before = _normal[_usual] ??= new RecentTimes();
+            before.Forget();
+            for (var i = 0; i < EnoughToCompare; i++)
+            {
+                before.Add((long)Math.Max(1, _usualNormal), _clock);
+            }
+            _pace.Forget();
+        }
+        else
+        {
+            // Nothing says how it compares with the others.
+            Forget();
+        }
+        (_usual, _votes, _sinceUsual, _usualNormal) = (size, 1, 0, normal);
+    }
+}
