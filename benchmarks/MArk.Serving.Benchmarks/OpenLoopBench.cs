@@ -115,7 +115,7 @@ internal sealed class OpenLoopBench : IDisposable
     private async Task<double> CapacityBesideAsync(double rate, int seed)
     {
         const double Margin = 0.05;     // the generator is at work before the bare loop and after it
-        var arrivals = new PoissonArrivals(rate, Margin, _capacitySeconds + Margin, seed);
+        var arrivals = new PoissonArrivals(rate, Margin, RawCapacity.WarmUp(_capacitySeconds) + _capacitySeconds + Margin, seed);
         var generator = _loop.RunAsync(_nothing, arrivals, Slo);
         await Task.Delay(TimeSpan.FromSeconds(Margin));
         var capacity = await Task.Run(() => _raw.Measure(_capacitySeconds));
