@@ -10,7 +10,7 @@ namespace MArk.Serving.Benchmarks;
 /// <summary>
 /// How much of the raw capacity is left when 256 callers never let a server idle. All take turns within each round, so that the machine's noise meets all;
 /// the bare loop runs before and after each of them, and a server's rate is taken over the mean of those two. Ratios are medians over rounds, many and short,
-/// since the machine's speed moves from second to second.
+/// since the machine's speed moves from second to second. Without peers there is time for more of them.
 /// </summary>
 internal static class SaturationBenchmark
 {
@@ -25,6 +25,7 @@ internal static class SaturationBenchmark
             Option.Number("--search-seconds", 0.75, 0.05, 60, quick: 0.1),
             Option.Number("--slo-ms", 1000, 1, 60_000),
             Option.Choice("--model", "all", [.. BenchmarkModel.Names, "all"]),
+            Option.Choice("--peers", "all", ["all", "none"]),
             Option.Integer("--instances", 1, 1, Environment.ProcessorCount)) is not { } arguments)
         {
             return 2;
@@ -52,25 +53,34 @@ internal static class SaturationBenchmark
 
     private static async Task<List<(string Server, double Ratio)>> MeasureAsync(string name, Arguments arguments)
     {
-        var seconds = arguments.Number("--seconds");
         var searchSeconds = arguments.Number("--search-seconds");
-        var warmUp = Math.Min(0.3, seconds);
+        var warmUp = RawCapacity.WarmUp(arguments.Number("--seconds"));
         var instances = arguments.Integer("--instances");
         using var model = BenchmarkModel.Open(name);
         using var raw = new RawCapacity(model, instances, MaxBatch);
         raw.FindBest(searchSeconds / 2, rounds: 5);
         var loop = new ClosedLoop(model, Callers);
         var set = new ServerSet(model, instances, MaxBatch, TimeSpan.FromMilliseconds(arguments.Number("--slo-ms")));
+        await using var engine = await set.ServeLateAsync();
+        if (arguments.Text("--peers") == "none")
+        {
+            return await MeasureAsync(name, raw, loop, [engine], arguments, "");
+        }
         var windows = WindowSearch.Windows(arguments.Quick);
         await using var batchBlocks = new WindowSearch(set.BatchBlockAsync, windows);
         await using var fixedWindows = new WindowSearch(set.FixedWindowAsync, windows);
-        await using var engine = await set.ServeLateAsync();
         await using var naive = await set.NaiveAsync();
         await using var channel = await set.ChannelAsync();
         var (batchBlock, batchBlockWindow) = await batchBlocks.BestAsync(server => loop.MeasureAsync(server, warmUp, searchSeconds));
         var (fixedWindow, fixedWindowWindow) = await fixedWindows.BestAsync(server => loop.MeasureAsync(server, warmUp, searchSeconds));
-        IServer[] servers = [engine, naive, batchBlock, channel, fixedWindow];
+        return await MeasureAsync(name, raw, loop, [engine, naive, batchBlock, channel, fixedWindow], arguments, string.Create(CultureInfo.InvariantCulture,
+            $"    (windows: BatchBlock {batchBlockWindow.TotalMilliseconds} ms, fixed {fixedWindowWindow.TotalMilliseconds} ms)"));
+    }
 
+    private static async Task<List<(string Server, double Ratio)>> MeasureAsync(string name, RawCapacity raw, ClosedLoop loop, IServer[] servers, Arguments arguments, string note)
+    {
+        var seconds = arguments.Number("--seconds");
+        var warmUp = RawCapacity.WarmUp(seconds);
         var rawRates = new List<double>();
         var rates = servers.Select(_ => new List<double>()).ToArray();
         var overRaw = servers.Select(_ => new List<double>()).ToArray();
@@ -87,7 +97,7 @@ internal static class SaturationBenchmark
             }
         }
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"\n{name,-22} requests/s   over raw    (windows: BatchBlock {batchBlockWindow.TotalMilliseconds} ms, fixed {fixedWindowWindow.TotalMilliseconds} ms)"));
+            $"\n{name,-22} requests/s   over raw{note}"));
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{$"raw, batches of {raw.Batch}",-22} {Statistics.Median(rawRates),10:N0} {1.0,10:N3}"));
         var ratios = new List<(string, double)>();
         for (var i = 0; i < servers.Length; i++)

@@ -35,12 +35,11 @@ public sealed class LatencyProfile
     private const int HandOver = 50;
 
     private const double Hope = 0.99;
-    private const int HopeAfter = 64;
 
     // Sizes within this of the highest throughput are as good, and the smallest of them answers soonest.
     private const double AsGood = 0.995;
 
-    // A comparison stands until so many batches of the size have run that could not be compared.
+    // A comparison stands unless the size was seen so many batches later, and not compared.
     private const int StillCompared = 64;
 
     // What a size took longer ago says less of it than what was measured at first.
@@ -58,7 +57,7 @@ public sealed class LatencyProfile
     private readonly double[] _high;
     private readonly double[] _weight;
     private readonly double[] _hope;        // ticks as believed when a size is chosen
-    private readonly double[] _rates;       // scratch of JudgeSizes
+    private readonly double[] _rates;       // scratch of Publish
     private readonly long[] _unseen;
     private readonly long[] _hopeTable;
     private readonly double[] _block;       // scratch of MakeRise
@@ -67,7 +66,6 @@ public sealed class LatencyProfile
     private readonly long[] _meanTable;     // ticks at every size, index = size
     private readonly long[] _highTable;
     private readonly int[] _bestUpTo;
-    private int _tried;                     // the size that is run in turn with the best; 0 for none
     private long _clock;
     private int _unpublished;
     private long _unpublishedTicks;
@@ -113,7 +111,7 @@ public sealed class LatencyProfile
     {
         (_sizes, _baseMean, _baseHigh) = measured;
         _recent = recent ?? new RecentTimes?[_sizes.Length];
-        _trials = trials ?? new SizeTrials(_sizes.Length);
+        _trials = trials ?? new SizeTrials(_sizes);
         _clock = clock;
         _mean = new double[_sizes.Length];
         _high = new double[_sizes.Length];
@@ -191,14 +189,34 @@ public sealed class LatencyProfile
     /// <returns>The rate; infinite while nothing was measured.</returns>
     public double Throughput(int batchSize) => batchSize * (double)TimeSpan.TicksPerSecond / Mean(batchSize).Ticks;
 
-    /// <summary>The size of the highest throughput, as far as is known: now and again another that might serve as fast is had in turn with it, so that the two are compared.</summary>
+    /// <summary>The size of the highest throughput.</summary>
     /// <param name="limit">The largest size to consider; at least 1.</param>
     /// <returns>The size; of those within 0.5 % of the highest the smallest, which answers soonest, or the limit if that leaves less than a quarter of it behind.</returns>
-    public int BestBatchSize(int limit)
+    public int BestBatchSize(int limit) => _bestUpTo[Math.Clamp(limit, 1, MaxBatchSize)];
+
+    /// <summary>
+    /// The size that the next batch is to have: <see cref="BestBatchSize"/>, but now and again one that might serve faster, for one batch in four of some, so that it is compared with the size that mostly runs. Trials
+    /// take at most some two in a hundred batches, and cost only as much of those as they are slower.
+    /// </summary>
+    /// <param name="limit">The largest size to consider; at least 1.</param>
+    /// <returns>The size; at most the limit.</returns>
+    public int NextBatchSize(int limit)
     {
         limit = Math.Clamp(limit, 1, MaxBatchSize);
-        var isTrial = _tried > 0 && _clock % 2 != 0 && (_tried == limit || (_tried < limit && !LeavesTooLittle(_tried, limit)));
-        return isTrial ? _tried : _bestUpTo[limit];
+        if (_trials.OnTrial >= 0 && CanRun(_sizes[_trials.OnTrial]))
+        {
+            if (_trials.IsNext)
+            {
+                return _sizes[_trials.OnTrial];
+            }
+            if (CanRun(_sizes[_trials.Usual]))
+            {
+                return _sizes[_trials.Usual];
+            }
+        }
+        return _bestUpTo[limit];
+
+        bool CanRun(int size) => size == limit || (size < limit && !LeavesTooLittle(size, limit));
     }
 
     /// <summary>The largest size that ends within a time, by the high percentile.</summary>
@@ -276,7 +294,7 @@ public sealed class LatencyProfile
     private int SizeWithin(TimeSpan slo, int limit, int instances)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(instances, 1);
-        return _bestUpTo[Math.Max(1, LargestWithin(slo / (1 + Wait(instances)), limit))];
+        return BestBatchSize(Math.Max(1, LargestWithin(slo / (1 + Wait(instances)), limit)));
     }
 
     /// <summary>Whether so many of those that wait leave a rest too small to be worth a batch: it goes along.</summary>
@@ -306,14 +324,9 @@ public sealed class LatencyProfile
         batchSize = Math.Min(batchSize, MaxBatchSize);
         var point = Nearest(batchSize);
         var ticks = Math.Max(1, duration.Ticks);
-        if (_sizes[point] != batchSize && _meanTable[batchSize] > 0)
-        {
-            // As the profile has it, a batch of the measured size would have taken so much longer or shorter.
-            ticks = Math.Max(1, (long)((double)ticks * _meanTable[_sizes[point]] / _meanTable[batchSize]));
-        }
         var recent = _recent[point] ??= new RecentTimes();
-        recent.Add(ticks, ++_clock);
-        _trials.Observe(point, ticks);
+        recent.Add(AtMeasuredSize(_meanTable), ++_clock);
+        _trials.Observe(point, AtMeasuredSize(_hopeTable));
         // The first words on a size, and those that revise what was measured, count at once.
         _unpublished++;
         _unpublishedTicks += Math.Max(0, duration.Ticks);
@@ -321,6 +334,11 @@ public sealed class LatencyProfile
         {
             Publish();
         }
+
+        // As a table has it, a batch of the measured size would have taken so much longer or shorter.
+        long AtMeasuredSize(long[] table) => _sizes[point] != batchSize && table[batchSize] > 0
+            ? Math.Max(1, (long)((double)ticks * table[_sizes[point]] / table[batchSize]))
+            : ticks;
     }
 
     /// <summary>
@@ -363,20 +381,25 @@ public sealed class LatencyProfile
         Fill(_highTable, _high);
         JudgeSizes();
         Fill(_hopeTable, _hope);
+        for (var i = 0; i < _sizes.Length; i++)
+        {
+            _rates[i] = Rate(_sizes[i]);
+        }
+        _trials.Update(_rates, _unseen);
         var fastest = 0.0;      // of the measured sizes up to b
         var known = 0;
         for (var b = 1; b <= MaxBatchSize; b++)
         {
             for (; known < _sizes.Length && _sizes[known] <= b; known++)
             {
-                fastest = Math.Max(fastest, Rate(_sizes[known]));
+                fastest = Math.Max(fastest, _rates[known]);
             }
             // What lies between two measured sizes is interpolated: it is not chosen for what only a measured one might have, unless no more wait.
             var enough = AsGood * Math.Max(fastest, Rate(b));
             var soonest = b;
             for (var i = 0; i < known && soonest == b; i++)
             {
-                soonest = Rate(_sizes[i]) >= enough ? _sizes[i] : b;
+                soonest = _rates[i] >= enough ? _sizes[i] : b;
             }
             _bestUpTo[b] = LeavesTooLittle(soonest, b) && Rate(b) >= enough ? b : soonest;
         }
@@ -386,8 +409,7 @@ public sealed class LatencyProfile
 
     /// <summary>
     /// How long each size takes when one is to be chosen: as compared with the usual one, or as measured at first, since a size that was seen when the machine was slower, or faster, says little by itself.
-    /// Once batches run, or where nothing was measured at first, one that has not been tried lately is judged as if it served at least as fast as the smaller ones: so that it is tried, and a
-    /// measurement that a pause of the machine spoilt does not keep it out of use for ever.
+    /// Where nothing was measured at first, one that has hardly been seen is judged as if it served at least as fast as the smaller ones: so that it is tried.
     /// </summary>
     private void JudgeSizes()
     {
@@ -398,7 +420,7 @@ public sealed class LatencyProfile
             _hope[i] = TimeNow(i);
             if (_hope[i] > 0)
             {
-                if (fastest > 0 && (_recent[i]?.Count ?? 0) < EnoughToRevise && (_baseMean[i] == 0 || _clock >= HopeAfter))
+                if (fastest > 0 && _baseMean[i] == 0 && (_recent[i]?.Count ?? 0) < EnoughToRevise)
                 {
                     _hope[i] = Math.Min(_hope[i], Hope * _sizes[i] / fastest);
                 }
@@ -411,10 +433,7 @@ public sealed class LatencyProfile
         {
             _hope[i] = Math.Min(_hope[i], ofLarger);
             ofLarger = _hope[i] > 0 ? _hope[i] : ofLarger;
-            _rates[i] = _hope[i] > 0 ? _sizes[i] / (_hope[i] + HandOver) : 0;
         }
-        _trials.Update(_rates, _unseen);
-        _tried = _trials.OnTrial >= 0 ? _sizes[_trials.OnTrial] : 0;
     }
 
     private double TimeNow(int point)
@@ -440,7 +459,6 @@ public sealed class LatencyProfile
             if (_recent[i] is { Count: > 0 } recent && _clock - recent.LastSeen > ForgetAfter)
             {
                 recent.Forget();
-                _trials.Forget(i);
             }
             most = Math.Max(most, _recent[i]?.Count ?? 0);
         }

@@ -2,7 +2,7 @@ namespace MArk.Serving;
 
 /// <summary>
 /// Compares batch sizes on a machine whose speed changes from moment to moment: what a batch took is told by what those of the usual size took right before it, and a size that might
-/// serve as fast as the fastest is run in turn with it for a while now and again.
+/// serve as fast as the fastest is run between them for a while now and again.
 /// </summary>
 /// <remarks>
 /// Two sizes that were seen at different times tell the machine's speed and not theirs. The usual size is the one that ran most of late; how long it takes is the pace, and the times of other sizes
@@ -21,18 +21,25 @@ internal sealed class SizeTrials
     private const int MostVotes = 64;
 
     private const int BatchesOfTrial = 16;
-    private const int MostBatchesUntilTried = 64;
+    private const int OneIn = 4;
+
+    // One that comes up less than half as often as it might is given up.
+    private const int Patience = 32;
 
     // A trial is followed by so many times as long without one, so that what it costs, where the size is slower, is next to nothing.
     private const int Pause = 64;
+    private const int PauseWhereNotTried = 4;
 
-    // What was seen this lately needs no trial, and what serves less than this share of the fastest gets none.
+    // What was seen this lately needs no trial. What serves less than this share of the fastest gets none, or hardly ever; what was not compared, or long ago, may be slower than it is believed to be by a warm-up's error.
     private const int Lately = 256;
+    private const int LongAgo = 8192;
     private const double MightBeFastest = 0.85;
+    private const double MightBeFastestForAllWeKnow = 0.7;
 
     // What the first usual size takes at a normal pace, in units of no meaning.
     private const double Unit = 1 << 20;
 
+    private readonly int[] _sizes;
     private readonly RecentTimes?[] _normal;
     private readonly long[] _lastTried;
     private readonly RecentTimes _pace;
@@ -40,33 +47,37 @@ internal sealed class SizeTrials
     private int _votes;
     private int _sinceUsual;
     private double _usualNormal;
-    private long _clock;
-    private long _ran;              // ticks of all batches
+    private long _clock;            // batches
     private long _nextTrial;
-    private long _ranBeforeTrial;
     private int _batchesInTrial;
 
-    public SizeTrials(int sizes)
+    /// <param name="sizes">The sizes; they are told by their index.</param>
+    public SizeTrials(int[] sizes)
     {
-        _normal = new RecentTimes?[sizes];
-        _lastTried = new long[sizes];
+        _sizes = sizes;
+        _normal = new RecentTimes?[sizes.Length];
+        _lastTried = new long[sizes.Length];
         _pace = new RecentTimes();
     }
 
     private SizeTrials(SizeTrials other)
     {
+        _sizes = other._sizes;
         _normal = Array.ConvertAll(other._normal, times => times?.Clone());
         _lastTried = [.. other._lastTried];
         _pace = other._pace.Clone();
-        (_usual, _votes, _sinceUsual, _usualNormal, _clock, _ran) = (other._usual, other._votes, other._sinceUsual, other._usualNormal, other._clock, other._ran);
-        (_nextTrial, _ranBeforeTrial, _batchesInTrial, OnTrial) = (other._nextTrial, other._ranBeforeTrial, other._batchesInTrial, other.OnTrial);
+        (_usual, _votes, _sinceUsual, _usualNormal, _clock) = (other._usual, other._votes, other._sinceUsual, other._usualNormal, other._clock);
+        (_nextTrial, _batchesInTrial, OnTrial) = (other._nextTrial, other._batchesInTrial, other.OnTrial);
     }
 
     /// <summary>The size, by its index, that ran most of late; -1 before the first batch.</summary>
     public int Usual => _usual;
 
-    /// <summary>The size, by its index, that is to be run in turn with the fastest; -1 for none.</summary>
+    /// <summary>The size, by its index, that is to be run now and again between batches of the usual one; -1 for none.</summary>
     public int OnTrial { get; private set; } = -1;
+
+    /// <summary>Whether the next batch is to be one of the size on trial, and not of the usual one: one in four, so that what serves slower hardly slows anything down.</summary>
+    public bool IsNext => _clock % OneIn == OneIn - 1;
 
     public SizeTrials Clone() => new(this);
 
@@ -76,7 +87,6 @@ internal sealed class SizeTrials
     public void Observe(int size, long ticks)
     {
         _clock++;
-        _ran += ticks;
         _batchesInTrial += size == OnTrial ? 1 : 0;
         if (size == _usual)
         {
@@ -113,42 +123,53 @@ internal sealed class SizeTrials
     }
 
     /// <summary>Begins a trial if it is time for one, and ends one that has run enough.</summary>
-    /// <param name="rates">What each size is believed to serve; 0 for a size of which nothing is known.</param>
+    /// <param name="rates">What each size is believed to serve.</param>
     /// <param name="unseen">How many batches have run since one of each size did.</param>
     public void Update(ReadOnlySpan<double> rates, ReadOnlySpan<long> unseen)
     {
-        if (OnTrial >= 0 && (_batchesInTrial >= BatchesOfTrial || _clock - _lastTried[OnTrial] >= MostBatchesUntilTried))
+        if (_usual < 0)
         {
-            _nextTrial = _ran + Pause * (_ran - _ranBeforeTrial);
+            return;
+        }
+        if (OnTrial >= 0 && (_batchesInTrial >= BatchesOfTrial || _clock - _lastTried[OnTrial] >= Patience + 2 * OneIn * _batchesInTrial))
+        {
+            // One that did not come up, as fewer wait or time is short, has cost nothing, as far as is known.
+            var timeOverUsual = _sizes[OnTrial] / rates[OnTrial] * rates[_usual] / _sizes[_usual];
+            _nextTrial = _clock + Math.Max(PauseWhereNotTried * (_clock - _lastTried[OnTrial]), (long)(Pause * _batchesInTrial * Math.Max(1, timeOverUsual)));
             OnTrial = -1;
         }
-        if (OnTrial >= 0 || _ran < _nextTrial)
+        if (OnTrial >= 0 || _clock < _nextTrial)
         {
             return;
         }
         var fastest = 0.0;
-        foreach (var rate in rates)
+        foreach (var rate in rates[..(_usual + 1)])
         {
             fastest = Math.Max(fastest, rate);
         }
-        var longest = (long)Lately;
+        var most = 0.0;
         for (var i = 0; i < rates.Length; i++)
         {
-            // One that does not come up, as fewer wait or time is short, does not keep the others from being tried.
+            // Nothing is known of whether larger ones come up.
+            fastest = i <= _usual ? fastest : Math.Max(fastest, rates[i]);
             var since = Math.Min(unseen[i], _clock - _lastTried[i]);
-            if (i != _usual && rates[i] >= MightBeFastest * fastest && since > longest)
+            var isKnown = _normal[i]?.Count >= EnoughToCompare && since < LongAgo;
+            if (i == _usual || since <= Lately || rates[i] < (isKnown ? MightBeFastest : MightBeFastestForAllWeKnow) * fastest)
             {
-                (OnTrial, longest) = (i, since);
+                continue;
+            }
+            // First those that never were on trial, of them the one that promises most; then the one that was seen or on trial longest ago.
+            var merit = _lastTried[i] > 0 ? since / (1.0 + _clock) : 1 + rates[i] / fastest;
+            if (merit > most)
+            {
+                (OnTrial, most) = (i, merit);
             }
         }
         if (OnTrial >= 0)
         {
-            (_lastTried[OnTrial], _ranBeforeTrial, _batchesInTrial) = (_clock, _ran, 0);
+            (_lastTried[OnTrial], _batchesInTrial) = (_clock, 0);
         }
     }
-
-    /// <summary>What was seen of a size no longer counts.</summary>
-    public void Forget(int size) => _normal[size]?.Forget();
 
     /// <summary>Nothing that was seen counts any longer.</summary>
     public void Forget()

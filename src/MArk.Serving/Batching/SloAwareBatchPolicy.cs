@@ -22,11 +22,11 @@ public sealed class SloAwareBatchPolicy : IBatchPolicy
         var fitting = Math.Max(1, profile.LargestWithin(remaining, candidates));
         if (fitting < candidates || context.IsFull || !profile.IsMeasured)
         {
-            return BatchDecision.Dispatch(profile.BestBatchSize(fitting));
+            return BatchDecision.Dispatch(profile.NextBatchSize(fitting));
         }
         return TryHold(context, out var until)
             ? BatchDecision.WaitUntil(until)
-            : BatchDecision.Dispatch(profile.BestBatchSize(candidates));
+            : BatchDecision.Dispatch(profile.NextBatchSize(candidates));
     }
 
     /// <inheritdoc/>

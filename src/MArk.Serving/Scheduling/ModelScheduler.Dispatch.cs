@@ -375,7 +375,11 @@ internal sealed partial class ModelScheduler
         }
         var earliest = _candidates.Earliest;
         _candidates.Remove(count);
-        TakeLateAlong(now, instance, group, batch, earliest);
+        // Where others could have gone in time, the batch is as small as the policy wants it.
+        if (count == _candidates.Count)
+        {
+            TakeLateAlong(now, instance, group, batch, earliest);
+        }
         instance.PassedOverLate = _lateCount > 0;
         _groups.DropIfEmpty(group);
         Start(now, batch, reason);
