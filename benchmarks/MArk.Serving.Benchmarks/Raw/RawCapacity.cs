@@ -8,7 +8,7 @@ internal sealed class RawCapacity : IDisposable
 {
     private const int TurnsPerRound = 5;
 
-    // Another session's weights are in the caches at first, and the shared one among them is won back slowly: the first quarter of a second serves up to a fifth less.
+    // Another session's weights are in the caches at first, and the shared one among them is won back slowly: the first quarter of a second serves less.
     private const double WarmUpSeconds = 0.3;
 
     private readonly BenchmarkModel _model;
