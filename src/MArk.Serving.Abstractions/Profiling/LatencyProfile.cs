@@ -28,7 +28,7 @@ public sealed class LatencyProfile
     private const int RefreshAnyway = 1024;
     private const long RefreshAfter = 2 * TimeSpan.TicksPerMillisecond;
 
-    // After so many other batches what was seen of a size no longer counts, so that a size that did badly once is tried again.
+    // After so many other batches what was seen of a size no longer counts.
     private const int ForgetAfter = 4096;
 
     // What a batch costs besides its run at the very least, ticks: to make it up, to hand it over, to complete it. So sizes that run equally well are told apart.
@@ -41,9 +41,6 @@ public sealed class LatencyProfile
 
     // A comparison stands unless the size was seen so many batches later, and not compared.
     private const int StillCompared = 64;
-
-    // What a size took longer ago says less of it than what was measured at first.
-    private const int SeenLately = 256;
 
     // What was last seen so many batches ago counts half.
     private const double HalfAfter = 64;
@@ -58,7 +55,7 @@ public sealed class LatencyProfile
     private readonly double[] _weight;
     private readonly double[] _hope;        // ticks as believed when a size is chosen
     private readonly double[] _rates;       // scratch of Publish
-    private readonly long[] _unseen;
+    private readonly long[] _unseen;        // batches since one of each size
     private readonly long[] _hopeTable;
     private readonly double[] _block;       // scratch of MakeRise
     private readonly double[] _blockWeight;
@@ -66,7 +63,6 @@ public sealed class LatencyProfile
     private readonly long[] _meanTable;     // ticks at every size, index = size
     private readonly long[] _highTable;
     private readonly int[] _bestUpTo;
-    private long _clock;
     private int _unpublished;
     private long _unpublishedTicks;
 
@@ -107,12 +103,11 @@ public sealed class LatencyProfile
         return (sizes, mean, high);
     }
 
-    private LatencyProfile((int[] Sizes, double[] Mean, double[] High) measured, RecentTimes?[]? recent = null, SizeTrials? trials = null, long clock = 0)
+    private LatencyProfile((int[] Sizes, double[] Mean, double[] High) measured, RecentTimes?[]? recent = null, SizeTrials? trials = null)
     {
         (_sizes, _baseMean, _baseHigh) = measured;
         _recent = recent ?? new RecentTimes?[_sizes.Length];
         _trials = trials ?? new SizeTrials(_sizes);
-        _clock = clock;
         _mean = new double[_sizes.Length];
         _high = new double[_sizes.Length];
         _weight = new double[_sizes.Length];
@@ -127,7 +122,6 @@ public sealed class LatencyProfile
         _meanTable = new long[MaxBatchSize + 1];
         _highTable = new long[MaxBatchSize + 1];
         _bestUpTo = new int[MaxBatchSize + 1];
-        _bestUpTo[0] = 1;
         Publish();
     }
 
@@ -305,7 +299,7 @@ public sealed class LatencyProfile
 
     /// <summary>A copy that is refined on its own.</summary>
     /// <returns>The copy.</returns>
-    public LatencyProfile Clone() => new((_sizes, _baseMean, _baseHigh), Array.ConvertAll(_recent, r => r?.Clone()), _trials.Clone(), _clock);
+    public LatencyProfile Clone() => new((_sizes, _baseMean, _baseHigh), Array.ConvertAll(_recent, r => r?.Clone()), _trials.Clone());
 
     /// <summary>A profile of a slower or faster device of the same shape, as measured so far.</summary>
     /// <param name="factor">What every time is multiplied by; more than zero.</param>
@@ -325,8 +319,8 @@ public sealed class LatencyProfile
         var point = Nearest(batchSize);
         var ticks = Math.Max(1, duration.Ticks);
         var recent = _recent[point] ??= new RecentTimes();
-        recent.Add(AtMeasuredSize(_meanTable), ++_clock);
         _trials.Observe(point, AtMeasuredSize(_hopeTable));
+        recent.Add(AtMeasuredSize(_meanTable), _trials.Clock);
         // The first words on a size, and those that revise what was measured, count at once.
         _unpublished++;
         _unpublishedTicks += Math.Max(0, duration.Ticks);
@@ -416,7 +410,7 @@ public sealed class LatencyProfile
         var fastest = 0.0;
         for (var i = 0; i < _sizes.Length; i++)
         {
-            _unseen[i] = _clock - (_recent[i]?.LastSeen ?? 0);
+            _unseen[i] = _trials.Clock - (_recent[i]?.LastSeen ?? 0);
             _hope[i] = TimeNow(i);
             if (_hope[i] > 0)
             {
@@ -447,7 +441,7 @@ public sealed class LatencyProfile
         {
             return ratio * recent.Mean;
         }
-        return _unseen[point] > SeenLately && _baseMean[point] > 0 && _baseMean[usual] > 0 ? _baseMean[point] / _baseMean[usual] * recent.Mean : _mean[point];
+        return _unseen[point] > SizeTrials.Lately && _baseMean[point] > 0 && _baseMean[usual] > 0 ? _baseMean[point] / _baseMean[usual] * recent.Mean : _mean[point];
     }
 
     /// <summary>What is believed of each size: what was seen of it lately; else what was measured at first, scaled as those are that were seen.</summary>
@@ -456,7 +450,7 @@ public sealed class LatencyProfile
         var most = 0;
         for (var i = 0; i < _sizes.Length; i++)
         {
-            if (_recent[i] is { Count: > 0 } recent && _clock - recent.LastSeen > ForgetAfter)
+            if (_recent[i] is { Count: > 0 } recent && _trials.Clock - recent.LastSeen > ForgetAfter)
             {
                 recent.Forget();
             }
@@ -472,7 +466,7 @@ public sealed class LatencyProfile
                 continue;
             }
             recent.Refresh();
-            (_mean[i], _high[i], _weight[i]) = (recent.Mean, recent.High, recent.Count * HalfAfter / (HalfAfter + _clock - recent.LastSeen));
+            (_mean[i], _high[i], _weight[i]) = (recent.Mean, recent.High, recent.Count * HalfAfter / (HalfAfter + _trials.Clock - recent.LastSeen));
             if (isMeasured)
             {
                 ratio += _weight[i] * recent.Mean / _baseMean[i];

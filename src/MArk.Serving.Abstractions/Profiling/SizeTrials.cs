@@ -10,6 +10,9 @@ namespace MArk.Serving;
 /// </remarks>
 internal sealed class SizeTrials
 {
+    /// <summary>What was seen within so many batches needs no trial; what was seen before says less of a size than what was measured at first.</summary>
+    public const int Lately = 256;
+
     // So many of the usual size tell the pace, and it is told of a batch that ran so soon after them; so many of another size tell what it takes, and the last two trials of it.
     private const int EnoughForPace = 3;
     private const int SoonAfter = 2;
@@ -30,8 +33,7 @@ internal sealed class SizeTrials
     private const int Pause = 64;
     private const int PauseWhereNotTried = 4;
 
-    // What was seen this lately needs no trial. What serves less than this share of the fastest gets none, or hardly ever; what was not compared, or long ago, may be slower than it is believed to be by a warm-up's error.
-    private const int Lately = 256;
+    // What serves less than this share of the fastest gets none, or hardly ever; what was not compared, or long ago, may be slower than it is believed to be by a warm-up's error.
     private const int LongAgo = 8192;
     private const double MightBeFastest = 0.85;
     private const double MightBeFastestForAllWeKnow = 0.7;
@@ -43,11 +45,9 @@ internal sealed class SizeTrials
     private readonly RecentTimes?[] _normal;
     private readonly long[] _lastTried;
     private readonly RecentTimes _pace;
-    private int _usual = -1;
     private int _votes;
     private int _sinceUsual;
     private double _usualNormal;
-    private long _clock;            // batches
     private long _nextTrial;
     private int _batchesInTrial;
 
@@ -66,18 +66,21 @@ internal sealed class SizeTrials
         _normal = Array.ConvertAll(other._normal, times => times?.Clone());
         _lastTried = [.. other._lastTried];
         _pace = other._pace.Clone();
-        (_usual, _votes, _sinceUsual, _usualNormal, _clock) = (other._usual, other._votes, other._sinceUsual, other._usualNormal, other._clock);
+        (Usual, _votes, _sinceUsual, _usualNormal, Clock) = (other.Usual, other._votes, other._sinceUsual, other._usualNormal, other.Clock);
         (_nextTrial, _batchesInTrial, OnTrial) = (other._nextTrial, other._batchesInTrial, other.OnTrial);
     }
 
+    /// <summary>The batches that ran.</summary>
+    public long Clock { get; private set; }
+
     /// <summary>The size, by its index, that ran most of late; -1 before the first batch.</summary>
-    public int Usual => _usual;
+    public int Usual { get; private set; } = -1;
 
     /// <summary>The size, by its index, that is to be run now and again between batches of the usual one; -1 for none.</summary>
     public int OnTrial { get; private set; } = -1;
 
     /// <summary>Whether the next batch is to be one of the size on trial, and not of the usual one: one in four, so that what serves slower hardly slows anything down.</summary>
-    public bool IsNext => _clock % OneIn == OneIn - 1;
+    public bool IsNext => Clock % OneIn == OneIn - 1;
 
     public SizeTrials Clone() => new(this);
 
@@ -86,18 +89,18 @@ internal sealed class SizeTrials
     /// <param name="ticks">How long it took.</param>
     public void Observe(int size, long ticks)
     {
-        _clock++;
+        Clock++;
         _batchesInTrial += size == OnTrial ? 1 : 0;
-        if (size == _usual)
+        if (size == Usual)
         {
             _votes = Math.Min(_votes + 1, MostVotes);
             _sinceUsual = 0;
-            _pace.Add(ticks, _clock);
+            _pace.Add(ticks, Clock);
             return;
         }
         if (++_sinceUsual <= SoonAfter && _votes >= ClearMajority && _pace.Count >= EnoughForPace)
         {
-            (_normal[size] ??= new RecentTimes()).Add((long)Math.Max(1, ticks * _usualNormal / _pace.MedianOfLast(EnoughForPace)), _clock);
+            (_normal[size] ??= new RecentTimes()).Add((long)Math.Max(1, ticks * _usualNormal / _pace.MedianOfLast(EnoughForPace)), Clock);
         }
         if (--_votes < 0)
         {
@@ -111,11 +114,11 @@ internal sealed class SizeTrials
     /// <returns>The ratio; 0 if they were not compared.</returns>
     public double RatioToUsual(int size, long mostUnseen)
     {
-        if (size == _usual)
+        if (size == Usual)
         {
             return 1;
         }
-        if (_normal[size] is not { Count: >= EnoughToCompare } times || _clock - times.LastSeen > mostUnseen)
+        if (_normal[size] is not { Count: >= EnoughToCompare } times || Clock - times.LastSeen > mostUnseen)
         {
             return 0;
         }
@@ -127,23 +130,23 @@ internal sealed class SizeTrials
     /// <param name="unseen">How many batches have run since one of each size did.</param>
     public void Update(ReadOnlySpan<double> rates, ReadOnlySpan<long> unseen)
     {
-        if (_usual < 0)
+        if (Usual < 0)
         {
             return;
         }
-        if (OnTrial >= 0 && (_batchesInTrial >= BatchesOfTrial || _clock - _lastTried[OnTrial] >= Patience + 2 * OneIn * _batchesInTrial))
+        if (OnTrial >= 0 && (_batchesInTrial >= BatchesOfTrial || Clock - _lastTried[OnTrial] >= Patience + 2 * OneIn * _batchesInTrial))
         {
             // One that did not come up, as fewer wait or time is short, has cost nothing, as far as is known.
-            var timeOverUsual = _sizes[OnTrial] / rates[OnTrial] * rates[_usual] / _sizes[_usual];
-            _nextTrial = _clock + Math.Max(PauseWhereNotTried * (_clock - _lastTried[OnTrial]), (long)(Pause * _batchesInTrial * Math.Max(1, timeOverUsual)));
+            var timeOverUsual = _sizes[OnTrial] / rates[OnTrial] * rates[Usual] / _sizes[Usual];
+            _nextTrial = Clock + Math.Max(PauseWhereNotTried * (Clock - _lastTried[OnTrial]), (long)(Pause * _batchesInTrial * Math.Max(1, timeOverUsual)));
             OnTrial = -1;
         }
-        if (OnTrial >= 0 || _clock < _nextTrial)
+        if (OnTrial >= 0 || Clock < _nextTrial)
         {
             return;
         }
         var fastest = 0.0;
-        foreach (var rate in rates[..(_usual + 1)])
+        foreach (var rate in rates[..(Usual + 1)])
         {
             fastest = Math.Max(fastest, rate);
         }
@@ -151,15 +154,15 @@ internal sealed class SizeTrials
         for (var i = 0; i < rates.Length; i++)
         {
             // Nothing is known of whether larger ones come up.
-            fastest = i <= _usual ? fastest : Math.Max(fastest, rates[i]);
-            var since = Math.Min(unseen[i], _clock - _lastTried[i]);
+            fastest = i <= Usual ? fastest : Math.Max(fastest, rates[i]);
+            var since = Math.Min(unseen[i], Clock - _lastTried[i]);
             var isKnown = _normal[i]?.Count >= EnoughToCompare && since < LongAgo;
-            if (i == _usual || since <= Lately || rates[i] < (isKnown ? MightBeFastest : MightBeFastestForAllWeKnow) * fastest)
+            if (i == Usual || since <= Lately || rates[i] < (isKnown ? MightBeFastest : MightBeFastestForAllWeKnow) * fastest)
             {
                 continue;
             }
             // First those that never were on trial, of them the one that promises most; then the one that was seen or on trial longest ago.
-            var merit = _lastTried[i] > 0 ? since / (1.0 + _clock) : 1 + rates[i] / fastest;
+            var merit = _lastTried[i] > 0 ? since / (1.0 + Clock) : 1 + rates[i] / fastest;
             if (merit > most)
             {
                 (OnTrial, most) = (i, merit);
@@ -167,7 +170,7 @@ internal sealed class SizeTrials
         }
         if (OnTrial >= 0)
         {
-            (_lastTried[OnTrial], _batchesInTrial) = (_clock, 0);
+            (_lastTried[OnTrial], _batchesInTrial) = (Clock, 0);
         }
     }
 
@@ -179,7 +182,7 @@ internal sealed class SizeTrials
             times?.Forget();
         }
         _pace.Forget();
-        (_usual, _votes, OnTrial) = (-1, 0, -1);
+        (Usual, _votes, OnTrial) = (-1, 0, -1);
     }
 
     private static double Normal(RecentTimes times) => times.MedianOfLast(Math.Min(times.Count, MostCompared));
@@ -190,11 +193,11 @@ internal sealed class SizeTrials
         if (_normal[size] is { Count: >= EnoughToCompare } times)
         {
             normal = Normal(times);
-            var before = _normal[_usual] ??= new RecentTimes();
+            var before = _normal[Usual] ??= new RecentTimes();
             before.Forget();
             for (var i = 0; i < EnoughToCompare; i++)
             {
-                before.Add((long)Math.Max(1, _usualNormal), _clock);
+                before.Add((long)Math.Max(1, _usualNormal), Clock);
             }
             _pace.Forget();
         }
@@ -203,6 +206,6 @@ internal sealed class SizeTrials
             // Nothing says how it compares with the others.
             Forget();
         }
-        (_usual, _votes, _sinceUsual, _usualNormal) = (size, 1, 0, normal);
+        (Usual, _votes, _sinceUsual, _usualNormal) = (size, 1, 0, normal);
     }
 }

@@ -47,8 +47,7 @@ public static class BatchProfiler
                 break;
             }
         }
-        var points = sizes.Zip(durations, Summarize).ToList();
-        return new LatencyProfile(points);
+        return new LatencyProfile([.. sizes.Zip(durations, Summarize)]);
     }
 
     /// <summary>Runs a batch of a sample at every size that is worth measuring, so that no request meets a cold instance.</summary>

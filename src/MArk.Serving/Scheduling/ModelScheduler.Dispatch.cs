@@ -373,10 +373,10 @@ internal sealed partial class ModelScheduler
         {
             Take(now, slot, finish, batch);
         }
-        var earliest = _candidates.Earliest;
+        var (earliest, takesAll) = (_candidates.Earliest, count == _candidates.Count);
         _candidates.Remove(count);
         // Where others could have gone in time, the batch is as small as the policy wants it.
-        if (count == _candidates.Count)
+        if (takesAll)
         {
             TakeLateAlong(now, instance, group, batch, earliest);
         }

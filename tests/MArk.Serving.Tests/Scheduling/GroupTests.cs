@@ -193,9 +193,9 @@ public sealed class GroupTests
     }
 
     /// <summary>An instance that takes up to 4 at once, free now; meanwhile some requests, of key 1, have turned late, and others came that are in time.</summary>
-    private static (SchedulerDriver Driver, Caller[] Late) LateThenInTime(int late, int inTime, double? timeoutMs = null, int group = 1)
+    private static (SchedulerDriver Driver, Caller[] Late) LateThenInTime(int late, int inTime, double? timeoutMs = null, int group = 1, IBatchPolicy? policy = null)
     {
-        var driver = new SchedulerDriver(new EagerPolicy(), maxBatch: 4, maxQueue: 1000);
+        var driver = new SchedulerDriver(policy ?? new EagerPolicy(), maxBatch: 4, maxQueue: 1000);
         var instance = driver.Ready();
         driver.Busy(instance, busy: true);
         var lateOnes = Enumerable.Range(0, late).Select(_ => driver.Arrive(timeoutMs: 1, group: 1)).ToArray();
@@ -223,6 +223,17 @@ public sealed class GroupTests
         }
         Assert.All(late, c => Assert.Equal(Ending.Result, c.Ending));
         Assert.Equal(2, Assert.Single(driver.Running).Count);
+    }
+
+    [Fact]
+    public void WhatIsLateDoesNotFillUpABatchThatThePolicyKeepsSmallThoughOthersWaitInTime()
+    {
+        var (driver, _) = LateThenInTime(late: 6, inTime: 3, policy: new AtMost(2));
+        Assert.Equal(2, Assert.Single(driver.Running).Count);
+        driver.Advance(9);
+        driver.Complete(Assert.Single(driver.Running));
+        // The third is all that waits in time, and late ones go along.
+        Assert.Equal(4, Assert.Single(driver.Running).Count);
     }
 
     [Theory]
@@ -297,6 +308,16 @@ public sealed class GroupTests
         Assert.Equal(others.Select(o => o.Id.Slot), Assert.Single(driver.Running).Slots.ToArray());
         driver.Advance(2.5);
         Assert.Contains(driver.Running, b => b.Slots.SequenceEqual(urgent.Select(u => u.Id.Slot).ToArray()));
+    }
+
+    private sealed class AtMost(int size) : IBatchPolicy
+    {
+        public BatchDecision Decide(in BatchContext context) => BatchDecision.Dispatch(Math.Min(size, context.Deadlines.Length));
+
+        public void Completed(in BatchFeedback feedback)
+        {
+            // It does not learn.
+        }
     }
 
     private sealed class HoldsUntilFull : IBatchPolicy
