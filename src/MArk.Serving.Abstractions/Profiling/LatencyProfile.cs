@@ -39,9 +39,6 @@ public sealed class LatencyProfile
     // Sizes within this of the highest throughput are as good, and the smallest of them answers soonest.
     private const double AsGood = 0.995;
 
-    // A comparison stands unless the size was seen so many batches later, and not compared.
-    private const int StillCompared = 64;
-
     // What was last seen so many batches ago counts half.
     private const double HalfAfter = 64;
 
@@ -55,7 +52,6 @@ public sealed class LatencyProfile
     private readonly double[] _weight;
     private readonly double[] _hope;        // ticks as believed when a size is chosen
     private readonly double[] _rates;       // scratch of Publish
-    private readonly long[] _unseen;        // batches since one of each size
     private readonly long[] _hopeTable;
     private readonly double[] _block;       // scratch of MakeRise
     private readonly double[] _blockWeight;
@@ -113,7 +109,6 @@ public sealed class LatencyProfile
         _weight = new double[_sizes.Length];
         _hope = new double[_sizes.Length];
         _rates = new double[_sizes.Length];
-        _unseen = new long[_sizes.Length];
         _hopeTable = new long[_sizes[^1] + 1];
         _block = new double[_sizes.Length];
         _blockWeight = new double[_sizes.Length];
@@ -189,8 +184,8 @@ public sealed class LatencyProfile
     public int BestBatchSize(int limit) => _bestUpTo[Math.Clamp(limit, 1, MaxBatchSize)];
 
     /// <summary>
-    /// The size that the next batch is to have: <see cref="BestBatchSize"/>, but now and again one that might serve faster, for one batch in four of some, so that it is compared with the size that mostly runs. Trials
-    /// take at most some two in a hundred batches, and cost only as much of those as they are slower.
+    /// The size that the next batch is to have: <see cref="BestBatchSize"/>, but now and again one that might serve faster, for some in a row, so that it is compared with the size that mostly runs. The slower it
+    /// is, the less often it is tried: trials cost some three in a thousand requests of what could be served.
     /// </summary>
     /// <param name="limit">The largest size to consider; at least 1.</param>
     /// <returns>The size; at most the limit.</returns>
@@ -379,7 +374,7 @@ public sealed class LatencyProfile
         {
             _rates[i] = Rate(_sizes[i]);
         }
-        _trials.Update(_rates, _unseen);
+        _trials.Update(_rates);
         var fastest = 0.0;      // of the measured sizes up to b
         var known = 0;
         for (var b = 1; b <= MaxBatchSize; b++)
@@ -410,7 +405,6 @@ public sealed class LatencyProfile
         var fastest = 0.0;
         for (var i = 0; i < _sizes.Length; i++)
         {
-            _unseen[i] = _trials.Clock - (_recent[i]?.LastSeen ?? 0);
             _hope[i] = TimeNow(i);
             if (_hope[i] > 0)
             {
@@ -437,11 +431,11 @@ public sealed class LatencyProfile
         {
             return _mean[point];
         }
-        if (_trials.RatioToUsual(point, _unseen[point] + StillCompared) is > 0 and var ratio)
+        if (_trials.RatioToUsual(point) is > 0 and var ratio)
         {
             return ratio * recent.Mean;
         }
-        return _unseen[point] > SizeTrials.Lately && _baseMean[point] > 0 && _baseMean[usual] > 0 ? _baseMean[point] / _baseMean[usual] * recent.Mean : _mean[point];
+        return !_trials.IsSeenLately(point) && _baseMean[point] > 0 && _baseMean[usual] > 0 ? _baseMean[point] / _baseMean[usual] * recent.Mean : _mean[point];
     }
 
     /// <summary>What is believed of each size: what was seen of it lately; else what was measured at first, scaled as those are that were seen.</summary>

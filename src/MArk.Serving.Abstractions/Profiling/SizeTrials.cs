@@ -1,36 +1,43 @@
 namespace MArk.Serving;
 
 /// <summary>
-/// Compares batch sizes on a machine whose speed changes from moment to moment: what a batch took is told by what those of the usual size took right before it, and a size that might
+/// Compares batch sizes on a machine whose speed changes from moment to moment: what batches of a size took is told by what those of the usual size took right before them, and a size that might
 /// serve as fast as the fastest is run between them for a while now and again.
 /// </summary>
 /// <remarks>
-/// Two sizes that were seen at different times tell the machine's speed and not theirs. The usual size is the one that ran most of late; how long it takes is the pace, and the times of other sizes
-/// are kept as they would have been at a normal pace.
+/// Two sizes that were seen at different times tell the machine's speed and not theirs. A batch that follows others of another size tells what the caches still hold of those: on one machine batches of 16
+/// took a quarter longer right after some of 32 than after eight of their own, and served faster than 32 only then. So several of a size run in a row, of which the first are not counted. The usual size is the one that
+/// ran most of late; how long it takes is the pace, and the times of other sizes are kept as they would have been at a normal pace.
 /// </remarks>
 internal sealed class SizeTrials
 {
-    /// <summary>What was seen within so many batches needs no trial; what was seen before says less of a size than what was measured at first.</summary>
-    public const int Lately = 256;
+    // A batch is counted where so many of its size ran right before it; so many of the usual size tell the pace, and so many after them one comparison.
+    private const int Settling = 8;
+    private const int EnoughForPace = 8;
+    private const int ToCompare = 8;
 
-    // So many of the usual size tell the pace, and it is told of a batch that ran so soon after them; so many of another size tell what it takes, and the last two trials of it.
-    private const int EnoughForPace = 3;
-    private const int SoonAfter = 2;
-    private const int EnoughToCompare = 8;
-    private const int MostCompared = 2 * BatchesOfTrial;
+    // So many comparisons say what a size takes, and at most the last of three trials.
+    private const int EnoughToCompare = RowsOfTrial;
+    private const int MostCompared = 3 * RowsOfTrial;
 
     // By so many more than others a size is the usual one for certain, and at most.
     private const int ClearMajority = 8;
     private const int MostVotes = 64;
 
-    private const int BatchesOfTrial = 16;
-    private const int OneIn = 4;
+    // In a trial rows of the size on trial take turns with three times as many batches of the usual one, so that what serves slower hardly slows anything down.
+    private const int Row = Settling + ToCompare;
+    private const int Turn = 4 * Row;
+    private const int RowsOfTrial = 8;
+    private const int RowsToGiveUp = 3;
 
-    // One that comes up less than half as often as it might is given up.
-    private const int Patience = 32;
+    // What was seen so often within so many batches without a trial needs none, and what was seen before says less of a size than what was measured at first.
+    private const int Plenty = 8;
+    private const int Lately = 256;
 
-    // A trial is followed by so many times as long without one, so that what it costs, where the size is slower, is next to nothing.
-    private const int Pause = 64;
+    // A trial is followed by so many times as long without one that it costs three requests in a thousand, where the size is slower; within bounds, as that is not known for certain.
+    private const double MaxLoss = 0.003;
+    private const double ShortestPause = 8;
+    private const double LongestPause = 64;
     private const int PauseWhereNotTried = 4;
 
     // What serves less than this share of the fastest gets none, or hardly ever; what was not compared, or long ago, may be slower than it is believed to be by a warm-up's error.
@@ -44,12 +51,16 @@ internal sealed class SizeTrials
     private readonly int[] _sizes;
     private readonly RecentTimes?[] _normal;
     private readonly long[] _lastTried;
+    private readonly Sightings[] _seen;
     private readonly RecentTimes _pace;
+    private readonly RecentTimes _row;      // of another size than the usual one, settled, in a row
+    private int _last = -1;
+    private int _inRow;
     private int _votes;
-    private int _sinceUsual;
     private double _usualNormal;
     private long _nextTrial;
     private int _batchesInTrial;
+    private int _comparedInTrial;
 
     /// <param name="sizes">The sizes; they are told by their index.</param>
     public SizeTrials(int[] sizes)
@@ -57,7 +68,10 @@ internal sealed class SizeTrials
         _sizes = sizes;
         _normal = new RecentTimes?[sizes.Length];
         _lastTried = new long[sizes.Length];
+        _seen = new Sightings[sizes.Length];
+        Array.Fill(_seen, Sightings.None);
         _pace = new RecentTimes();
+        _row = new RecentTimes();
     }
 
     private SizeTrials(SizeTrials other)
@@ -65,9 +79,11 @@ internal sealed class SizeTrials
         _sizes = other._sizes;
         _normal = Array.ConvertAll(other._normal, times => times?.Clone());
         _lastTried = [.. other._lastTried];
+        _seen = [.. other._seen];
         _pace = other._pace.Clone();
-        (Usual, _votes, _sinceUsual, _usualNormal, Clock) = (other.Usual, other._votes, other._sinceUsual, other._usualNormal, other.Clock);
-        (_nextTrial, _batchesInTrial, OnTrial) = (other._nextTrial, other._batchesInTrial, other.OnTrial);
+        _row = other._row.Clone();
+        (Usual, _last, _inRow, _votes, _usualNormal, Clock) = (other.Usual, other._last, other._inRow, other._votes, other._usualNormal, other.Clock);
+        (_nextTrial, _batchesInTrial, _comparedInTrial, OnTrial) = (other._nextTrial, other._batchesInTrial, other._comparedInTrial, other.OnTrial);
     }
 
     /// <summary>The batches that ran.</summary>
@@ -79,8 +95,8 @@ internal sealed class SizeTrials
     /// <summary>The size, by its index, that is to be run now and again between batches of the usual one; -1 for none.</summary>
     public int OnTrial { get; private set; } = -1;
 
-    /// <summary>Whether the next batch is to be one of the size on trial, and not of the usual one: one in four, so that what serves slower hardly slows anything down.</summary>
-    public bool IsNext => Clock % OneIn == OneIn - 1;
+    /// <summary>Whether the next batch is to be one of the size on trial, and not of the usual one.</summary>
+    public bool IsNext => OnTrial >= 0 && (Clock - _lastTried[OnTrial]) % Turn >= Turn - Row;
 
     public SizeTrials Clone() => new(this);
 
@@ -90,35 +106,46 @@ internal sealed class SizeTrials
     public void Observe(int size, long ticks)
     {
         Clock++;
-        _batchesInTrial += size == OnTrial ? 1 : 0;
+        _inRow = size == _last ? _inRow + 1 : 1;
+        _last = size;
+        if (size == OnTrial)
+        {
+            _batchesInTrial++;
+        }
+        else
+        {
+            _seen[size].Add(Clock);
+        }
         if (size == Usual)
         {
             _votes = Math.Min(_votes + 1, MostVotes);
-            _sinceUsual = 0;
-            _pace.Add(ticks, Clock);
+            if (_inRow > Settling)
+            {
+                _pace.Add(ticks, Clock);
+            }
             return;
         }
-        if (++_sinceUsual <= SoonAfter && _votes >= ClearMajority && _pace.Count >= EnoughForPace)
-        {
-            (_normal[size] ??= new RecentTimes()).Add((long)Math.Max(1, ticks * _usualNormal / _pace.MedianOfLast(EnoughForPace)), Clock);
-        }
+        Compare(size, ticks);
         if (--_votes < 0)
         {
             MakeUsual(size);
         }
     }
 
+    /// <summary>Whether a size was seen often of late, and not because it was on trial.</summary>
+    /// <param name="size">The index of the size.</param>
+    public bool IsSeenLately(int size) => Clock - _seen[size].Last <= Lately;
+
     /// <summary>What a batch of a size takes for each time unit that one of the usual size takes.</summary>
     /// <param name="size">The index of the size.</param>
-    /// <param name="mostUnseen">How many batches may have run since it was compared.</param>
-    /// <returns>The ratio; 0 if they were not compared.</returns>
-    public double RatioToUsual(int size, long mostUnseen)
+    /// <returns>The ratio; 0 if they were not compared, or the size was seen often since.</returns>
+    public double RatioToUsual(int size)
     {
         if (size == Usual)
         {
             return 1;
         }
-        if (_normal[size] is not { Count: >= EnoughToCompare } times || Clock - times.LastSeen > mostUnseen)
+        if (_normal[size] is not { Count: >= EnoughToCompare } times || (IsSeenLately(size) && _seen[size].Last > times.LastSeen + Turn))
         {
             return 0;
         }
@@ -127,18 +154,18 @@ internal sealed class SizeTrials
 
     /// <summary>Begins a trial if it is time for one, and ends one that has run enough.</summary>
     /// <param name="rates">What each size is believed to serve.</param>
-    /// <param name="unseen">How many batches have run since one of each size did.</param>
-    public void Update(ReadOnlySpan<double> rates, ReadOnlySpan<long> unseen)
+    public void Update(ReadOnlySpan<double> rates)
     {
         if (Usual < 0)
         {
             return;
         }
-        if (OnTrial >= 0 && (_batchesInTrial >= BatchesOfTrial || Clock - _lastTried[OnTrial] >= Patience + 2 * OneIn * _batchesInTrial))
+        if (OnTrial >= 0 && IsOver(Clock - _lastTried[OnTrial]))
         {
             // One that did not come up, as fewer wait or time is short, has cost nothing, as far as is known.
+            var pause = Math.Clamp((1 - rates[OnTrial] / rates[Usual]) / MaxLoss, ShortestPause, LongestPause);
             var timeOverUsual = _sizes[OnTrial] / rates[OnTrial] * rates[Usual] / _sizes[Usual];
-            _nextTrial = Clock + Math.Max(PauseWhereNotTried * (Clock - _lastTried[OnTrial]), (long)(Pause * _batchesInTrial * Math.Max(1, timeOverUsual)));
+            _nextTrial = Clock + Math.Max(PauseWhereNotTried * (Clock - _lastTried[OnTrial]), (long)(pause * _batchesInTrial * Math.Max(1, timeOverUsual)));
             OnTrial = -1;
         }
         if (OnTrial >= 0 || Clock < _nextTrial)
@@ -155,13 +182,13 @@ internal sealed class SizeTrials
         {
             // Nothing is known of whether larger ones come up.
             fastest = i <= Usual ? fastest : Math.Max(fastest, rates[i]);
-            var since = Math.Min(unseen[i], Clock - _lastTried[i]);
+            var since = Clock - _lastTried[i];
             var isKnown = _normal[i]?.Count >= EnoughToCompare && since < LongAgo;
-            if (i == Usual || since <= Lately || rates[i] < (isKnown ? MightBeFastest : MightBeFastestForAllWeKnow) * fastest)
+            if (i == Usual || IsSeenLately(i) || rates[i] < (isKnown ? MightBeFastest : MightBeFastestForAllWeKnow) * fastest)
             {
                 continue;
             }
-            // First those that never were on trial, of them the one that promises most; then the one that was seen or on trial longest ago.
+            // First those that never were on trial, of them the one that promises most; then the one that was on trial longest ago.
             var merit = _lastTried[i] > 0 ? since / (1.0 + Clock) : 1 + rates[i] / fastest;
             if (merit > most)
             {
@@ -170,7 +197,7 @@ internal sealed class SizeTrials
         }
         if (OnTrial >= 0)
         {
-            (_lastTried[OnTrial], _batchesInTrial) = (Clock, 0);
+            (_lastTried[OnTrial], _batchesInTrial, _comparedInTrial) = (Clock, 0, 0);
         }
     }
 
@@ -181,11 +208,37 @@ internal sealed class SizeTrials
         {
             times?.Forget();
         }
+        Array.Fill(_seen, Sightings.None);
         _pace.Forget();
-        (Usual, _votes, OnTrial) = (-1, 0, -1);
+        _row.Forget();
+        (Usual, _last, _votes, OnTrial) = (-1, -1, 0, -1);
     }
 
     private static double Normal(RecentTimes times) => times.MedianOfLast(Math.Min(times.Count, MostCompared));
+
+    /// <summary>Whether a trial has run all its rows, came up less than half as often as it might, or serves less by far.</summary>
+    private bool IsOver(long batches) =>
+        batches >= RowsOfTrial * Turn || batches >= Turn * (1 + _batchesInTrial / (Row / 2)) || (_comparedInTrial >= RowsToGiveUp && IsSlowerByFar(OnTrial));
+
+    private bool IsSlowerByFar(int size) => _normal[size] is { } times
+        && _sizes[size] * _usualNormal < MightBeFastest * _sizes[Usual] * times.MedianOfLast(Math.Min(times.Count, _comparedInTrial));
+
+    /// <summary>Counts a batch of another size than the usual one, and compares the row that it completes with those of the usual size before it.</summary>
+    private void Compare(int size, long ticks)
+    {
+        if (_inRow <= Settling)
+        {
+            _row.Forget();
+            return;
+        }
+        _row.Add(ticks, Clock);
+        if (_inRow == Row && _votes >= ClearMajority && _pace.Count >= EnoughForPace && Clock - _pace.LastSeen <= Turn)
+        {
+            var ratio = _row.MedianOfLast(ToCompare) / _pace.MedianOfLast(EnoughForPace);
+            (_normal[size] ??= new RecentTimes()).Add((long)Math.Max(1, ratio * _usualNormal), Clock);
+            _comparedInTrial += size == OnTrial ? 1 : 0;
+        }
+    }
 
     private void MakeUsual(int size)
     {
@@ -206,6 +259,30 @@ internal sealed class SizeTrials
             // Nothing says how it compares with the others.
             Forget();
         }
-        (Usual, _votes, _sinceUsual, _usualNormal) = (size, 1, 0, normal);
+        (Usual, _votes, _usualNormal) = (size, 1, normal);
+    }
+
+    /// <summary>When a size was last seen often.</summary>
+    private struct Sightings
+    {
+        public static readonly Sightings None = new() { Last = -Lately - 1 };
+
+        private long _first;
+        private int _count;
+
+        /// <summary>When it was last seen often, in batches.</summary>
+        public long Last { get; private set; }
+
+        public void Add(long clock)
+        {
+            if (_count == 0 || clock - _first > Lately)
+            {
+                (_first, _count) = (clock, 0);
+            }
+            if (++_count == Plenty)
+            {
+                (Last, _count) = (clock, 0);
+            }
+        }
     }
 }

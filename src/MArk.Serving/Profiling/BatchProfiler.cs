@@ -3,14 +3,15 @@ namespace MArk.Serving.Profiling;
 /// <summary>Warms an instance up and measures how long it takes for batches of 1, 2, 4, ... up to the largest.</summary>
 public static class BatchProfiler
 {
-    private const int WarmUpRuns = 3;
-    private const int MinRuns = 7;
-    private const int MaxRuns = 51;
+    // A batch that follows one of another size tells what the caches still hold of that one: the first of a row are not measured.
+    private const int Settling = 2;
+    private const int Row = 6;
+    private const int MaxTurns = 12;
     private static readonly TimeSpan TimePerSize = TimeSpan.FromMilliseconds(30);
 
     /// <summary>
-    /// Runs batches of a sample. Each size gets at least seven measured runs, and more while they take little time; the median stands for the mean,
-    /// since what else ran on the machine meanwhile is not the model's. The sizes take turns, so that all meet the machine as fast as it is.
+    /// Runs batches of a sample. Each size gets at least eight measured runs, and more while they take little time; the median stands for the mean,
+    /// since what else ran on the machine meanwhile is not the model's. The sizes take turns of some batches each, up and down, so that all meet the machine as fast as it is, with the caches as their own batches leave them.
     /// </summary>
     /// <typeparam name="TIn">A request's input.</typeparam>
     /// <typeparam name="TOut">A request's answer.</typeparam>
@@ -26,23 +27,29 @@ public static class BatchProfiler
         IBatchRunner<TIn, TOut> runner, TIn sample, int maxBatchSize, TimeProvider time, CancellationToken cancellationToken)
     {
         var sizes = LatencyProfile.ProbeSizes(maxBatchSize);
-        var durations = Array.ConvertAll(sizes, _ => new List<TimeSpan>(MaxRuns));
+        await WarmUpAsync(runner, sample, maxBatchSize, cancellationToken).ConfigureAwait(false);
+        var durations = Array.ConvertAll(sizes, _ => new List<TimeSpan>(MaxTurns * (Row - Settling)));
         var sink = new DiscardingSink<TOut>();
         var inputs = new TIn[maxBatchSize];
         Array.Fill(inputs, sample);
         var begun = time.GetTimestamp();
-        for (var run = 0; run < WarmUpRuns + MaxRuns; run++)
+        for (var turn = 1; turn <= MaxTurns; turn++)
         {
-            for (var i = 0; i < sizes.Length; i++)
+            var goesUp = turn % 2 == 1;
+            for (var place = 0; place < sizes.Length; place++)
             {
-                var start = time.GetTimestamp();
-                await RunAsync(runner, new RequestBatch<TIn>(inputs.AsMemory(0, sizes[i])), sink, cancellationToken).ConfigureAwait(false);
-                if (run >= WarmUpRuns)
+                var i = goesUp ? place : sizes.Length - 1 - place;
+                for (var run = 0; run < Row; run++)
                 {
-                    durations[i].Add(time.GetElapsedTime(start));
+                    var start = time.GetTimestamp();
+                    await RunAsync(runner, new RequestBatch<TIn>(inputs.AsMemory(0, sizes[i])), sink, cancellationToken).ConfigureAwait(false);
+                    if (run >= Settling)
+                    {
+                        durations[i].Add(time.GetElapsedTime(start));
+                    }
                 }
             }
-            if (run + 1 >= WarmUpRuns + MinRuns && time.GetElapsedTime(begun) > sizes.Length * TimePerSize)
+            if (!goesUp && time.GetElapsedTime(begun) > sizes.Length * TimePerSize)
             {
                 break;
             }
@@ -92,7 +99,7 @@ public static class BatchProfiler
     private static LatencyPoint Summarize(int size, List<TimeSpan> durations)
     {
         durations.Sort();
-        var median = Max(durations[durations.Count / 2], new TimeSpan(1));
+        var median = Max((durations[durations.Count / 2] + durations[(durations.Count - 1) / 2]) / 2, new TimeSpan(1));
         var high = durations[(int)Math.Ceiling(LatencyProfile.HighQuantile * durations.Count) - 1];
         return new LatencyPoint(size, median, Max(high, median));
     }

@@ -16,10 +16,10 @@ public sealed class BestBatchSizeTests
         [.. LatencyProfile.ProbeSizes(Largest).Select(size => new LatencyPoint(size, Ms(Time(size, of16, of32)), Ms(Time(size, of16, of32))))]);
 
     /// <summary>A closed loop with more callers than a batch holds: every batch is as large as the profile has it.</summary>
-    private static Dictionary<int, int> Serve(LatencyProfile profile, double of16, double of32, Func<double> slowness)
+    private static Dictionary<int, int> Serve(LatencyProfile profile, double of16, double of32, Func<double> slowness, int batches = Batches)
     {
         var sizes = new Dictionary<int, int>();
-        for (var batch = 0; batch < Batches; batch++)
+        for (var batch = 0; batch < batches; batch++)
         {
             var size = profile.NextBatchSize(Largest);
             sizes[size] = sizes.GetValueOrDefault(size) + 1;
@@ -53,12 +53,40 @@ public sealed class BestBatchSizeTests
         }
     }
 
+    /// <summary>Batches of 16 take a quarter longer right after some of 32, and serve a twentieth more than those only when they run in a row; as measured on a machine whose caches others use too.</summary>
     [Fact]
-    public void TrialsOfASizeThatIsSlowerTakeNextToNothing()
+    public void ASizeIsComparedAsItRunsInARowAndNotRightAfterAnother()
     {
-        var sizes = Serve(Measured(2, 3.7), 2, 3.7, () => 1);
-        Assert.True(sizes[32] > 0.96 * Batches, string.Join(", ", sizes));
-        Assert.InRange(sizes[16], 1, 0.04 * Batches);
+        for (var seed = 0; seed < 20; seed++)
+        {
+            var slowness = Unsteady(seed);
+            // As a warm-up in which the sizes take turns has it.
+            var profile = Measured(2, 3.6);
+            var sizes = new Dictionary<int, int>();
+            int last = 0, inRow = 0;
+            for (var batch = 0; batch < 5 * Batches; batch++)
+            {
+                var size = profile.NextBatchSize(Largest);
+                (last, inRow) = (size, size == last ? inRow + 1 : 0);
+                var warmth = size == 16 ? 1 + 0.25 * Math.Max(0, 1 - inRow / 6.0) : 0.94 + 0.06 * Math.Min(1, inRow / 30.0);
+                profile.Observe(size, Ms(slowness() * warmth * Time(size, 2, 4.2)));
+                sizes[size] = sizes.GetValueOrDefault(size) + (batch >= 4 * Batches ? 1 : 0);
+            }
+            Assert.True(sizes[16] > 0.8 * Batches, $"seed {seed}: {string.Join(", ", sizes)}");
+        }
+    }
+
+    [Theory]
+    [InlineData(3.9)]
+    [InlineData(3.7)]
+    [InlineData(3.5)]
+    public void TrialsOfASizeThatIsSlowerCostNextToNothing(double of32)
+    {
+        var sizes = Serve(Measured(2, of32), 2, of32, () => 1, 10 * Batches);
+        Assert.InRange(sizes[16], 1, 0.12 * 10 * Batches);
+        var time = sizes.Sum(size => size.Value * Time(size.Key, 2, of32));
+        var served = sizes.Sum(size => size.Key * size.Value) / time;
+        Assert.InRange(served / (32 / of32), 0.997, 1);
     }
 
     [Fact]
@@ -79,7 +107,7 @@ public sealed class BestBatchSizeTests
         // As the profile has it, 8, 16 and 32 might all serve fastest.
         var profile = new LatencyProfile([.. LatencyProfile.ProbeSizes(Largest).Select(size => new LatencyPoint(size, Ms(1 + size), Ms(1 + size)))]);
         var tried = new HashSet<int>();
-        for (var batch = 0; batch < Batches; batch++)
+        for (var batch = 0; batch < 5 * Batches; batch++)
         {
             var size = profile.NextBatchSize(15);       // more never wait
             Assert.InRange(size, 1, 15);
@@ -137,7 +165,7 @@ public sealed class BestBatchSizeTests
         var (profile, twin) = (Measured(2, 4.4), Measured(2, 4.4));
         Serve(profile, 2, 3.6, Unsteady(7));
         Serve(twin, 2, 3.6, Unsteady(7));
-        Assert.NotEqual(32, Serve(profile.Clone(), 2, 6, Unsteady(8)).MaxBy(size => size.Value).Key);
+        Assert.NotEqual(32, Serve(profile.Clone(), 2, 6, Unsteady(8), 5 * Batches).MaxBy(size => size.Value).Key);
         Assert.Equal(Serve(twin, 2, 3.6, Unsteady(9)), Serve(profile, 2, 3.6, Unsteady(9)));
         Assert.Equal(twin.Points, profile.Points);
     }
