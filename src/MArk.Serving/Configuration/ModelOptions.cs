@@ -35,6 +35,7 @@ public sealed class ModelOptions
     /// <summary>
     /// The share of the queue's bounds that is kept for each priority class above another: normal requests find room while less than 1 - h of the bounds is taken,
     /// low ones while less than (1 - h)^2 is, rounded down. 0 to 0.9; default 0. Whatever it is, a request in time makes a full queue give up requests of lower classes.
+    /// Late requests leave first, those of the lowest class before others, but none for a request of a lower class that room is kept from.
     /// </summary>
     public double PriorityHeadroom { get; set; }
 

@@ -259,7 +259,7 @@ internal sealed partial class ModelScheduler
             var none = _forecast.Finish(now, 0, 0, out _) == TimeSpan.MaxValue && NextCapacityAt() == TimeSpan.MaxValue;
             Reject(slot, none ? RejectionReason.NoCapacity : RejectionReason.DeadlineUnreachable, RetryAfter(now));
         }
-        else if (bounded && !HasRoom(now, _requests[slot].Terms))
+        else if (bounded && !HasRoom(now, _requests[slot].Terms, isLate: true))
         {
             Reject(slot, RejectionReason.QueueFull, RetryAfter(now));
         }
@@ -275,10 +275,18 @@ internal sealed partial class ModelScheduler
         request.Place = RequestPlace.Late;
         request.IsGivenUp = true;
         request.Aim = request.Terms.Deadline;
-        _groups.Open(request.Terms.Group).Late.Add(slot, request);
-        _lateCount++;
-        _lateBytes += request.Terms.Bytes;
-        _waitingBytes += request.Terms.Bytes;
+        _groups.Open(request.Terms.Group).LateOf(request.Terms).Add(slot, request);
+        CountLate(request.Terms, 1);
+    }
+
+    private void CountLate(in RequestTerms terms, int count)
+    {
+        var c = RequestGroup.ClassOf(terms.Priority);
+        _lateCount += count;
+        _lateClassCount[c] += count;
+        _lateBytes += count * terms.Bytes;
+        _lateClassBytes[c] += count * terms.Bytes;
+        _waitingBytes += count * terms.Bytes;
     }
 
     private bool TrySpill(TimeSpan now, int slot)
@@ -418,18 +426,20 @@ internal sealed partial class ModelScheduler
         var first = EarliestFinish(now);
         for (var g = _groups.Count - 1; g >= 0; g--)
         {
-            var late = _groups[g].Late;
-            for (var i = late.CountBefore(first); i < late.Count;)
+            foreach (var late in _groups[g].Late)
             {
-                var slot = late.Slots[i];
-                if (IsReachable(now, slot))
+                for (var i = late.CountBefore(first); i < late.Count;)
                 {
-                    LeaveLate(slot);
-                    Enqueue(slot);
-                }
-                else
-                {
-                    i++;
+                    var slot = late.Slots[i];
+                    if (IsReachable(now, slot))
+                    {
+                        LeaveLate(slot);
+                        Enqueue(slot);
+                    }
+                    else
+                    {
+                        i++;
+                    }
                 }
             }
         }
@@ -517,28 +527,36 @@ internal sealed partial class ModelScheduler
     {
         ref var request = ref _requests[slot];
         var group = _groups.Of(request.Terms.Group);
-        group.Late.Remove(slot);
-        LeaveLate(in request.Terms);
+        group.LateOf(request.Terms).Remove(slot);
+        CountLate(request.Terms, -1);
         return group;
-    }
-
-    private void LeaveLate(in RequestTerms terms)
-    {
-        _lateCount--;
-        _lateBytes -= terms.Bytes;
-        _waitingBytes -= terms.Bytes;
     }
 
     private void DequeueLate(int slot) => _groups.DropIfEmpty(LeaveLate(slot));
 
+    /// <summary>The group whose first late request is of the highest class, then has the earliest deadline.</summary>
     private RequestGroup? FirstLate()
     {
+        for (var c = 0; c < RequestGroup.Classes; c++)
+        {
+            if (_lateClassCount[c] > 0)
+            {
+                return FirstLateOf(c);
+            }
+        }
+        return null;
+    }
+
+    private RequestGroup? FirstLateOf(int priorityClass)
+    {
         RequestGroup? first = null;
+        var earliest = TimeSpan.MaxValue;
         foreach (var group in _groups)
         {
-            if (group.Late.Count > 0 && (first is null || group.Late.Deadlines[0] < first.Late.Deadlines[0]))
+            var late = group.Late[priorityClass];
+            if (late.Count > 0 && (first is null || late.Deadlines[0] < earliest))
             {
-                first = group;
+                (first, earliest) = (group, late.Deadlines[0]);
             }
         }
         return first;

@@ -392,7 +392,7 @@ internal sealed partial class ModelScheduler
     private void TakeLateAlong(TimeSpan now, SchedulerInstance instance, RequestGroup group, DispatchedBatch batch, TimeSpan earliest)
     {
         var profile = instance.Profile;
-        if (group.Late.Count == 0 || batch.Count == 0 || !profile.IsMeasured)
+        if (group.LateCount == 0 || batch.Count == 0 || !profile.IsMeasured)
         {
             return;
         }
@@ -442,13 +442,22 @@ internal sealed partial class ModelScheduler
 
     private void BoardLate(TimeSpan now, RequestGroup group, DispatchedBatch batch, int most)
     {
-        var count = FittingByWeight(batch, group.Late.Slots[..Math.Min(group.Late.Count, most)]);
-        foreach (var slot in group.Late.Slots[..count])
+        foreach (var late in group.Late)
         {
-            LeaveLate(in _requests[slot].Terms);
-            Board(now, slot, ref _requests[slot], batch);
+            var slots = late.Slots[..Math.Min(late.Count, most)];
+            var count = FittingByWeight(batch, slots);
+            foreach (var slot in slots[..count])
+            {
+                CountLate(_requests[slot].Terms, -1);
+                Board(now, slot, ref _requests[slot], batch);
+            }
+            late.RemoveRange(0, count);
+            most -= count;
+            if (count < slots.Length || most == 0)
+            {
+                return;
+            }
         }
-        group.Late.RemoveRange(0, count);
     }
 
     /// <summary>How many of these, from the first, the batch may hold besides those it has.</summary>
@@ -496,7 +505,7 @@ internal sealed partial class ModelScheduler
             }
         }
         var start = instance.FreeAt(now);
-        var done = profile.High(Math.Min(late.Late.Count, best)) + profile.High(_inTimeCount);
+        var done = profile.High(Math.Min(late.LateCount, best)) + profile.High(_inTimeCount);
         return done <= (earliest - start) / 2 ? late : null;
     }
 

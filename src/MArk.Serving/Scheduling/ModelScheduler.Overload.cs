@@ -29,18 +29,20 @@ internal sealed partial class ModelScheduler
         return bytes < 0 ? 0 : terms.Bytes > 0 ? (int)Math.Min(count, bytes / terms.Bytes) : count;
     }
 
-    /// <summary>Whether one more may wait. The first to leave a full queue are requests that are late anyway.</summary>
-    private bool HasRoom(TimeSpan now, in RequestTerms terms)
+    /// <summary>Whether one more may wait. The first to leave a full queue are requests that are late anyway, those of the lowest class before others.</summary>
+    private bool HasRoom(TimeSpan now, in RequestTerms terms, bool isLate = false)
     {
         if (Fits(terms))
         {
             return true;
         }
-        if (!Fits(terms, _lateCount, _lateBytes))
+        var (late, bytes) = LateThatMakeRoom(terms, isLate);
+        if (!Fits(terms, late, bytes))
         {
             // While every instance is busy nobody looks at what has become late.
             JudgeHeads(now);
-            if (!Fits(terms, _lateCount, _lateBytes))
+            (late, bytes) = LateThatMakeRoom(terms, isLate);
+            if (!Fits(terms, late, bytes))
             {
                 return false;
             }
@@ -52,9 +54,34 @@ internal sealed partial class ModelScheduler
         return true;
     }
 
+    /// <summary>
+    /// How many late requests, and of how many bytes, leave for a request rather than that it is refused: those of its own class and of lower ones; for one in time also those of higher ones,
+    /// unless room is kept for these.
+    /// </summary>
+    private (int Count, long Bytes) LateThatMakeRoom(in RequestTerms terms, bool isLate = false)
+    {
+        var c = RequestGroup.ClassOf(terms.Priority);
+        if (!isLate && _maxLength[c] == _maxLength[0] && _maxBytes[c] == _maxBytes[0])
+        {
+            return (_lateCount, _lateBytes);
+        }
+        var (count, bytes) = (0, 0L);
+        for (; c < RequestGroup.Classes; c++)
+        {
+            count += _lateClassCount[c];
+            bytes += _lateClassBytes[c];
+        }
+        return (count, bytes);
+    }
+
     private void EvictLate(TimeSpan now)
     {
-        var slot = FirstLate()!.Late.Slots[0];
+        var c = RequestGroup.Classes - 1;
+        while (_lateClassCount[c] == 0)
+        {
+            c--;
+        }
+        var slot = FirstLateOf(c)!.Late[c].Slots[0];
         DequeueLate(slot);
         Reject(slot, RejectionReason.QueueFull, RetryAfter(now));
     }
@@ -67,17 +94,19 @@ internal sealed partial class ModelScheduler
     {
         var c = RequestGroup.ClassOf(terms.Priority);
         var lower = 0;
+        var (late, lateBytes) = LateThatMakeRoom(terms);
         for (var other = c + 1; other < RequestGroup.Classes; other++)
         {
             lower += _classCount[other];
         }
-        if (lower > 0 && Fits(terms, _lateCount + lower, _lateBytes + BytesBelow(c)))
+        if (lower > 0 && Fits(terms, late + lower, lateBytes + BytesBelow(c)))
         {
             while (!Fits(terms))
             {
-                if (_lateCount > 0)
+                if (late > 0)
                 {
                     EvictLate(now);
+                    late--;
                 }
                 else
                 {
@@ -90,11 +119,11 @@ internal sealed partial class ModelScheduler
         {
             return false;
         }
-        if (!Fits(terms, _lateCount + 1, _lateBytes + _requests[last].Terms.Bytes))
+        if (!Fits(terms, late + 1, lateBytes + _requests[last].Terms.Bytes))
         {
             return false;
         }
-        while (_lateCount > 0 && !Fits(terms))
+        for (; late > 0 && !Fits(terms); late--)
         {
             EvictLate(now);
         }

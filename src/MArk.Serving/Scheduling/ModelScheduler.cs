@@ -31,6 +31,8 @@ internal sealed partial class ModelScheduler
     private int _lateCount;
     private int _inTimeCount;
     private readonly int[] _classCount = new int[RequestGroup.Classes];    // of those in time
+    private readonly int[] _lateClassCount = new int[RequestGroup.Classes];
+    private readonly long[] _lateClassBytes = new long[RequestGroup.Classes];
     private int _retryCount;
     private int _strictCount;       // in-time requests that are judged on time: those to be spilled or rejected
     private long _waitingBytes;
@@ -468,11 +470,14 @@ internal sealed partial class ModelScheduler
                     Reject(slot, RejectionReason.Draining, null);
                 }
             }
-            while (group.Late.Count > 0)
+            foreach (var late in group.Late)
             {
-                var slot = group.Late.Slots[0];
-                LeaveLate(slot);
-                Reject(slot, RejectionReason.Draining, null);
+                while (late.Count > 0)
+                {
+                    var slot = late.Slots[0];
+                    LeaveLate(slot);
+                    Reject(slot, RejectionReason.Draining, null);
+                }
             }
             _groups.DropIfEmpty(group);
         }

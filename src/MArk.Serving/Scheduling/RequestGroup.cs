@@ -2,7 +2,7 @@ namespace MArk.Serving.Scheduling;
 
 /// <summary>
 /// Requests that may share a batch: for each priority class a lane of those in time that name no tenant, and one for each tenant that waits; and one queue for
-/// those that are late.
+/// those of the class that are late.
 /// </summary>
 internal sealed class RequestGroup
 {
@@ -10,6 +10,7 @@ internal sealed class RequestGroup
 
     private readonly RequestTable _requests;
     private readonly Lane[] _nameless = new Lane[Classes];
+    private readonly DeadlineQueue[] _late = new DeadlineQueue[Classes];
     private Lane[] _lanes;          // by class, from high to low: the order in which they are taken
     private int _count = Classes;
     private Stack<Lane>? _spare;
@@ -20,9 +21,9 @@ internal sealed class RequestGroup
         for (var c = 0; c < Classes; c++)
         {
             _nameless[c] = new Lane(requests) { Class = c, Tenant = nameless };
+            _late[c] = new DeadlineQueue(requests);
         }
         _lanes = [.. _nameless];
-        Late = new DeadlineQueue(requests);
     }
 
     public int Id { get; set; }
@@ -30,7 +31,10 @@ internal sealed class RequestGroup
     /// <summary>Its place in the list of groups.</summary>
     public int Index { get; set; }
 
-    public DeadlineQueue Late { get; }
+    /// <summary>Those that are late, by class.</summary>
+    public ReadOnlySpan<DeadlineQueue> Late => _late;
+
+    public int LateCount => _late[0].Count + _late[1].Count + _late[2].Count;
 
     /// <summary>Until when a policy holds its requests; reset when a batch of it leaves.</summary>
     public TimeSpan HeldUntil { get; set; }
@@ -38,10 +42,13 @@ internal sealed class RequestGroup
     /// <summary>The lanes, by class. Lanes of tenants stay, though they be empty, until <see cref="DropEmptyLanes"/>.</summary>
     public ReadOnlySpan<Lane> Lanes => _lanes.AsSpan(0, _count);
 
-    public bool IsEmpty => _count == Classes && _nameless[0].Count + _nameless[1].Count + _nameless[2].Count == 0 && Late.Count == 0;
+    public bool IsEmpty => _count == Classes && _nameless[0].Count + _nameless[1].Count + _nameless[2].Count == 0 && LateCount == 0;
 
     /// <summary>The lane that a request waits in.</summary>
     public Lane LaneOf(in RequestTerms terms) => terms.Tenant == 0 ? _nameless[ClassOf(terms.Priority)] : Find(ClassOf(terms.Priority), terms.Tenant)!;
+
+    /// <summary>The queue of a request that is late.</summary>
+    public DeadlineQueue LateOf(in RequestTerms terms) => _late[ClassOf(terms.Priority)];
 
     /// <summary>The lane for a request that is about to wait.</summary>
     public Lane OpenLane(in RequestTerms terms, TenantTable tenants)
