@@ -505,7 +505,7 @@ internal sealed partial class ModelScheduler
     {
         ref var request = ref _requests[slot];
         var group = _groups.Of(request.Terms.Group);
-        group.LaneOf(request.Terms).Remove(slot);
+        group.LaneOf(request.Terms, _tenants).Remove(slot);
         LeaveInTime(in request.Terms);
         return group;
     }

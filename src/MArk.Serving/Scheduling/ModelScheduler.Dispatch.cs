@@ -328,6 +328,8 @@ internal sealed partial class ModelScheduler
                 HandleUnreachable(now, slot);
             }
         }
+        // The policy may hold what is left, and a lane's tenant be forgotten meanwhile.
+        group.DropEmptyLanes();
         soonest = bar;
         return true;
     }

@@ -45,7 +45,8 @@ internal sealed class RequestGroup
     public bool IsEmpty => _count == Classes && _nameless[0].Count + _nameless[1].Count + _nameless[2].Count == 0 && LateCount == 0;
 
     /// <summary>The lane that a request waits in.</summary>
-    public Lane LaneOf(in RequestTerms terms) => terms.Tenant == 0 ? _nameless[ClassOf(terms.Priority)] : Find(ClassOf(terms.Priority), terms.Tenant)!;
+    public Lane LaneOf(in RequestTerms terms, TenantTable tenants) =>
+        terms.Tenant == 0 ? _nameless[ClassOf(terms.Priority)] : Find(ClassOf(terms.Priority), tenants[terms.Tenant])!;
 
     /// <summary>The queue of a request that is late.</summary>
     public DeadlineQueue LateOf(in RequestTerms terms) => _late[ClassOf(terms.Priority)];
@@ -54,7 +55,12 @@ internal sealed class RequestGroup
     public Lane OpenLane(in RequestTerms terms, TenantTable tenants)
     {
         var priorityClass = ClassOf(terms.Priority);
-        return terms.Tenant == 0 ? _nameless[priorityClass] : Find(priorityClass, terms.Tenant) ?? Insert(priorityClass, tenants[terms.Tenant]);
+        if (terms.Tenant == 0)
+        {
+            return _nameless[priorityClass];
+        }
+        var tenant = tenants[terms.Tenant];
+        return Find(priorityClass, tenant) ?? Insert(priorityClass, tenant);
     }
 
     /// <summary>Puts the empty lanes of tenants by.</summary>
@@ -74,11 +80,11 @@ internal sealed class RequestGroup
     /// <summary>A priority's class, from high to low; any of the three there are.</summary>
     public static int ClassOf(RequestPriority priority) => RequestPriority.High - priority;
 
-    private Lane? Find(int priorityClass, int tenant)
+    private Lane? Find(int priorityClass, Tenant tenant)
     {
         foreach (var lane in Lanes)
         {
-            if (lane.Class == priorityClass && lane.Tenant.Id == tenant)
+            if (lane.Class == priorityClass && lane.Tenant == tenant)
             {
                 return lane;
             }
