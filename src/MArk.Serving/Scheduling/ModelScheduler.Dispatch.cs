@@ -420,7 +420,7 @@ internal sealed partial class ModelScheduler
             {
                 return;
             }
-            if (mode == WhenUnreachable.Reject || (mode == WhenUnreachable.Spill && request.Terms.OwnDeadline))
+            if (request.Terms.Deadline < finish && (mode == WhenUnreachable.Reject || (mode == WhenUnreachable.Spill && request.Terms.OwnDeadline)))
             {
                 Reject(slot, RejectionReason.DeadlineUnreachable, RetryAfter(now));
                 return;
