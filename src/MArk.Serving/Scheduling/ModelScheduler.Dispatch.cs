@@ -3,6 +3,9 @@ namespace MArk.Serving.Scheduling;
 // Which idle instance takes which requests.
 internal sealed partial class ModelScheduler
 {
+    // How many of a lane are looked at for the next that is to be spilled: any event may ask for it.
+    private const int MaxLooks = 32;
+
     private enum Offered
     {
         Held,
@@ -608,22 +611,28 @@ internal sealed partial class ModelScheduler
         return next;
     }
 
-    /// <summary>Asks to be woken when a hold ends, or when a head that is to be spilled or refused on time must be judged.</summary>
+    /// <summary>Asks to be woken when a hold ends, when a head is too late, or at the last moment to spill whatever waits behind it.</summary>
     private void Arm(TimeSpan now, TimeSpan hold)
     {
         var at = hold;
         if (_strictCount > 0)
         {
             var alone = EarliestFinish(now) - now;
-            var spill = _quote is { } quote ? quote.Warm.P95 : TimeSpan.Zero;
+            var spill = SpillLatency(now) is { } latency ? latency - _spillMargin.Value : TimeSpan.Zero;
             foreach (var group in _groups)
             {
                 foreach (var lane in group.Lanes)
                 {
                     if (lane.Count > 0)
                     {
-                        var judge = JudgeHeadAt(now, lane.Deadlines[0], alone, spill - _spillMargin.Value);
+                        var judge = TooLateAt(now, lane.Deadlines[0], alone);
                         at = judge < at ? judge : at;
+                        // Where a spill is quicker than an instance, it still helps when a head is too late.
+                        if (spill > alone)
+                        {
+                            var lastMoment = NextLastMoment(lane, now, spill);
+                            at = lastMoment < at ? lastMoment : at;
+                        }
                     }
                 }
             }
@@ -641,14 +650,27 @@ internal sealed partial class ModelScheduler
         }
     }
 
-    private static TimeSpan JudgeHeadAt(TimeSpan now, TimeSpan deadline, TimeSpan alone, TimeSpan spill)
+    private static TimeSpan TooLateAt(TimeSpan now, TimeSpan deadline, TimeSpan alone)
     {
-        var lastSpill = deadline - spill - LastMoment;
-        if (spill > alone && lastSpill > now)
-        {
-            return lastSpill;
-        }
         var tooLate = deadline - alone + new TimeSpan(1);
         return tooLate > now ? tooLate : now + new TimeSpan(1);
+    }
+
+    /// <summary>
+    /// The last moment to spill the first of a lane for which it is yet to come; never, if there is none. Among many that are not to be spilled it is not looked for to the end: it is then
+    /// time to look on when the moment of the last that was seen would have come, which is no later.
+    /// </summary>
+    private TimeSpan NextLastMoment(Lane lane, TimeSpan now, TimeSpan spill)
+    {
+        var first = lane.CountBefore(now + spill + LastMoment + new TimeSpan(1));
+        for (var i = first; i < lane.Count; i++)
+        {
+            ref readonly var request = ref _requests[lane.Slots[i]];
+            if ((request.Terms.WhenUnreachable == WhenUnreachable.Spill && !request.IsKept) || i - first == MaxLooks)
+            {
+                return lane.Deadlines[i] - spill - LastMoment;
+            }
+        }
+        return TimeSpan.MaxValue;
     }
 }

@@ -1,0 +1,70 @@
+namespace MArk.Serving.Tests.Scheduling;
+
+/// <summary>The last moment to spill a request comes also for one that is not the first of its queue, and by what a spill takes now.</summary>
+public sealed class LastMomentTests
+{
+    private static SchedulerDriver Hanging(double warmMs, double coldMs, int warm, int maxBatch = 1, LatencyProfile? profile = null)
+    {
+        // T_1 = 25 ms of 100, and a margin of 5. The batch that runs takes for ever.
+        var driver = new SchedulerDriver(new EagerPolicy(), maxBatch, maxQueue: 1000);
+        driver.Scheduler.OnQuote(driver.Now, new SpilloverQuote
+        {
+            Warm = LatencyQuantiles.Constant(SchedulerDriver.Ms(warmMs)),
+            Cold = LatencyQuantiles.Constant(SchedulerDriver.Ms(coldMs)),
+            WarmConcurrency = warm,
+            FreeConcurrency = 100,
+            ValidFor = TimeSpan.FromDays(1),
+        });
+        driver.Ready(profile ?? LatencyProfile.Linear(SchedulerDriver.Ms(24), SchedulerDriver.Ms(1), 1));
+        driver.Arrive();
+        return driver;
+    }
+
+    [Theory]
+    [InlineData(null, WhenUnreachable.Spill)]
+    [InlineData(95.0, WhenUnreachable.ServeLate)]
+    public void WhatWaitsBehindAHeadThatIsNotSpilledIsSpilledAtItsOwn(double? timeoutMs, WhenUnreachable modeOfHead)
+    {
+        // At 39 ms, when a spill of 60 would only just help the first, it is still reachable. Ten later the second is not.
+        var driver = Hanging(60, 60, warm: 100);
+        driver.Arrive(timeoutMs, modeOfHead);
+        driver.Advance(10);
+        var second = driver.Arrive(mode: WhenUnreachable.Spill);
+        driver.Advance(41);
+        Assert.Equal([second], driver.Spilled);
+        Assert.Equal(0, driver.Scheduler.LateCount);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    public void ItIsByWhatAColdEnvironmentTakesWhereNoneIsWarm(int warm)
+    {
+        // A warm spill of 40 ms would leave them until 59 ms. A cold one takes 60, and at 39 ms only one of them is reachable.
+        var driver = Hanging(40, 60, warm);
+        if (warm > 0)
+        {
+            driver.Arrive(41, WhenUnreachable.Spill);       // takes the warm one
+            Assert.Single(driver.Spilled);
+        }
+        driver.Arrive(mode: WhenUnreachable.Spill);
+        driver.Arrive(mode: WhenUnreachable.Spill);
+        driver.Advance(51);
+        Assert.Equal((warm + 1, 0), (driver.Spilled.Count, driver.Scheduler.LateCount));
+    }
+
+    [Fact]
+    public void ItIsFoundBehindManyThatAreNotToBeSpilled()
+    {
+        // Batches of 40 take as long as one: the first of those that wait are a full one, and behind it the last is not reachable at 49 ms.
+        var driver = Hanging(60, 60, warm: 100, maxBatch: 40, LatencyProfile.Linear(SchedulerDriver.Ms(24.9), SchedulerDriver.Ms(0.0025), 40));
+        for (var i = 0; i < 40; i++)
+        {
+            driver.Arrive(95 + i / 100.0, WhenUnreachable.ServeLate);
+        }
+        driver.Advance(10);
+        var last = driver.Arrive(mode: WhenUnreachable.Spill);
+        driver.Advance(41);
+        Assert.Equal([last], driver.Spilled);
+    }
+}
