@@ -19,15 +19,6 @@ public interface IBatchPolicy
     void Completed(in BatchFeedback feedback);
 }
 
-/// <summary>Makes the batch policy of one model on one offering.</summary>
-public interface IBatchPolicyFactory
-{
-    /// <summary>Makes a policy that shares no state with any other.</summary>
-    /// <param name="settings">The model and offering it is for.</param>
-    /// <returns>The policy.</returns>
-    IBatchPolicy Create(BatchPolicySettings settings);
-}
-
 /// <summary>What a batch policy is made for.</summary>
 /// <param name="ModelName">The model.</param>
 /// <param name="OfferingName">The offering its instances are of.</param>
