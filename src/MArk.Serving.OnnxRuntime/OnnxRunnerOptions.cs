@@ -58,6 +58,18 @@ public sealed record OnnxRunnerOptions
 
     internal void Check()
     {
+        if (!Enum.IsDefined(ExecutionProvider))
+        {
+            throw new ModelLoadException(Path, $"ExecutionProvider is {(int)ExecutionProvider}; accepted are {string.Join(", ", Enum.GetNames<OnnxExecutionProvider>())}.");
+        }
+        if (DeviceId != 0 && ExecutionProvider == OnnxExecutionProvider.Cpu)
+        {
+            throw new ModelLoadException(Path, $"DeviceId is {DeviceId}, and ExecutionProvider is {ExecutionProvider}; a device is accepted with {OnnxExecutionProvider.Cuda} alone.");
+        }
+        if (DeviceId < 0)
+        {
+            throw new ModelLoadException(Path, $"DeviceId is {DeviceId}; accepted are numbers from 0.");
+        }
         if (IntraOpThreads is < 1 or > MaxIntraOpThreads)
         {
             throw new ModelLoadException(Path, $"IntraOpThreads is {IntraOpThreads}; accepted are 1 to {MaxIntraOpThreads}, or null for the threads that the instance is granted.");

@@ -40,6 +40,18 @@ public sealed class OnnxErrorTests
         Assert.Contains($"IntraOpThreads is {threads}; accepted are 1 to 1024, or null", error.Message);
     }
 
+    [Theory]
+    [InlineData((OnnxExecutionProvider)7, 0, "ExecutionProvider is 7; accepted are Cpu, Cuda.")]
+    [InlineData((OnnxExecutionProvider)(-1), 0, "ExecutionProvider is -1; accepted are Cpu, Cuda.")]
+    [InlineData(OnnxExecutionProvider.Cpu, 1, "DeviceId is 1, and ExecutionProvider is Cpu; a device is accepted with Cuda alone.")]
+    [InlineData(OnnxExecutionProvider.Cuda, -1, "DeviceId is -1; accepted are numbers from 0.")]
+    public async Task AProviderThatThereIsNotAndADeviceThatItHasNotAreNamed(OnnxExecutionProvider provider, int device, string says)
+    {
+        var error = await Assert.ThrowsAsync<ModelLoadException>(async () =>
+            await OnnxTestKit.Named("add_two_inputs.onnx", o => o with { ExecutionProvider = provider, DeviceId = device }).InitializeAsync(CancellationToken.None));
+        Assert.Contains(says, error.Message);
+    }
+
     private static async Task<string> Refused(NamedTensors input)
     {
         var factory = OnnxTestKit.Named("add_two_inputs.onnx");
