@@ -104,6 +104,10 @@ public sealed class NamedTensorsCodec : ITensorCodec<NamedTensors, NamedTensors>
 
     private void Validate(TensorSpec spec, TensorValue value)
     {
+        if (value is null)
+        {
+            throw new InvalidInputException(spec.Name, $"it is null; the model declares {spec}.");
+        }
         if (value.ElementType != spec.ElementType)
         {
             throw new InvalidInputException(spec.Name, $"it is {value}; the model declares {spec}.");
@@ -122,11 +126,16 @@ public sealed class NamedTensorsCodec : ITensorCodec<NamedTensors, NamedTensors>
             TensorElementType.Float32 => TensorPrimitives.IsFiniteAll(value.As<float>()),
             TensorElementType.Float64 => TensorPrimitives.IsFiniteAll(value.As<double>()),
             TensorElementType.Float16 => TensorPrimitives.IsFiniteAll(value.As<Half>()),
+            TensorElementType.BFloat16 => BFloat16Bits.IsFiniteAll(value.As<ushort>()),
             _ => true,
         };
         if (!finite)
         {
             throw new InvalidInputException(spec.Name, "it holds NaN or an infinity; finite numbers are accepted.");
+        }
+        if (value.ElementType == TensorElementType.String && value.As<string>().IndexOf((string)null!) is >= 0 and var index)
+        {
+            throw new InvalidInputException(spec.Name, $"string {index} is null; an empty one is \"\".");
         }
     }
 }

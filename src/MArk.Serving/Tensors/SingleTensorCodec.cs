@@ -1,6 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Numerics;
 using System.Numerics.Tensors;
+using System.Runtime.InteropServices;
 
 namespace MArk.Serving.Tensors;
 
@@ -51,10 +52,18 @@ public sealed class SingleTensorCodec<TInElement, TOutElement> : ITensorCodec<TI
             var wanted = _dynamicDimension < 0 ? $"{_fixedPart} values" : $"a multiple of {_fixedPart} values";
             throw new InvalidInputException(Input.Name, $"it has {input.Length} values; the model declares {Input}: {wanted}.");
         }
-        if (!AllowNonFinite && input.Length > 0 && !TensorPrimitives.IsFiniteAll<TInElement>(input))
+        if (AllowNonFinite || input.Length == 0)
+        {
+            return;
+        }
+        if (Input.ElementType == TensorElementType.BFloat16)
+        {
+            RequireFinite(MemoryMarshal.Cast<TInElement, ushort>(input));
+        }
+        else if (!TensorPrimitives.IsFiniteAll<TInElement>(input))
         {
             var index = Array.FindIndex(input, v => !TInElement.IsFinite(v));
-            throw new InvalidInputException(Input.Name, $"value {index} is {input[index]}; finite numbers are accepted.");
+            throw NotFinite(index, input[index]);
         }
     }
 
@@ -88,6 +97,22 @@ public sealed class SingleTensorCodec<TInElement, TOutElement> : ITensorCodec<TI
         sample = new TInElement[_fixedPart];
         return true;
     }
+
+    private void RequireFinite(ReadOnlySpan<ushort> bits)
+    {
+        if (BFloat16Bits.IsFiniteAll(bits))
+        {
+            return;
+        }
+        var index = 0;
+        while (BFloat16Bits.IsFinite(bits[index]))
+        {
+            index++;
+        }
+        throw NotFinite(index, BFloat16Bits.ToSingle(bits[index]));
+    }
+
+    private InvalidInputException NotFinite<T>(int index, T value) => new(Input.Name, $"value {index} is {value}; finite numbers are accepted.");
 
     private static void Require<T>(TensorSpec spec)
     {
