@@ -6,7 +6,7 @@ namespace MArk.Serving.OnnxRuntime;
 /// <typeparam name="TIn">A request's input.</typeparam>
 /// <typeparam name="TOut">A request's answer.</typeparam>
 /// <param name="options">The model and what computes it.</param>
-/// <param name="codec">Maps requests to the model's tensors and back.</param>
+/// <param name="codec">Maps requests to the model's tensors and back; belongs to this model and version.</param>
 public sealed class OnnxBatchRunnerFactory<TIn, TOut>(OnnxRunnerOptions options, ITensorCodec<TIn, TOut> codec) : IBatchRunnerFactory<TIn, TOut>
 {
     private ModelPlan? _plan;
@@ -22,7 +22,7 @@ public sealed class OnnxBatchRunnerFactory<TIn, TOut>(OnnxRunnerOptions options,
 
     /// <inheritdoc/>
     /// <exception cref="ModelLoadException">The model cannot be loaded, or an option does not fit it; names the file, what is wrong and what is accepted.</exception>
-    /// <exception cref="ServingException">The codec does not fit the model.</exception>
+    /// <exception cref="ServingException">The codec does not fit the model, or is bound to another one.</exception>
     public ValueTask InitializeAsync(CancellationToken cancellationToken)
     {
         if (_plan is null)

@@ -25,7 +25,7 @@ public static class OnnxModelBuilderExtensions
     /// <typeparam name="TOut">A request's answer.</typeparam>
     /// <param name="model">The model.</param>
     /// <param name="options">The file and what computes it.</param>
-    /// <param name="codec">Maps requests to tensors and back.</param>
+    /// <param name="codec">Maps requests to tensors and back. One of its own: a codec belongs to one model and version, and the start fails where it is bound to other tensors.</param>
     /// <returns>The model's builder.</returns>
     public static ModelBuilder<TIn, TOut> UseOnnx<TIn, TOut>(this ModelBuilder<TIn, TOut> model, OnnxRunnerOptions options, ITensorCodec<TIn, TOut> codec)
     {

@@ -28,10 +28,10 @@ public static class OnnxModelReloaderExtensions
     /// <typeparam name="TOut">A request's answer.</typeparam>
     /// <param name="reloader">The model's reloader.</param>
     /// <param name="options">The file and what computes it.</param>
-    /// <param name="codec">Maps requests to tensors and back.</param>
+    /// <param name="codec">Maps requests to tensors and back; a new one, as that of the present version is bound to its tensors.</param>
     /// <param name="cancellationToken">Gives up, until the switch.</param>
     /// <returns>When the file serves and the old version is unloaded.</returns>
-    /// <exception cref="ModelReloadException">The file does not serve; the present version goes on.</exception>
+    /// <exception cref="ModelReloadException">The file does not serve, or the codec is bound to other tensors than the file's; the present version goes on.</exception>
     public static Task ReloadOnnxAsync<TIn, TOut>(
         this IModelReloader<TIn, TOut> reloader, OnnxRunnerOptions options, ITensorCodec<TIn, TOut> codec, CancellationToken cancellationToken = default)
     {

@@ -31,7 +31,7 @@ public static class OpenInferenceModelBuilderExtensions
     /// <typeparam name="TOut">A request's answer.</typeparam>
     /// <param name="model">The model.</param>
     /// <param name="options">How it is reached.</param>
-    /// <param name="codec">Maps requests to tensors and back.</param>
+    /// <param name="codec">Maps requests to tensors and back. One of its own: a codec belongs to one model and version.</param>
     /// <returns>The model's builder.</returns>
     public static ModelBuilder<TIn, TOut> UseOpenInference<TIn, TOut>(this ModelBuilder<TIn, TOut> model, OpenInferenceOptions options, ITensorCodec<TIn, TOut> codec)
     {

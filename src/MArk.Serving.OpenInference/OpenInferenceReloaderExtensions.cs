@@ -31,10 +31,10 @@ public static class OpenInferenceReloaderExtensions
     /// <typeparam name="TOut">A request's answer.</typeparam>
     /// <param name="reloader">The model's reloader.</param>
     /// <param name="options">How the version is reached.</param>
-    /// <param name="codec">Maps requests to tensors and back; another one than that of the present version.</param>
+    /// <param name="codec">Maps requests to tensors and back; a new one, as that of the present version is bound to its tensors.</param>
     /// <param name="cancellationToken">Gives up, until the switch.</param>
     /// <returns>When the version serves and the one before is unloaded.</returns>
-    /// <exception cref="ModelReloadException">The version does not serve on every instance; the present one goes on.</exception>
+    /// <exception cref="ModelReloadException">The version does not serve on every instance, or the codec is bound to other tensors than it has; the present one goes on.</exception>
     public static Task ReloadOpenInferenceAsync<TIn, TOut>(
         this IModelReloader<TIn, TOut> reloader, OpenInferenceOptions options, ITensorCodec<TIn, TOut> codec, CancellationToken cancellationToken = default)
     {

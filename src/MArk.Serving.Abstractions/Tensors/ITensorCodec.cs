@@ -9,9 +9,13 @@ namespace MArk.Serving;
 /// <typeparam name="TOut">A request's answer.</typeparam>
 public interface ITensorCodec<TIn, TOut>
 {
-    /// <summary>Takes note of the model's tensors; called once, when the model is opened.</summary>
+    /// <summary>Takes note of the model's tensors; called before anything else, when the model is opened.</summary>
+    /// <remarks>
+    /// A codec belongs to one model and version. Bound again to the same tensors (names, element types and shapes, in the same order) it changes nothing; it refuses others and stays as it is, since
+    /// requests of the version that serves would be checked against them.
+    /// </remarks>
     /// <param name="signature">The model's inputs and outputs.</param>
-    /// <exception cref="ServingException">The codec does not fit such a model; says which tensor.</exception>
+    /// <exception cref="ServingException">The codec does not fit such a model, and says which tensor; or it is bound to other tensors already.</exception>
     void Bind(ModelSignature signature);
 
     /// <summary>Checks an input at admission, on the caller's thread.</summary>
@@ -31,9 +35,9 @@ public interface ITensorCodec<TIn, TOut>
     /// <returns>The characters.</returns>
     long CountCharacters(TIn input, int inputIndex) => -1;
 
-    /// <summary>Writes one item straight into the batch buffers.</summary>
+    /// <summary>Writes one item straight into the batch buffers, every element of every input: they are not cleared.</summary>
     /// <param name="input">A validated input.</param>
-    /// <param name="inputs">This item's place in each of the model's inputs.</param>
+    /// <param name="inputs">This item's place in each of the model's inputs; may hold values of an earlier batch, of another caller's request.</param>
     void Write(TIn input, ITensorItems inputs);
 
     /// <summary>Reads one item's answer from the batch's outputs, which are reused afterwards: copy what is kept.</summary>

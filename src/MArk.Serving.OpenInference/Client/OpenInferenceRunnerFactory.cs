@@ -21,7 +21,7 @@ public sealed class OpenInferenceRunnerFactory<TIn, TOut> : IBatchRunnerFactory<
 
     /// <summary>A model on other machines.</summary>
     /// <param name="options">How it is reached.</param>
-    /// <param name="codec">Maps requests to the model's tensors and back, as it would in process.</param>
+    /// <param name="codec">Maps requests to the model's tensors and back, as it would in process; belongs to this model and version.</param>
     /// <param name="time">The clock; <see langword="null"/>: the machine's.</param>
     /// <param name="logger">Is told of what fails beside the requests; <see langword="null"/>: nobody is.</param>
     public OpenInferenceRunnerFactory(OpenInferenceOptions options, ITensorCodec<TIn, TOut> codec, TimeProvider? time = null, ILogger? logger = null)
@@ -37,7 +37,7 @@ public sealed class OpenInferenceRunnerFactory<TIn, TOut> : IBatchRunnerFactory<
 
     /// <inheritdoc/>
     /// <exception cref="ModelLoadException">An option is outside its range; names it.</exception>
-    /// <exception cref="ServingException">The codec does not fit the signature that the options give.</exception>
+    /// <exception cref="ServingException">The codec does not fit the signature that the options give, or is bound to another one.</exception>
     public ValueTask InitializeAsync(CancellationToken cancellationToken)
     {
         _options.Check();

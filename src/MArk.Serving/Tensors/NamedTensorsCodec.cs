@@ -3,18 +3,18 @@ using System.Numerics.Tensors;
 
 namespace MArk.Serving.Tensors;
 
-/// <summary>The general form: any number of named inputs and outputs, of any element type and shape.</summary>
+/// <summary>The general form: any number of named inputs and outputs, of any element type and shape. Belongs to one model and version.</summary>
 public sealed class NamedTensorsCodec : ITensorCodec<NamedTensors, NamedTensors>
 {
-    private ModelSignature? _signature;
+    private readonly CodecBinding _binding = new();
 
     /// <summary>Lets NaN and infinities through. Otherwise an input that holds one is refused.</summary>
     public bool AllowNonFinite { get; init; }
 
-    private ModelSignature Signature => _signature ?? throw new InvalidOperationException("The codec was not bound to a model.");
+    private ModelSignature Signature => _binding.Signature;
 
     /// <inheritdoc/>
-    public void Bind(ModelSignature signature) => _signature = signature;
+    public void Bind(ModelSignature signature) => _binding.Bind(signature);
 
     /// <inheritdoc/>
     public void Validate(NamedTensors input)

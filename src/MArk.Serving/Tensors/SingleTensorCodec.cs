@@ -5,21 +5,20 @@ using System.Runtime.InteropServices;
 
 namespace MArk.Serving.Tensors;
 
-/// <summary>For a model with one input and one output of numbers: an array in, an array out, one item each.</summary>
+/// <summary>For a model with one input and one output of numbers: an array in, an array out, one item each. Belongs to one model and version.</summary>
 /// <typeparam name="TInElement">The .NET type of the input's elements.</typeparam>
 /// <typeparam name="TOutElement">The .NET type of the output's elements.</typeparam>
 public sealed class SingleTensorCodec<TInElement, TOutElement> : ITensorCodec<TInElement[], TOutElement[]>
     where TInElement : unmanaged, INumberBase<TInElement>
     where TOutElement : unmanaged
 {
-    private TensorSpec? _input;
-    private int _dynamicDimension = -1;
-    private long _fixedPart = 1;
+    private readonly CodecBinding _binding = new();
+    private Layout? _layout;
 
     /// <summary>Lets NaN and infinities through. Otherwise an input that holds one is refused.</summary>
     public bool AllowNonFinite { get; init; }
 
-    private TensorSpec Input => _input ?? throw new InvalidOperationException("The codec was not bound to a model.");
+    private Layout Bound => _layout ?? throw new InvalidOperationException("The codec was not bound to a model.");
 
     /// <inheritdoc/>
     public void Bind(ModelSignature signature)
@@ -29,34 +28,35 @@ public sealed class SingleTensorCodec<TInElement, TOutElement> : ITensorCodec<TI
         {
             throw new ServingException($"The model has {signature.Inputs.Length} inputs and {signature.Outputs.Length} outputs; arrays fit one of each. Use NamedTensors.");
         }
-        _input = signature.Inputs[0];
-        Require<TInElement>(_input);
+        var input = signature.Inputs[0];
+        Require<TInElement>(input);
         Require<TOutElement>(signature.Outputs[0]);
-        if (_input.ItemShape.Count(d => d < 0) > 1)
+        if (input.ItemShape.Count(d => d < 0) > 1)
         {
-            throw new ServingException($"Input {_input} leaves more than one dimension open, and an array has one length. Use NamedTensors.");
+            throw new ServingException($"Input {input} leaves more than one dimension open, and an array has one length. Use NamedTensors.");
         }
-        _dynamicDimension = _input.ItemShape.IndexOf(-1);
-        _fixedPart = _input.ItemShape.Where(d => d >= 0).Aggregate(1L, (a, b) => a * b);
+        _binding.Bind(signature);
+        _layout = new Layout(input, input.ItemShape.IndexOf(-1), input.ItemShape.Where(d => d >= 0).Aggregate(1L, (a, b) => a * b));
     }
 
     /// <inheritdoc/>
     public void Validate(TInElement[] input)
     {
+        var (declared, dynamicDimension, fixedPart) = Bound;
         if (input is null)
         {
-            throw new InvalidInputException(Input.Name, $"it is null; the model declares {Input}.");
+            throw new InvalidInputException(declared.Name, $"it is null; the model declares {declared}.");
         }
-        if (_dynamicDimension < 0 ? input.Length != _fixedPart : _fixedPart == 0 || input.Length % _fixedPart != 0)
+        if (dynamicDimension < 0 ? input.Length != fixedPart : fixedPart == 0 || input.Length % fixedPart != 0)
         {
-            var wanted = _dynamicDimension < 0 ? $"{_fixedPart} values" : $"a multiple of {_fixedPart} values";
-            throw new InvalidInputException(Input.Name, $"it has {input.Length} values; the model declares {Input}: {wanted}.");
+            var wanted = dynamicDimension < 0 ? $"{fixedPart} values" : $"a multiple of {fixedPart} values";
+            throw new InvalidInputException(declared.Name, $"it has {input.Length} values; the model declares {declared}: {wanted}.");
         }
         if (AllowNonFinite || input.Length == 0)
         {
             return;
         }
-        if (Input.ElementType == TensorElementType.BFloat16)
+        if (declared.ElementType == TensorElementType.BFloat16)
         {
             RequireFinite(MemoryMarshal.Cast<TInElement, ushort>(input));
         }
@@ -69,7 +69,7 @@ public sealed class SingleTensorCodec<TInElement, TOutElement> : ITensorCodec<TI
 
     /// <inheritdoc/>
     public void GetItemShape(TInElement[] input, int inputIndex, Span<long> itemShape) =>
-        itemShape[_dynamicDimension] = input.Length / _fixedPart;
+        itemShape[Bound.DynamicDimension] = input.Length / Bound.FixedPart;
 
     /// <inheritdoc/>
     public void Write(TInElement[] input, ITensorItems inputs) => input.CopyTo(inputs[0].As<TInElement>());
@@ -94,7 +94,7 @@ public sealed class SingleTensorCodec<TInElement, TOutElement> : ITensorCodec<TI
     /// <inheritdoc/>
     public bool TryCreateSample([MaybeNullWhen(false)] out TInElement[] sample)
     {
-        sample = new TInElement[_fixedPart];
+        sample = new TInElement[Bound.FixedPart];
         return true;
     }
 
@@ -112,7 +112,7 @@ public sealed class SingleTensorCodec<TInElement, TOutElement> : ITensorCodec<TI
         throw NotFinite(index, BFloat16Bits.ToSingle(bits[index]));
     }
 
-    private InvalidInputException NotFinite<T>(int index, T value) => new(Input.Name, $"value {index} is {value}; finite numbers are accepted.");
+    private InvalidInputException NotFinite<T>(int index, T value) => new(Bound.Input.Name, $"value {index} is {value}; finite numbers are accepted.");
 
     private static void Require<T>(TensorSpec spec)
     {
@@ -121,4 +121,9 @@ public sealed class SingleTensorCodec<TInElement, TOutElement> : ITensorCodec<TI
             throw new ServingException($"The model declares {spec}; elements of .NET type {typeof(T).Name} do not fit it.");
         }
     }
+
+    /// <param name="Input">The input.</param>
+    /// <param name="DynamicDimension">Its dimension that varies; -1 for none.</param>
+    /// <param name="FixedPart">How many elements the others make.</param>
+    private sealed record Layout(TensorSpec Input, int DynamicDimension, long FixedPart);
 }
