@@ -16,6 +16,10 @@ public sealed class OnnxBatchRunnerFactory<TIn, TOut>(OnnxRunnerOptions options,
     /// <exception cref="InvalidOperationException">It was not opened yet.</exception>
     public ModelSignature Signature => Plan.Requests;
 
+    internal OnnxRunnerOptions Options => options;
+
+    internal ITensorCodec<TIn, TOut> Codec => codec;
+
     ModelSignature? IBatchRunnerFactory<TIn, TOut>.Signature => _plan?.Requests;
 
     private ModelPlan Plan => _plan ?? throw NotOpened();
@@ -60,6 +64,11 @@ public sealed class OnnxBatchRunnerFactory<TIn, TOut>(OnnxRunnerOptions options,
 
     /// <inheritdoc/>
     public bool TryCreateSample([MaybeNullWhen(false)] out TIn sample) => codec.TryCreateSample(out sample);
+
+    /// <summary>Another file, run as this one is.</summary>
+    /// <param name="path">The ONNX file.</param>
+    /// <param name="own">A codec of its own.</param>
+    internal OnnxBatchRunnerFactory<TIn, TOut> At(string path, ITensorCodec<TIn, TOut> own) => new(options with { Path = path }, own);
 
     private InvalidOperationException NotOpened() => new($"Model file '{options.Path}' was not opened yet: call InitializeAsync first.");
 }

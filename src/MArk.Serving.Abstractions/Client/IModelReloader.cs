@@ -18,4 +18,12 @@ public interface IModelReloader<TIn, TOut>
     /// </exception>
     /// <exception cref="OperationCanceledException"><paramref name="cancellationToken"/> was cancelled; the present version goes on serving.</exception>
     Task ReloadAsync(IBatchRunnerFactory<TIn, TOut> next, CancellationToken cancellationToken = default);
+
+    /// <summary>As <see cref="ReloadAsync(IBatchRunnerFactory{TIn, TOut}, CancellationToken)"/>, for a version that follows from the one it replaces: that keeps its options, for instance.</summary>
+    /// <param name="next">Makes the version to serve from now on of the one that serves once reloads before this one are over; must not change that one.</param>
+    /// <param name="cancellationToken">Gives up, until the switch; the present version goes on.</param>
+    /// <returns>When the new version serves and the old one is unloaded.</returns>
+    /// <exception cref="ModelReloadException">As for a version that is given; or <paramref name="next"/> threw. The present version goes on serving.</exception>
+    /// <exception cref="OperationCanceledException"><paramref name="cancellationToken"/> was cancelled; the present version goes on serving.</exception>
+    Task ReloadAsync(Func<IBatchRunnerFactory<TIn, TOut>, IBatchRunnerFactory<TIn, TOut>> next, CancellationToken cancellationToken = default);
 }

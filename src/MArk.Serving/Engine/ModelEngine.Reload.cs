@@ -9,7 +9,13 @@ internal sealed partial class ModelEngine<TIn, TOut>
     private readonly SemaphoreSlim _reloading = new(1);
     private volatile IBatchRunnerFactory<TIn, TOut> _factory;      // the version that serves; changed under the lock
 
-    public async Task ReloadAsync(IBatchRunnerFactory<TIn, TOut> next, CancellationToken cancellationToken)
+    public Task ReloadAsync(IBatchRunnerFactory<TIn, TOut> next, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(next);
+        return ReloadAsync(_ => next, cancellationToken);
+    }
+
+    public async Task ReloadAsync(Func<IBatchRunnerFactory<TIn, TOut>, IBatchRunnerFactory<TIn, TOut>> next, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(next);
         await _reloading.WaitAsync(cancellationToken).ConfigureAwait(false);
@@ -17,7 +23,8 @@ internal sealed partial class ModelEngine<TIn, TOut>
         {
             // Loading and warming up compute on the thread that asks for it, and the pool's threads are needed by callers.
             var superseded = await Task.Factory.StartNew(
-                () => SupersedeAsync(next, cancellationToken).GetAwaiter().GetResult(), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default).ConfigureAwait(false);
+                () => SupersedeAsync(next(_factory) ?? throw new ModelReloadException(ModelName, "no version was made of the present one."), cancellationToken).GetAwaiter().GetResult(),
+                CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default).ConfigureAwait(false);
             await Task.WhenAll(superseded.Select(worker => worker.Ended)).ConfigureAwait(false);
         }
         catch (Exception e) when (e is not (ModelReloadException or OperationCanceledException))

@@ -103,6 +103,31 @@ public sealed class ReloadTests
     }
 
     [Fact]
+    public async Task AVersionIsMadeOfTheOneThatServesWhenItsTurnComes()
+    {
+        var gate = new TaskCompletionSource();
+        var connecting = new SemaphoreSlim(0);
+        var second = new VersionedModel(3) { WhileConnecting = () => { connecting.Release(); return gate.Task; } };
+        await using var host = await StartAsync(new VersionedModel(2));
+        var reload = host.Reloader.ReloadAsync(second);
+        await connecting.WaitAsync();
+        var following = host.Reloader.ReloadAsync(serving => new VersionedModel(10 * ((VersionedModel)serving).Factor));
+        gate.SetResult();
+        await Task.WhenAll(reload, following).WaitAsync(Minute);
+        Assert.Equal(30, await host.Client.InferAsync(1));
+    }
+
+    [Fact]
+    public async Task TheOldVersionGoesOnWhereNoneIsMadeOfIt()
+    {
+        await using var host = await StartAsync(new VersionedModel(2));
+        var error = await Assert.ThrowsAsync<ModelReloadException>(() => host.Reloader.ReloadAsync(_ => throw new FormatException("no such version")).WaitAsync(Minute));
+        Assert.Contains("'m' was not reloaded, and its present version goes on: no such version", error.Message);
+        Assert.Contains("no version was made", (await Assert.ThrowsAsync<ModelReloadException>(() => host.Reloader.ReloadAsync(_ => null!).WaitAsync(Minute))).Message);
+        Assert.Equal(2, await host.Client.InferAsync(1));
+    }
+
+    [Fact]
     public async Task CancellingBeforeTheSwitchKeepsTheOldVersion()
     {
         using var cancel = new CancellationTokenSource();
