@@ -54,6 +54,9 @@ public sealed class OnnxBatchRunnerFactory<TIn, TOut>(OnnxRunnerOptions options,
     }
 
     /// <inheritdoc/>
+    public void AdmitDestination(TIn input, TOut? destination) => codec.ValidateDestination(input, destination);
+
+    /// <inheritdoc/>
     public async ValueTask<IBatchRunner<TIn, TOut>> ConnectAsync(InstanceDescriptor instance, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(instance);

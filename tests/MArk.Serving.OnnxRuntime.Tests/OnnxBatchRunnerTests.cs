@@ -27,6 +27,9 @@ public sealed class OnnxBatchRunnerTests
         var wrong = await client.TryInferAsync(new float[63]);
         Assert.Equal(InferenceStatus.Invalid, wrong.Status);
         Assert.Contains("63 values; the model declares image: Float32[batch,64]: 64 values", wrong.Error!.Message);
+        var small = await client.TryInferIntoAsync(digits[0].Image, new float[9]);
+        Assert.Equal(InferenceStatus.Invalid, small.Status);
+        Assert.Contains("the destination holds 9 values; the model declares", small.Error!.Message);
         await host.StopAsync();
         Assert.True(right.Count(r => r) >= 0.97 * digits.Length, $"{right.Count(r => r)} of {digits.Length}");
     }
@@ -154,6 +157,23 @@ public sealed class OnnxBatchRunnerTests
         await runner.RunAsync(new RequestBatch<float[]>(new float[][] { [1, 2], [3, 4] }), sink, CancellationToken.None);
         Assert.Contains("destination holds 1", Assert.IsType<InvalidInputException>(sink.Errors[0]).Message);
         Assert.Equal([3f, 4], sink.Results[1]!);
+    }
+
+    [Fact]
+    public async Task ADestinationTooSmallForAnAnswerOfAnOpenLengthFailsTheRequest()
+    {
+        var builder = Host.CreateEmptyApplicationBuilder(null);
+        builder.Services.AddMArkServing().AddModel<NamedTensors, NamedTensors>("echo", m => m.UseOnnx(OnnxTestKit.Asset("echo_float32.onnx")).WithSlo(TimeSpan.FromMinutes(1)));
+        builder.Services.AddMArkServing().AddModel<float[], float[]>("twice", m => m.UseOnnx(OnnxTestKit.Asset("twice_as_long_float32.onnx")).WithSlo(TimeSpan.FromMinutes(1)));
+        using var host = builder.Build();
+        await host.StartAsync();
+        var twice = await host.Services.GetRequiredKeyedService<IModelClient<float[], float[]>>("twice").TryInferIntoAsync([1, 2], new float[3]);
+        Assert.Equal(InferenceStatus.Failed, twice.Status);
+        Assert.Contains("the destination holds 3 values, and the answer has 4", Assert.IsType<InferenceFailedException>(twice.Error).Message);
+        var echo = await host.Services.GetRequiredKeyedService<IModelClient<NamedTensors, NamedTensors>>("echo").TryInferIntoAsync(
+            new() { ["x"] = TensorValue.Create(TensorElementType.Float32, new float[2]) }, null!);
+        Assert.Equal(InferenceStatus.Invalid, echo.Status);
+        await host.StopAsync();
     }
 
     [Fact]

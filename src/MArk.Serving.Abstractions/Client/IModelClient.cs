@@ -33,9 +33,9 @@ public interface IModelClient<TIn, TOut>
     /// <param name="options">Deadline, priority and key.</param>
     /// <param name="cancellationToken">Ends the wait at once.</param>
     /// <returns>The filled destination, or other memory where an instance was lost while it held the destination: use what is returned. Await once.</returns>
-    /// <exception cref="InvalidInputException">The item does not fit the model, or the destination does not fit the answer.</exception>
+    /// <exception cref="InvalidInputException">The item does not fit the model, or the destination does not fit what the model declares of its answers; nothing was queued.</exception>
     /// <exception cref="InferenceRejectedException">The item was not run.</exception>
-    /// <exception cref="InferenceFailedException">The item was run and failed.</exception>
+    /// <exception cref="InferenceFailedException">The item was run and failed; or the destination did not fit the answer, of a length that the model leaves open.</exception>
     /// <exception cref="OperationCanceledException"><paramref name="cancellationToken"/> was cancelled.</exception>
     ValueTask<TOut> InferIntoAsync(TIn input, TOut destination, InferenceOptions options = default, CancellationToken cancellationToken = default);
 

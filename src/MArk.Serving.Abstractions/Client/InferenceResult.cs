@@ -14,7 +14,7 @@ public enum InferenceStatus
     /// <summary>The request was not run; <see cref="InferenceResult{TOut}.RejectionReason"/> says why.</summary>
     Rejected,
 
-    /// <summary>The input does not fit the model; nothing was queued.</summary>
+    /// <summary>The input, or the memory that the answer is wanted in, does not fit the model; nothing was queued.</summary>
     Invalid,
 
     /// <summary>The request was run and failed.</summary>

@@ -88,7 +88,7 @@ public sealed class InstanceFailedException : ServingException
     public TimeSpan? BusyFor { get; init; }
 }
 
-/// <summary>An input does not fit what the model declares; nothing was queued.</summary>
+/// <summary>An input, or the memory that an answer is wanted in, does not fit what the model declares; nothing was queued. What only a run finds out is an <see cref="InferenceFailedException"/>.</summary>
 public sealed class InvalidInputException : ServingException
 {
     /// <summary>A misfit.</summary>

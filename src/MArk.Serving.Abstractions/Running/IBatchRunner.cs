@@ -20,6 +20,14 @@ public interface IBatchRunnerFactory<TIn, TOut>
     /// <exception cref="InvalidInputException">The input does not fit the model; names the input, what it was and what is declared.</exception>
     RequestTraits Admit(TIn input) => RequestTraits.Default;
 
+    /// <summary>Checks the memory that a caller wants an answer in, once its input is admitted and before it is queued. Called concurrently; the default takes any.</summary>
+    /// <param name="input">The input.</param>
+    /// <param name="destination">The memory.</param>
+    /// <exception cref="InvalidInputException">No answer to the input fits in it; says what it holds and what is declared.</exception>
+    void AdmitDestination(TIn input, TOut? destination)
+    {
+    }
+
     /// <summary>Loads the model on an instance, or connects to where it is loaded.</summary>
     /// <param name="instance">A running machine.</param>
     /// <param name="cancellationToken">Gives up.</param>
@@ -127,7 +135,7 @@ public interface IBatchSink<TOut>
 
     /// <summary>Fails one request; its batch-mates go on.</summary>
     /// <param name="index">Its index in the batch.</param>
-    /// <param name="error">What went wrong.</param>
+    /// <param name="error">What went wrong. The caller gets a <see cref="ServingException"/> as it is, but for an <see cref="InvalidInputException"/>: that, and any other, within an <see cref="InferenceFailedException"/>.</param>
     /// <exception cref="ArgumentOutOfRangeException">There is no such index.</exception>
     void SetError(int index, Exception error);
 

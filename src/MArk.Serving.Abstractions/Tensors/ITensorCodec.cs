@@ -23,6 +23,14 @@ public interface ITensorCodec<TIn, TOut>
     /// <exception cref="InvalidInputException">It does not fit; names the input, what it was and what the model declares.</exception>
     void Validate(TIn input);
 
+    /// <summary>Checks at admission, on the caller's thread, the memory that an answer is wanted in, as far as the model's declaration says what it must hold; the default takes any.</summary>
+    /// <param name="input">A validated input.</param>
+    /// <param name="destination">That memory.</param>
+    /// <exception cref="InvalidInputException">No answer to the input fits in it; says what it holds and what the model declares.</exception>
+    void ValidateDestination(TIn input, TOut? destination)
+    {
+    }
+
     /// <summary>Fills in the dimensions that the model leaves open. Not called for an input whose shape is fixed.</summary>
     /// <param name="input">A validated input.</param>
     /// <param name="inputIndex">Which of the model's inputs.</param>
@@ -45,7 +53,7 @@ public interface ITensorCodec<TIn, TOut>
     /// <param name="hasDestination">Whether the caller wants the answer in memory of its own.</param>
     /// <param name="destination">That memory.</param>
     /// <returns>The answer: the filled destination if there is one.</returns>
-    /// <exception cref="InvalidInputException">The destination does not fit the answer.</exception>
+    /// <exception cref="InvalidInputException">The destination does not fit the answer, which could not be told beforehand: the request has failed.</exception>
     TOut Read(ITensorItems outputs, bool hasDestination, TOut? destination);
 
     /// <summary>An input to warm up and profile with, if one can be made up from the model's declaration.</summary>

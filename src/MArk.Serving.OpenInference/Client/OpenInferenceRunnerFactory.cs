@@ -58,6 +58,9 @@ public sealed class OpenInferenceRunnerFactory<TIn, TOut> : IBatchRunnerFactory<
     }
 
     /// <inheritdoc/>
+    public void AdmitDestination(TIn input, TOut? destination) => _codec.ValidateDestination(input, destination);
+
+    /// <inheritdoc/>
     /// <exception cref="ModelLoadException">The server does not have the model, or has it with other tensors.</exception>
     /// <exception cref="InstanceFailedException">The server cannot be reached, or does not have the model ready in time.</exception>
     [SuppressMessage("Reliability", "CA2000", Justification = "The runner owns the server, and disposes of it; where there is none it is disposed of here.")]

@@ -167,7 +167,7 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
     {
         ArgumentNullException.ThrowIfNull(error);
         Check(index, 1);
-        var known = error as ServingException ?? new InferenceFailedException(engine.ModelName, error.Message, error);
+        var known = engine.FailureOf(error);
         var now = engine.Now;
         var taken = false;
         _gate.Enter(ref taken);

@@ -136,6 +136,10 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         var asks = AsksForAnything(options);
         error = asks ? Refusal(options) : null;
         error ??= Admit(input, out traits);
+        if (hasDestination)
+        {
+            error ??= AdmitDestination(input, destination);
+        }
         if (error is not null)
         {
             return false;
@@ -245,6 +249,19 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         {
             traits = default;
             return e as ServingException ?? new InferenceFailedException(ModelName, $"its input could not be checked: {e.Message}", e);
+        }
+    }
+
+    private ServingException? AdmitDestination(TIn input, TOut? destination)
+    {
+        try
+        {
+            _factory.AdmitDestination(input, destination);
+            return null;
+        }
+        catch (Exception e)
+        {
+            return e as ServingException ?? new InferenceFailedException(ModelName, $"its destination could not be checked: {e.Message}", e);
         }
     }
 
@@ -423,13 +440,16 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         return effects;
     }
 
+    /// <summary>What a caller is told of an error in a run. Its input was taken: what does not fit then is a failure too.</summary>
+    public ServingException FailureOf(Exception error) =>
+        error is ServingException known and not InvalidInputException ? known : new InferenceFailedException(ModelName, error.Message, error);
+
     private ServingException Failure(Exception? failure) => failure switch
     {
         InstanceFailedException atFault => new InferenceFailedException(
             ModelName, $"more than {_parts.Options.MaxRedeliveries} instances were lost or failed while it ran; the last one: {atFault.Message}", atFault),
-        ServingException known => known,
         null => new InferenceFailedException(ModelName, $"more than {_parts.Options.MaxRedeliveries} instances were lost while it ran."),
-        _ => new InferenceFailedException(ModelName, failure.Message, failure),
+        _ => FailureOf(failure),
     };
 
     private InferenceOperation<TIn, TOut>? TakeSlot(int slot)

@@ -41,6 +41,15 @@ public sealed class NamedTensorsCodec : ITensorCodec<NamedTensors, NamedTensors>
     }
 
     /// <inheritdoc/>
+    public void ValidateDestination(NamedTensors input, NamedTensors? destination)
+    {
+        if (destination is null)
+        {
+            throw new InvalidInputException("*", $"the destination is null; the model declares {string.Join(", ", Signature.Outputs)}.");
+        }
+    }
+
+    /// <inheritdoc/>
     public void GetItemShape(NamedTensors input, int inputIndex, Span<long> itemShape)
     {
         var shape = input[Signature.Inputs[inputIndex].Name].Shape;

@@ -36,13 +36,13 @@ public sealed class SingleTensorCodec<TInElement, TOutElement> : ITensorCodec<TI
             throw new ServingException($"Input {input} leaves more than one dimension open, and an array has one length. Use NamedTensors.");
         }
         _binding.Bind(signature);
-        _layout = new Layout(input, input.ItemShape.IndexOf(-1), input.ItemShape.Where(d => d >= 0).Aggregate(1L, (a, b) => a * b));
+        _layout = new Layout(input, signature.Outputs[0], input.ItemShape.IndexOf(-1), input.ItemShape.Where(d => d >= 0).Aggregate(1L, (a, b) => a * b));
     }
 
     /// <inheritdoc/>
     public void Validate(TInElement[] input)
     {
-        var (declared, dynamicDimension, fixedPart) = Bound;
+        var (declared, _, dynamicDimension, fixedPart) = Bound;
         if (input is null)
         {
             throw new InvalidInputException(declared.Name, $"it is null; the model declares {declared}.");
@@ -64,6 +64,17 @@ public sealed class SingleTensorCodec<TInElement, TOutElement> : ITensorCodec<TI
         {
             var index = Array.FindIndex(input, v => !TInElement.IsFinite(v));
             throw NotFinite(index, input[index]);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void ValidateDestination(TInElement[] input, TOutElement[]? destination)
+    {
+        var bound = Bound;
+        if (destination is null || destination.Length < bound.OutputLength)
+        {
+            var holds = destination is null ? "is null" : $"holds {destination.Length} values";
+            throw new InvalidInputException(bound.Output.Name, $"the destination {holds}; the model declares {bound.Output}{(bound.OutputLength < 0 ? "" : $": {bound.OutputLength} values")}.");
         }
     }
 
@@ -123,7 +134,12 @@ public sealed class SingleTensorCodec<TInElement, TOutElement> : ITensorCodec<TI
     }
 
     /// <param name="Input">The input.</param>
-    /// <param name="DynamicDimension">Its dimension that varies; -1 for none.</param>
-    /// <param name="FixedPart">How many elements the others make.</param>
-    private sealed record Layout(TensorSpec Input, int DynamicDimension, long FixedPart);
+    /// <param name="Output">The output.</param>
+    /// <param name="DynamicDimension">The input's dimension that varies; -1 for none.</param>
+    /// <param name="FixedPart">How many elements its others make.</param>
+    private sealed record Layout(TensorSpec Input, TensorSpec Output, int DynamicDimension, long FixedPart)
+    {
+        /// <summary>How many elements an answer has; -1 if that varies.</summary>
+        public long OutputLength { get; } = Output.ItemLength;
+    }
 }

@@ -374,6 +374,42 @@ public sealed class ModelEngineTests
         Assert.Contains("options.Timeout", result.Error!.Message);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task WhatARunFindsNotToFitHasFailed(bool throws)
+    {
+        await using var host = await ServingHost.StartAsync(m => m.UseBatchFunction((batch, sink, _) =>
+        {
+            var misfit = new InvalidInputException("y", "the destination holds 1 values, and the answer has 2.");
+            if (throws)
+            {
+                throw misfit;
+            }
+            sink.SetError(0, misfit);
+            return ValueTask.CompletedTask;
+        }));
+        var result = await host.Client.TryInferIntoAsync(1, 5, Patient);
+        Assert.Equal(InferenceStatus.Failed, result.Status);
+        Assert.Equal("Model 'm' failed the request: Input 'y': the destination holds 1 values, and the answer has 2.", Assert.IsType<InferenceFailedException>(result.Error).Message);
+        Assert.IsType<InvalidInputException>(result.Error.InnerException);
+        await host.UntilAsync(r => r.Failed == 1);
+    }
+
+    [Fact]
+    public async Task ADestinationThatDoesNotFitIsRefusedBeforeItsRequestIsQueued()
+    {
+        var model = new VersionedModel(2) { TakesDestination = d => d == 5 ? throw new InvalidInputException("y", "it is 5.") : true };
+        await using var host = await ServingHost.StartAsync(m => m.UseRunner(_ => model));
+        var refused = await host.Client.TryInferIntoAsync(1, 5, Patient);
+        Assert.Equal((InferenceStatus.Invalid, "Input 'y': it is 5."), (refused.Status, refused.Error!.Message));
+        await Assert.ThrowsAsync<InvalidInputException>(async () => await host.Client.InferIntoAsync(1, 5, Patient));
+        Assert.Equal(2, await host.Client.InferIntoAsync(1, 6, Patient));
+        Assert.Equal(2, await host.Client.InferAsync(1, Patient));
+        var report = await host.UntilAsync(r => r.Succeeded == 2);
+        Assert.Equal(0, report.Failed);
+    }
+
     [Fact]
     public async Task AModelWithNothingToRunItIsRefused() =>
         Assert.Contains("UseBatchFunction", (await Assert.ThrowsAsync<ArgumentException>(() => ServingHost.StartAsync(_ => { }))).Message);

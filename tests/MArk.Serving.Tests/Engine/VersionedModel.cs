@@ -22,6 +22,8 @@ internal sealed class VersionedModel(int factor) : IBatchRunnerFactory<int, int>
 
     public Exception? Refuses { get; init; }
 
+    public Func<int, bool> TakesDestination { get; init; } = static _ => true;
+
     public long Shape { get; init; }
 
     public Func<RequestBatch<int>, Task>? Before { get; set; }
@@ -32,6 +34,8 @@ internal sealed class VersionedModel(int factor) : IBatchRunnerFactory<int, int>
         FailsToInitialize is null ? ValueTask.CompletedTask : ValueTask.FromException(FailsToInitialize);
 
     public RequestTraits Admit(int input) => Refuses is null ? RequestTraits.Default with { ShapeKey = Shape } : throw Refuses;
+
+    public void AdmitDestination(int input, int destination) => Assert.True(TakesDestination(destination));
 
     public bool TryCreateSample([MaybeNullWhen(false)] out int sample)
     {

@@ -70,6 +70,27 @@ public sealed class CodecInputTests
         Named(TensorElementType.UInt16).Validate(new() { ["x"] = TensorValue.Create(TensorElementType.UInt16, new ushort[] { 0x7F80 }) });
     }
 
+    [Theory]
+    [InlineData(null, "'y': the destination is null; the model declares y: Float32[batch,2,3]: 6 values.")]
+    [InlineData(5, "'y': the destination holds 5 values; the model declares y: Float32[batch,2,3]: 6 values.")]
+    public void ADestinationThatNoAnswerFitsIsRefused(int? length, string says)
+    {
+        var codec = new SingleTensorCodec<float, float>();
+        codec.Bind(new([new TensorSpec("x", TensorElementType.Float32, [1])], [new TensorSpec("y", TensorElementType.Float32, [2, 3])]));
+        Assert.Contains(says, Assert.Throws<InvalidInputException>(() => codec.ValidateDestination([1], length is { } l ? new float[l] : null)).Message);
+        codec.ValidateDestination([1], new float[6]);
+        codec.ValidateDestination([1], new float[7]);
+    }
+
+    [Fact]
+    public void OfAnAnswerOfAnOpenLengthTheDestinationMustBeThere()
+    {
+        Arrays<float>(TensorElementType.Float32).ValidateDestination([1], []);
+        Assert.Contains("'y': the destination is null", Assert.Throws<InvalidInputException>(() => Arrays<float>(TensorElementType.Float32).ValidateDestination([1], null)).Message);
+        Named(TensorElementType.Float32).ValidateDestination([], []);
+        Assert.Contains("the destination is null; the model declares y: Float32[batch,-1]", Assert.Throws<InvalidInputException>(() => Named(TensorElementType.Float32).ValidateDestination([], null)).Message);
+    }
+
     private static void RefusesUnlessAllowed<T>(TensorElementType type, T[] values, string says) where T : unmanaged, INumberBase<T>
     {
         NamedTensors named = new() { ["x"] = TensorValue.Create(type, values) };
