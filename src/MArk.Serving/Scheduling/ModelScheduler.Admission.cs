@@ -137,13 +137,13 @@ internal sealed partial class ModelScheduler
     private bool IsReachable(TimeSpan now, int slot, TimeSpan margin = default)
     {
         ref var request = ref _requests[slot];
-        var deadline = (request.Aim < request.Terms.Deadline ? request.Aim - LeastOverdue(now) : request.Aim) - margin;
         // Most arrivals could wait behind all that wait.
-        if (_forecast.IsSurelyDoneBy(deadline, now, _inTimeCount + _retryCount))
-        {
-            return true;
-        }
-        var ahead = CountAhead(request);
+        return _forecast.IsSurelyDoneBy(ToBeDoneBy(now, request) - margin, now, _inTimeCount + _retryCount) || IsReachable(now, request, CountAhead(request), margin);
+    }
+
+    private bool IsReachable(TimeSpan now, in RequestState request, int ahead, TimeSpan margin = default)
+    {
+        var deadline = ToBeDoneBy(now, request) - margin;
         if (_forecast.IsSurelyDoneBy(deadline, now, ahead))
         {
             return true;
@@ -151,6 +151,8 @@ internal sealed partial class ModelScheduler
         var finish = _forecast.Finish(now, ahead, _arrivalRate.Rate(now), out _, deadline);
         return (finish == TimeSpan.MaxValue ? ExpectedWithoutInstance(now) : finish) <= deadline;
     }
+
+    private TimeSpan ToBeDoneBy(TimeSpan now, in RequestState request) => request.Aim < request.Terms.Deadline ? request.Aim - LeastOverdue(now) : request.Aim;
 
     /// <summary>How long the batches under way have taken beyond what was expected, on the instance where that is least. So long they may take again.</summary>
     private TimeSpan LeastOverdue(TimeSpan now)
@@ -230,7 +232,6 @@ internal sealed partial class ModelScheduler
     private void HandleUnreachable(TimeSpan now, int slot, bool bounded = false)
     {
         ref var request = ref _requests[slot];
-        var mode = request.Terms.WhenUnreachable;
         if (TrySpill(now, slot))
         {
             return;
@@ -245,21 +246,11 @@ internal sealed partial class ModelScheduler
                 return;
             }
         }
-        if (request.CouldSpill)
-        {
-            request.CouldSpill = false;
-            _spillMargin.OnGivenUp();
-        }
-        if (TrySpillLate(now, slot))
+        if (TryGiveUp(now, slot, _inTimeCount + _retryCount + _lateCount))
         {
             return;
         }
-        if (mode == WhenUnreachable.Reject || (mode == WhenUnreachable.Spill && request.Terms.OwnDeadline))
-        {
-            var none = _forecast.Finish(now, 0, 0, out _) == TimeSpan.MaxValue && NextCapacityAt() == TimeSpan.MaxValue;
-            Reject(slot, none ? RejectionReason.NoCapacity : RejectionReason.DeadlineUnreachable, RetryAfter(now));
-        }
-        else if (bounded && !HasRoom(now, _requests[slot].Terms, isLate: true))
+        if (bounded && !HasRoom(now, _requests[slot].Terms, isLate: true))
         {
             Reject(slot, RejectionReason.QueueFull, RetryAfter(now));
         }
@@ -268,6 +259,31 @@ internal sealed partial class ModelScheduler
             EnqueueLate(slot);
         }
     }
+
+    /// <summary>Has what cannot be in time any more leave, if it is answered sooner elsewhere or its caller wants no late answer.</summary>
+    private bool TryGiveUp(TimeSpan now, int slot, int ahead)
+    {
+        ref var request = ref _requests[slot];
+        if (request.CouldSpill)
+        {
+            request.CouldSpill = false;
+            _spillMargin.OnGivenUp();
+        }
+        if (TrySpillLate(now, slot, ahead))
+        {
+            return true;
+        }
+        if (!IsRefusedWhenLate(request.Terms))
+        {
+            return false;
+        }
+        var none = _forecast.Finish(now, 0, 0, out _) == TimeSpan.MaxValue && NextCapacityAt() == TimeSpan.MaxValue;
+        Reject(slot, none ? RejectionReason.NoCapacity : RejectionReason.DeadlineUnreachable, RetryAfter(now));
+        return true;
+    }
+
+    private static bool IsRefusedWhenLate(in RequestTerms terms) =>
+        terms.WhenUnreachable == WhenUnreachable.Reject || (terms.WhenUnreachable == WhenUnreachable.Spill && terms.OwnDeadline);
 
     private void EnqueueLate(int slot)
     {
@@ -301,14 +317,14 @@ internal sealed partial class ModelScheduler
     }
 
     /// <summary>What is late wherever it goes is spilled if it is answered sooner so.</summary>
-    private bool TrySpillLate(TimeSpan now, int slot)
+    private bool TrySpillLate(TimeSpan now, int slot, int ahead)
     {
         ref var request = ref _requests[slot];
         if (request.Terms.WhenUnreachable != WhenUnreachable.Spill || request.Terms.OwnDeadline || request.SpillFailed || SpillLatency(now) is not { } latency)
         {
             return false;
         }
-        var finish = _forecast.Finish(now, _inTimeCount + _retryCount + _lateCount, _arrivalRate.Rate(now), out _);
+        var finish = _forecast.Finish(now, ahead, _arrivalRate.Rate(now), out _);
         if ((finish == TimeSpan.MaxValue ? ExpectedWithoutInstance(now) : finish) <= now + latency)
         {
             return false;
@@ -463,6 +479,69 @@ internal sealed partial class ModelScheduler
             }
             _groups.DropIfEmpty(group);
         }
+    }
+
+    /// <summary>What is to be run again goes before all that waits, and is judged as the heads are: when no instance can finish it in time any more, and at the last moment to spill it.</summary>
+    private void JudgeRetries(TimeSpan now)
+    {
+        var first = EarliestFinish(now);
+        var ahead = 0;
+        for (var left = _retries.Count; left > 0; left--)
+        {
+            var retry = _retries.Dequeue();
+            var kept = 0;
+            foreach (var slot in retry.Slots)
+            {
+                if (!TryEndRetry(now, slot, first, ahead))
+                {
+                    retry.Slots[kept++] = slot;
+                    ahead++;
+                }
+            }
+            if (kept > 0)
+            {
+                _retries.Enqueue(kept == retry.Slots.Length ? retry : retry with { Slots = retry.Slots[..kept] });
+            }
+        }
+    }
+
+    private bool TryEndRetry(TimeSpan now, int slot, TimeSpan first, int ahead)
+    {
+        ref var request = ref _requests[slot];
+        var isLate = request.Aim < first;
+        if (request.IsGivenUp || (!isLate && !IsLastMomentToSpill(now, request)))
+        {
+            return false;
+        }
+        // Out of the queue first, so that a request does not count itself as being ahead.
+        LeaveRetry(in request.Terms);
+        if (isLate ? TrySpill(now, slot) : !IsReachable(now, request, ahead) && TrySpill(now, slot))
+        {
+            return true;
+        }
+        request.IsKept |= !isLate;
+        if (isLate)
+        {
+            // It could be spilled when it was admitted, and cannot now: what is left is to try.
+            request.Aim = request.Terms.Deadline;
+            request.IsGivenUp = request.Aim < first;
+            if (request.IsGivenUp && TryGiveUp(now, slot, ahead))
+            {
+                return true;
+            }
+        }
+        EnterRetry(in request.Terms);
+        return false;
+    }
+
+    private bool IsLastMomentToSpill(TimeSpan now, in RequestState request)
+    {
+        if (!HasLastMoment(request) || SpillLatency(now) is not { } latency)
+        {
+            return false;
+        }
+        var lastMoment = now + latency - _spillMargin.Value;
+        return request.Aim >= lastMoment && request.Aim <= lastMoment + LastMoment;
     }
 
     private TimeSpan EarliestFinish(TimeSpan now)

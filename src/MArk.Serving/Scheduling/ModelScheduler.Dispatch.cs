@@ -34,6 +34,10 @@ internal sealed partial class ModelScheduler
                 SpillAtLastMoment(now);
             }
         }
+        if (_retryCount > 0)
+        {
+            JudgeRetries(now);
+        }
         var holding = -1;       // the offering whose policy holds: its other instances would be told the same
         for (var i = 0; i < _instances.Count && WaitingCount > 0; i++)
         {
@@ -411,29 +415,34 @@ internal sealed partial class ModelScheduler
         }
     }
 
-    /// <summary>A batch of this size would make the request late: spill or refuse it, as it asked, rather than run it for nothing.</summary>
+    /// <summary>Boards a request, unless a batch of this size would make it late, and it asked not to be run for nothing.</summary>
     private void Take(TimeSpan now, int slot, TimeSpan finish, DispatchedBatch batch)
     {
         ref var request = ref _requests[slot];
         LeaveInTime(in request.Terms);
-        if (request.Aim < finish)
+        if (request.Aim < finish && TryTurnAway(now, slot, finish))
         {
-            var mode = request.Terms.WhenUnreachable;
-            if (TrySpill(now, slot))
-            {
-                return;
-            }
-            if (request.Terms.Deadline < finish && (mode == WhenUnreachable.Reject || (mode == WhenUnreachable.Spill && request.Terms.OwnDeadline)))
-            {
-                Reject(slot, RejectionReason.DeadlineUnreachable, RetryAfter(now));
-                return;
-            }
+            return;
         }
         if (_tenants.AreSeveral)
         {
             _tenants[request.Terms.Tenant].Charge(RequestGroup.ClassOf(request.Terms.Priority), request.Terms.Weight);
         }
         Board(now, slot, ref request, batch);
+    }
+
+    private bool TryTurnAway(TimeSpan now, int slot, TimeSpan finish)
+    {
+        if (TrySpill(now, slot))
+        {
+            return true;
+        }
+        if (finish <= _requests[slot].Terms.Deadline || !IsRefusedWhenLate(_requests[slot].Terms))
+        {
+            return false;
+        }
+        Reject(slot, RejectionReason.DeadlineUnreachable, RetryAfter(now));
+        return true;
     }
 
     private void DispatchLate(TimeSpan now, SchedulerInstance instance, RequestGroup group)
@@ -535,11 +544,7 @@ internal sealed partial class ModelScheduler
             {
                 Release(slot);
             }
-            else if (request.Terms.WhenUnreachable == WhenUnreachable.Reject && request.Terms.Deadline < finish)
-            {
-                Reject(slot, RejectionReason.DeadlineUnreachable, RetryAfter(now));
-            }
-            else
+            else if (request.IsGivenUp || request.Aim >= finish || !TryTurnAway(now, slot, finish))
             {
                 Board(now, slot, ref request, batch);
             }
@@ -547,10 +552,24 @@ internal sealed partial class ModelScheduler
         Start(now, batch, BatchReason.Retry);
     }
 
+    private void EnterRetry(in RequestTerms terms)
+    {
+        _retryCount++;
+        _waitingBytes += terms.Bytes;
+        if (terms.WhenUnreachable != WhenUnreachable.ServeLate)
+        {
+            _strictCount++;
+        }
+    }
+
     private void LeaveRetry(in RequestTerms terms)
     {
         _retryCount--;
         _waitingBytes -= terms.Bytes;
+        if (terms.WhenUnreachable != WhenUnreachable.ServeLate)
+        {
+            _strictCount--;
+        }
     }
 
     private DispatchedBatch NewBatch(SchedulerInstance instance, TimeSpan now, int group)
@@ -611,7 +630,7 @@ internal sealed partial class ModelScheduler
         return next;
     }
 
-    /// <summary>Asks to be woken when a hold ends, when a head is too late, or at the last moment to spill whatever waits behind it.</summary>
+    /// <summary>Asks to be woken when a hold ends, when a head or what is to be run again is too late, or at the last moment to spill whatever waits.</summary>
     private void Arm(TimeSpan now, TimeSpan hold)
     {
         var at = hold;
@@ -633,6 +652,20 @@ internal sealed partial class ModelScheduler
                             var lastMoment = NextLastMoment(lane, now, spill);
                             at = lastMoment < at ? lastMoment : at;
                         }
+                    }
+                }
+            }
+            foreach (var retry in _retries)
+            {
+                foreach (var slot in retry.Slots)
+                {
+                    ref readonly var request = ref _requests[slot];
+                    if (request.Terms.WhenUnreachable != WhenUnreachable.ServeLate && !request.IsGivenUp)
+                    {
+                        var judge = TooLateAt(now, request.Aim, alone);
+                        at = judge < at ? judge : at;
+                        var lastMoment = request.Aim - spill - LastMoment;
+                        at = spill > alone && HasLastMoment(request) && lastMoment > now && lastMoment < at ? lastMoment : at;
                     }
                 }
             }
@@ -666,11 +699,13 @@ internal sealed partial class ModelScheduler
         for (var i = first; i < lane.Count; i++)
         {
             ref readonly var request = ref _requests[lane.Slots[i]];
-            if ((request.Terms.WhenUnreachable == WhenUnreachable.Spill && !request.IsKept) || i - first == MaxLooks)
+            if (HasLastMoment(request) || i - first == MaxLooks)
             {
                 return lane.Deadlines[i] - spill - LastMoment;
             }
         }
         return TimeSpan.MaxValue;
     }
+
+    private static bool HasLastMoment(in RequestState request) => request.Terms.WhenUnreachable == WhenUnreachable.Spill && !request.IsKept;
 }

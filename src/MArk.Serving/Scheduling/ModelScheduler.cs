@@ -34,7 +34,7 @@ internal sealed partial class ModelScheduler
     private readonly int[] _lateClassCount = new int[RequestGroup.Classes];
     private readonly long[] _lateClassBytes = new long[RequestGroup.Classes];
     private int _retryCount;
-    private int _strictCount;       // in-time requests that are judged on time: those to be spilled or rejected
+    private int _strictCount;       // requests in time or to be retried that are judged on time: those to be spilled or rejected
     private long _waitingBytes;
     private long _lateBytes;
     private int _spilledCount;
@@ -396,8 +396,8 @@ internal sealed partial class ModelScheduler
         else if (unanswered.Count > 0)
         {
             var half = (unanswered.Count + 1) / 2;
-            Retry(new RetryBatch(batch.Group, [.. unanswered.Take(half)], budget));
-            Retry(new RetryBatch(batch.Group, [.. unanswered.Skip(half)], budget));
+            Retry(now, new RetryBatch(batch.Group, [.. unanswered.Take(half)], budget));
+            Retry(now, new RetryBatch(batch.Group, [.. unanswered.Skip(half)], budget));
         }
         EndBatch(now, batch, new BatchFeedback(batch.Count, now - batch.RunsSince, Succeeded: false, MissedDeadlines: 0));
     }
@@ -538,7 +538,7 @@ internal sealed partial class ModelScheduler
         Emit(new SchedulerCommand(SchedulerCommandKind.InstanceDrained) { Instance = instance });
     }
 
-    private void Retry(in RetryBatch retry)
+    private void Retry(TimeSpan now, in RetryBatch retry)
     {
         if (retry.Slots.Length == 0)
         {
@@ -546,10 +546,12 @@ internal sealed partial class ModelScheduler
         }
         foreach (var slot in retry.Slots)
         {
-            _requests[slot].Place = RequestPlace.Retry;
-            _waitingBytes += _requests[slot].Terms.Bytes;
+            ref var request = ref _requests[slot];
+            request.Place = RequestPlace.Retry;
+            request.IsGivenUp = false;
+            SetAim(now, ref request);
+            EnterRetry(in request.Terms);
         }
-        _retryCount += retry.Slots.Length;
         _retries.Enqueue(retry);
     }
 

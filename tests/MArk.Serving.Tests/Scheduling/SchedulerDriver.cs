@@ -92,6 +92,7 @@ internal sealed class SchedulerDriver
             Take();
         }
         Now = to;
+        AssertNobodyWaitsBeyondADeadline();
     }
 
     public Caller Arrive(
@@ -388,6 +389,19 @@ internal sealed class SchedulerDriver
         Assert.True(Scheduler.WaitingCount >= 0 && Scheduler.RequestCount >= Scheduler.WaitingCount);
         Assert.True(Scheduler.KeyCount <= Scheduler.RequestCount);
         Assert.True(Scheduler.WaitingBytes >= 0 && (Scheduler.WaitingCount > 0 || Scheduler.WaitingBytes == 0), $"{Scheduler.WaitingBytes} bytes in {Scheduler.WaitingCount} requests");
+        AssertNobodyWaitsBeyondADeadline();
+    }
+
+    /// <summary>Whoever wants no late answer is told so by the deadline, unless the request runs or is spilled.</summary>
+    private void AssertNobodyWaitsBeyondADeadline()
+    {
+        foreach (var caller in _bySlot.Values)
+        {
+            var isStrict = caller.Terms.WhenUnreachable == WhenUnreachable.Reject || (caller.Terms.WhenUnreachable == WhenUnreachable.Spill && caller.Terms.OwnDeadline);
+            Assert.True(
+                !isStrict || caller.Ending != Ending.None || caller.IsSpilled || caller.Terms.Deadline >= Now || _running.Values.Any(batch => batch.Contains(caller)),
+                $"{caller.Number} still waits at {Now}, beyond its deadline at {caller.Terms.Deadline}");
+        }
     }
 
     private void TakeBatch(DispatchedBatch batch)
