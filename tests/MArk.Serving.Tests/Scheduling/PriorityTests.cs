@@ -58,6 +58,62 @@ public sealed class PriorityTests
     }
 
     [Fact]
+    public void AHigherClassGoesFirstThoughItsGroupIsAnotherAndItsDeadlineFarther()
+    {
+        var driver = Waiting(10);
+        driver.Arrive(5000, group: 1, priority: RequestPriority.Low);
+        driver.Arrive(9000, group: 2, priority: RequestPriority.High);
+        driver.Arrive(7000, group: 3);
+        Assert.Equal([1, 2, 0], OrderOfOneByOne(driver));
+    }
+
+    [Fact]
+    public void WithinAGroupTheClassesGoInTheirOrder()
+    {
+        var driver = Waiting(10);
+        driver.Arrive(5000, priority: RequestPriority.Low);
+        driver.Arrive(7000);
+        driver.Arrive(9000, priority: RequestPriority.High);
+        driver.Arrive(6000);
+        Assert.Equal([2, 3, 1, 0], OrderOfOneByOne(driver));
+    }
+
+    private static List<int> OrderOfOneByOne(SchedulerDriver driver)
+    {
+        var order = new List<int>();
+        driver.Dispatched = (_, callers) => order.Add(Assert.Single(callers).Number);
+        driver.Ready(maxBatch: 1);
+        driver.Finish();
+        return order;
+    }
+
+    [Fact]
+    public void AllOfHigherClassesAreAheadOfARequestHoweverFarTheirDeadlines()
+    {
+        var driver = Waiting(100);
+        driver.Ready();
+        driver.Arrive();
+        for (var i = 0; i < 40; i++)
+        {
+            driver.Arrive(priority: RequestPriority.High);
+        }
+        // One runs for 6 ms, and 40 take ten batches of 9 ms: what comes before them would be done in 12, and is what they are not.
+        Assert.Equal(RejectionReason.DeadlineUnreachable, driver.Arrive(25, WhenUnreachable.Reject, priority: RequestPriority.Low).Reason);
+        Assert.Equal(Ending.None, driver.Arrive(25, WhenUnreachable.Reject, priority: RequestPriority.High).Ending);
+    }
+
+    [Theory]
+    [InlineData(RequestPriority.High, 10)]
+    [InlineData(RequestPriority.Normal, 8)]
+    [InlineData(RequestPriority.Low, 6)]
+    public void HeadroomIsKeptInBytesToo(RequestPriority priority, int room)
+    {
+        var driver = new SchedulerDriver(maxQueue: 100, sloMs: 10_000, maxBytes: 1000, headroom: 0.2);
+        driver.Expect(1000);
+        Assert.Equal(room, Enumerable.Range(0, 20).Count(_ => driver.Arrive(bytes: 100, priority: priority).Ending == Ending.None));
+    }
+
+    [Fact]
     public void ARequestThatIsLateDisplacesNobody()
     {
         var driver = Waiting(1);
