@@ -10,7 +10,7 @@ public sealed class InstanceFailureTests
     private static DispatchedBatch Only(SchedulerDriver driver) => Assert.Single(driver.Running);
 
     [Fact]
-    public void RequestsOfAFailedInstanceGoToAnotherWithTheirDeadlines()
+    public void RequestsOfAFailedInstanceGoToAnother()
     {
         var driver = OneInstance();
         driver.Ready();
@@ -19,10 +19,22 @@ public sealed class InstanceFailureTests
         driver.Advance(2);
         driver.FailInstance(Only(driver));
         Assert.Equal(second, Only(driver).Instance.Id);
-        Assert.Equal(driver.Slo, first.Terms.Deadline);
         driver.Finish();
         Assert.Equal(Ending.Result, first.Ending);
         Assert.Equal(2, first.Deliveries);
+    }
+
+    [Fact]
+    public void ARequestOfAFailedInstanceKeepsItsDeadlineAndWithItItsPlace()
+    {
+        var driver = OneInstance();
+        driver.Ready();
+        var first = driver.Arrive(1000);
+        driver.Advance(500);
+        var second = driver.Arrive(700);
+        driver.FailInstance(Only(driver));
+        driver.Ready(maxBatch: 1);
+        Assert.Equal((2, 0), (first.Deliveries, second.Deliveries));
     }
 
     [Fact]
