@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics.Metrics;
 using MArk.Serving.DependencyInjection;
 using MArk.Serving.Engine;
@@ -73,6 +74,73 @@ public sealed class FleetEngineTests
                 plan.Step(t)[0] = Wanted;
             }
             plan.Explanation = new PlanExplanation { Summary = "as told" };
+        }
+    }
+
+    [Fact]
+    public async Task AMachineServesNobodyBeforeItIsWarm()
+    {
+        var provider = new ScriptedProvider();
+        var planner = new MutablePlanner { Wanted = 1 };
+        var model = new SlowToWarm();
+        await using var host = await ServingHost.StartAsync(m => m
+            .UseRunner(_ => model).WithProfile("o", LatencyProfile.Linear(TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(1), 1))
+            .WithSlo(Minute).UseInstanceProvider(_ => provider).UsePlanner(_ => planner).WithOptions(Quick).WithOptions(o => o.MaxBatchSize = 1));
+        Assert.Equal(1, host.Monitor.GetReport().ReadyInstances);
+        try
+        {
+            planner.Wanted = 2;
+            Assert.True(await model.IsWarming.WaitAsync(Minute));
+            await Task.WhenAll(Enumerable.Range(0, 100).Select(i => host.Client.InferAsync(i).AsTask())).WaitAsync(Minute);
+            Assert.Equal(1, host.Monitor.GetReport().ReadyInstances);
+            Assert.Equal(1, Assert.Single(model.Served.Keys));
+            model.IsWarm.SetResult();
+            await host.UntilAsync(r => r.ReadyInstances == 2);
+        }
+        finally
+        {
+            model.IsWarm.TrySetResult();
+        }
+    }
+
+    /// <summary>Whose second machine runs its sample for as long as the test says.</summary>
+    private sealed class SlowToWarm : IBatchRunnerFactory<int, int>
+    {
+        private const int Sample = -1;
+        private int _connected;
+
+        public SemaphoreSlim IsWarming { get; } = new(0);
+
+        public TaskCompletionSource IsWarm { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        /// <summary>How many each machine has served.</summary>
+        public ConcurrentDictionary<int, int> Served { get; } = new();
+
+        public bool TryCreateSample(out int sample)
+        {
+            sample = Sample;
+            return true;
+        }
+
+        public ValueTask<IBatchRunner<int, int>> ConnectAsync(InstanceDescriptor instance, CancellationToken cancellationToken) => new(new Runner(this, Interlocked.Increment(ref _connected)));
+
+        private sealed class Runner(SlowToWarm model, int number) : IBatchRunner<int, int>
+        {
+            public async ValueTask RunAsync(RequestBatch<int> batch, IBatchSink<int> sink, CancellationToken cancellationToken)
+            {
+                if (batch[0] != Sample)
+                {
+                    model.Served.AddOrUpdate(number, 1, (_, count) => count + 1);
+                }
+                else if (number == 2)
+                {
+                    model.IsWarming.Release();
+                    await model.IsWarm.Task;
+                }
+                await Double(batch, sink, cancellationToken);
+            }
+
+            public ValueTask DisposeAsync() => ValueTask.CompletedTask;
         }
     }
 
