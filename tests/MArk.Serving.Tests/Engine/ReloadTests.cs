@@ -77,6 +77,36 @@ public sealed class ReloadTests
         Assert.All(seen, factors => Assert.All(factors, f => Assert.InRange(f, 1, 20)));
     }
 
+    [Fact]
+    public async Task ReloadsTakePlaceOneAfterTheOther()
+    {
+        var connecting = new SemaphoreSlim(0);
+        var gate = new TaskCompletionSource();
+        var old = new VersionedModel(2);
+        var first = new VersionedModel(3) { WhileConnecting = () => { connecting.Release(); return gate.Task; } };
+        var second = new VersionedModel(5);
+        await using var host = await StartAsync(old);
+        try
+        {
+            var reloads = new List<Task> { host.Reloader.ReloadAsync(first) };
+            Assert.True(await connecting.WaitAsync(Minute));
+            reloads.Add(host.Reloader.ReloadAsync(second));
+            for (var i = 0; i < 200; i++)
+            {
+                Assert.Equal(2, await host.Client.InferAsync(1));
+                Assert.False(second.IsInitialized);
+            }
+            gate.SetResult();
+            await Task.WhenAll(reloads).WaitAsync(Minute);
+            Assert.Equal(5, await host.Client.InferAsync(1));
+            Assert.Equal((0, 0, 1), (old.Loaded, first.Loaded, second.Loaded));
+        }
+        finally
+        {
+            gate.TrySetResult();
+        }
+    }
+
     public static TheoryData<string> Faults => ["warm-up", "initialize", "inputs", "shapes"];
 
     [Theory]

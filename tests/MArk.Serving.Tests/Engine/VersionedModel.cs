@@ -9,6 +9,7 @@ internal sealed class VersionedModel(int factor) : IBatchRunnerFactory<int, int>
     public const int Sample = 1_000_000;
 
     private int _loaded;
+    private bool _isInitialized;
 
     public int Factor => factor;
 
@@ -30,8 +31,13 @@ internal sealed class VersionedModel(int factor) : IBatchRunnerFactory<int, int>
 
     public Func<Task>? WhileConnecting { get; set; }
 
-    public ValueTask InitializeAsync(CancellationToken cancellationToken) =>
-        FailsToInitialize is null ? ValueTask.CompletedTask : ValueTask.FromException(FailsToInitialize);
+    public bool IsInitialized => Volatile.Read(ref _isInitialized);
+
+    public ValueTask InitializeAsync(CancellationToken cancellationToken)
+    {
+        Volatile.Write(ref _isInitialized, true);
+        return FailsToInitialize is null ? ValueTask.CompletedTask : ValueTask.FromException(FailsToInitialize);
+    }
 
     public RequestTraits Admit(int input) => Refuses is null ? RequestTraits.Default with { ShapeKey = Shape } : throw Refuses;
 
