@@ -184,6 +184,49 @@ public sealed class ModelEngineTests
     }
 
     [Fact]
+    public async Task AnInferStormDuringABareDisposalEndsEveryCaller()
+    {
+        var host = await ServingHost.StartAsync(m => m.UseBatchFunction(Double, concurrency: 2).WithSlo(TimeSpan.FromMinutes(1)));
+        // Afterwards the container gives none out any more.
+        var client = host.Client;
+        var started = new CountdownEvent(4);
+        var storms = Enumerable.Range(0, 4).Select(storm => Task.Run(async () =>
+        {
+            var refused = 0;
+            started.Signal();
+            while (refused < 100)
+            {
+                var reasons = await Task.WhenAll(Enumerable.Range(0, 50).Select(i => (storm + i) % 2 == 0 ? TryAsync(i) : ThrowAsync(i)));
+                refused += reasons.Count(r => r == RejectionReason.Draining);
+                Assert.All(reasons, r => Assert.True(r is RejectionReason.None or RejectionReason.Draining, $"{r}"));
+            }
+        })).ToArray();
+        started.Wait();
+        await host.DisposeHostAsync();
+        await Task.WhenAll(storms).WaitAsync(TimeSpan.FromMinutes(1));
+
+        async Task<RejectionReason> TryAsync(int i)
+        {
+            var result = await client.TryInferAsync(i);
+            Assert.True(result.Succeeded ? result.Value == 2 * i : result.Status == InferenceStatus.Rejected, $"{result.Status} {result.Error}");
+            return result.RejectionReason;
+        }
+
+        async Task<RejectionReason> ThrowAsync(int i)
+        {
+            try
+            {
+                Assert.Equal(2 * i, await client.InferAsync(i));
+                return RejectionReason.None;
+            }
+            catch (InferenceRejectedException e)
+            {
+                return e.Reason;
+            }
+        }
+    }
+
+    [Fact]
     public async Task AFullQueueRejectsWithATypedReason()
     {
         var doubler = new GatedDoubler();

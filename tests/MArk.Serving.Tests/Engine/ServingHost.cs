@@ -81,7 +81,8 @@ internal sealed class ServingHost : IAsyncDisposable
         await DisposeHostAsync();
     }
 
-    private async ValueTask DisposeHostAsync()
+    /// <summary>Disposes of it as it is, without a stop.</summary>
+    public async ValueTask DisposeHostAsync()
     {
         if (_host is IAsyncDisposable disposable)
         {
