@@ -13,6 +13,7 @@ public sealed class HalfFullPolicy : IBatchPolicy
     public void Completed(in BatchFeedback feedback) { }
 }
 
+/// <summary>Issue 3, feature 1: when a batch leaves, and how large.</summary>
 public sealed class BatchPolicyTests
 {
     private static TimeSpan Ms(double ms) => TimeSpan.FromMilliseconds(ms);
@@ -20,7 +21,8 @@ public sealed class BatchPolicyTests
     // T_b = 5 + b ms: T_1 = 6 ms, T_8 = 13 ms.
     private static readonly LatencyProfile Profile = LatencyProfile.Linear(Ms(5), Ms(1), 8);
 
-    private static BatchDecision Decide(IBatchPolicy policy, int waiting, double deadlineMs, double rate = 0, double nowMs = 0, int idle = 0, LatencyProfile? profile = null, double startsMs = 0) =>
+    private static BatchDecision Decide(
+        IBatchPolicy policy, int waiting, double deadlineMs, double rate = 0, double nowMs = 0, int idle = 0, LatencyProfile? profile = null, double startsMs = 0, int busy = 0) =>
         policy.Decide(new BatchContext
         {
             Now = Ms(nowMs),
@@ -33,7 +35,7 @@ public sealed class BatchPolicyTests
             Profile = profile ?? Profile,
             FreeSlots = 1,
             ArrivalRate = rate,
-            ReadyInstances = 1 + idle,
+            ReadyInstances = 1 + idle + busy,
             OtherIdleInstances = idle,
             NextInstanceFreeAt = null,
         });
@@ -84,6 +86,33 @@ public sealed class BatchPolicyTests
     public void SloAwareDoesNotHoldPastTheDeadline() =>
         // The second is expected in 2 ms, and T_2 = 7 ms: 9 ms, but 8.9 remain.
         Assert.Equal(BatchDecision.Dispatch(1), Decide(new SloAwareBatchPolicy(), 1, 8.9, rate: 500));
+
+    [Fact]
+    public void SloAwareMeetsTheDeadlineByTheHighPercentileAndNotByTheMean()
+    {
+        // The second is expected in 2 ms: 9 ms on the mean, of 12, and 17 by the percentile.
+        var profile = new LatencyProfile([new(1, Ms(6), Ms(6)), new(2, Ms(7), Ms(15)), new(4, Ms(9), Ms(17)), new(8, Ms(13), Ms(21))]);
+        Assert.Equal(BatchDecision.Dispatch(1), Decide(new SloAwareBatchPolicy(), 1, 12, rate: 500, profile: profile));
+        Assert.Equal(BatchDecisionKind.WaitUntil, Decide(new SloAwareBatchPolicy(), 1, 17, rate: 500, profile: profile).Kind);
+    }
+
+    [Fact]
+    public void SloAwareDoesNotHoldForASizeThatServesMoreSlowlyThanLeavingNow() =>
+        // Four now: 444/s, below the 500/s that arrive. Five in 2 + 10 ms are 417/s, and so on, though all of them take less than one by one.
+        Assert.Equal(BatchDecision.Dispatch(4), Decide(new SloAwareBatchPolicy(), 4, 1000, rate: 500));
+
+    [Fact]
+    public void SloAwareDoesNotHoldForASizeThatServesMoreSlowlyThanOneAtATime()
+    {
+        // Two now: 2 in 10 ms. Three in 0.2 + 11 ms are more a second, but take longer than 3 x 2 ms, and so on up to eight, in 1.2 + 16.
+        var profile = new LatencyProfile([new(1, Ms(2), Ms(2)), new(2, Ms(10), Ms(10)), new(4, Ms(12), Ms(12)), new(8, Ms(16), Ms(16))]);
+        Assert.Equal(BatchDecisionKind.Dispatch, Decide(new SloAwareBatchPolicy(), 2, 1000, rate: 5000, profile: profile).Kind);
+    }
+
+    [Fact]
+    public void SloAwareDoesNotHoldWhereTheInstancesKeepUpTogether() =>
+        // 500/s for four of 167/s each, though none of the others is idle.
+        Assert.Equal(BatchDecision.Dispatch(1), Decide(new SloAwareBatchPolicy(), 1, 100, rate: 500, busy: 3));
 
     [Fact]
     public void SloAwareDoesNotHoldWhileAnotherInstanceIsIdle() =>
