@@ -5,7 +5,7 @@ using Microsoft.Extensions.Time.Testing;
 namespace MArk.Serving.Tests.Engine;
 
 /// <summary>
-/// Deadlines that fire on time, while batches run; what is expired or cancelled leaves the queue at once and is never executed; a caller that goes while its
+/// Issue 3, feature 2: deadlines that fire on time, while batches run; what is expired or cancelled leaves the queue at once and is never executed; a caller that goes while its
 /// request runs returns at once, and its batch-mates do not notice.
 /// </summary>
 public sealed class DeadlineAndCancellationTests
@@ -53,6 +53,22 @@ public sealed class DeadlineAndCancellationTests
         _doubler.Open();
         Assert.Equal((2, 6), (await Soon(running), await Soon(patient)));
         Assert.Equal([[1], [3]], _doubler.Batches);
+    }
+
+    [Fact]
+    public async Task ADeadlineBeyondWhatATimerTakesFiresOnTime()
+    {
+        await using var host = await StartAsync();
+        var running = host.Client.InferAsync(1, Patient).AsTask();
+        await _doubler.Entered.WaitAsync();
+        var strict = host.Client.TryInferAsync(2, new() { Timeout = TimeSpan.FromHours(30), WhenUnreachable = WhenUnreachable.Reject }).AsTask();
+        await UntilWaitingAsync(host, 1);
+        _time.Advance(TimeSpan.FromHours(24));
+        Assert.Equal(1, host.Monitor.GetReport().Waiting);
+        _time.Advance(TimeSpan.FromHours(6) + TimeSpan.FromMilliseconds(1));
+        Assert.Equal(RejectionReason.DeadlineUnreachable, (await Soon(strict)).RejectionReason);
+        _doubler.Open();
+        await Soon(running);
     }
 
     [Fact]
