@@ -7,6 +7,7 @@ using Microsoft.Extensions.Hosting;
 
 namespace MArk.Serving.OnnxRuntime.Tests;
 
+/// <summary>Issue 3, feature 4: inputs of unlike lengths share a batch, padded, and each answer is as without.</summary>
 public sealed class OnnxPaddingTests
 {
     private static readonly OnnxPadding Mean = new() { Inputs = [new("values", "length")], Buckets = [4, 8], Mask = "mask" };

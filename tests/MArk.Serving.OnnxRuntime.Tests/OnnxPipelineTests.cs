@@ -5,6 +5,7 @@ using Microsoft.Extensions.Hosting;
 
 namespace MArk.Serving.OnnxRuntime.Tests;
 
+/// <summary>Issue 3, feature 9: a pipeline of sessions, where one batch runs while another's answers are handed out.</summary>
 public sealed class OnnxPipelineTests
 {
     private static OnnxRunnerOptions Depth(OnnxRunnerOptions options, int? depth) => options with { PipelineDepth = depth };

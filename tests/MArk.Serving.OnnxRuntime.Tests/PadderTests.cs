@@ -2,6 +2,7 @@ using CsCheck;
 
 namespace MArk.Serving.OnnxRuntime.Tests;
 
+/// <summary>Issue 3, feature 4: elements are spread and cut back.</summary>
 public sealed class PadderTests
 {
     private static readonly Gen<(long[] Own, long[] Padded)> Shapes = Gen.Select(Gen.Long[0, 4], Gen.Long[0, 3]).Array[1, 4]

@@ -4,7 +4,9 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace MArk.Serving.Tests.Engine;
 
-/// <summary>Callers that go while something else becomes of their request, each race laid open: they are counted, not run again, and nobody runs what they did not ask.</summary>
+/// <summary>
+/// Issue 3, feature 2: callers that go while something else becomes of their request, each race laid open: they are counted, not run again, and nobody runs what they did not ask.
+/// </summary>
 public sealed class CancellationRaceTests
 {
     private static readonly TimeSpan Minute = TimeSpan.FromMinutes(1);

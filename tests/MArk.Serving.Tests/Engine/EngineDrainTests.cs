@@ -3,7 +3,7 @@ using Microsoft.Extensions.Time.Testing;
 
 namespace MArk.Serving.Tests.Engine;
 
-/// <summary>A stop takes nothing new, finishes what was accepted within the drain deadline, and says of each call it could not finish that it is so.</summary>
+/// <summary>Issue 3, feature 8: a stop takes nothing new, finishes what was accepted within the drain deadline, and says of each call it could not finish that it is so.</summary>
 public sealed class EngineDrainTests
 {
     private static readonly InferenceOptions Patient = new() { Timeout = TimeSpan.FromMinutes(10), WhenUnreachable = WhenUnreachable.ServeLate };

@@ -3,7 +3,7 @@ using MArk.Serving.Spillover;
 
 namespace MArk.Serving.Tests.Engine;
 
-/// <summary>Hot reload: another version takes the place of the one that serves, and no request notices.</summary>
+/// <summary>Issue 3, feature 7: hot reload. Another version takes the place of the one that serves, and no request notices.</summary>
 public sealed class ReloadTests
 {
     private static readonly TimeSpan Minute = TimeSpan.FromMinutes(1);

@@ -3,7 +3,7 @@ using MArk.Serving.Scheduling;
 
 namespace MArk.Serving.Tests.Scheduling;
 
-/// <summary>However the last request of a stopping model ends, the end is said, once.</summary>
+/// <summary>Issue 3, feature 8: however the last request of a stopping model ends, the end is said, once.</summary>
 public sealed class DrainTests
 {
     private static readonly TimeSpan Minute = TimeSpan.FromMinutes(1);
