@@ -182,7 +182,7 @@ internal sealed class FleetOperator : IAsyncDisposable
             {
                 Guard(() => Execute(command));
             }
-            _pool.ExpectCapacity(_controller.NextReadyAt);
+            Guard(() => _pool.ExpectCapacity(_controller.NextReadyAt));
             _status = new FleetStatus
             {
                 Ready = _controller.Ready,

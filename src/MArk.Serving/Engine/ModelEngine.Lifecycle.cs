@@ -1,3 +1,5 @@
+using MArk.Serving.Spillover;
+
 namespace MArk.Serving.Engine;
 
 // Start, stop, instances and spillover.
@@ -249,15 +251,21 @@ internal sealed partial class ModelEngine<TIn, TOut>
     /// <summary>A target that cannot say what it would do takes nothing, until it is asked again.</summary>
     private SpilloverQuote Quote(ISpilloverTarget<TIn, TOut> target)
     {
+        SpilloverQuote quote;
         try
         {
-            return target.GetQuote();
+            quote = target.GetQuote();
         }
         catch (Exception e)
         {
             Report(new ContractViolationException(target.GetType().Name, "threw from GetQuote.", e));
             return new SpilloverQuote { Warm = default, Cold = default, FreeConcurrency = 0, ValidFor = QuoteRetry };
         }
+        if (QuoteBounds.Violation(quote) is { } violation)
+        {
+            Report(new ContractViolationException(target.GetType().Name, violation));
+        }
+        return QuoteBounds.Clamp(quote);
     }
 
     /// <summary>Tells the scheduler of an event, after all calls that were made before.</summary>

@@ -1,3 +1,5 @@
+using MArk.Serving.Spillover;
+
 namespace MArk.Serving.Scheduling;
 
 // Who may wait, who is late, who is spilled, who is refused.
@@ -16,7 +18,7 @@ internal sealed partial class ModelScheduler
     /// <summary>The spillover target's fresh quote.</summary>
     public void OnQuote(TimeSpan now, SpilloverQuote quote)
     {
-        _quote = quote;
+        _quote = QuoteBounds.Clamp(quote);
         _quoteExpires = quote.ValidFor > TimeSpan.MaxValue - now ? TimeSpan.MaxValue : now + quote.ValidFor;
         _quoteAsked = false;
         _quoteUsed = 0;

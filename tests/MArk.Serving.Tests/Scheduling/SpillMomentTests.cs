@@ -95,4 +95,35 @@ public sealed class SpillMomentTests
             return driver.Callers.Count(c => c.Ending == Ending.Result && c.EndedAt <= c.Terms.Deadline);
         }
     }
+
+    public static TheoryData<TimeSpan, int, int, int> ImpossibleQuotes => new()
+    {
+        { TimeSpan.MaxValue, 10, 10, 0 },
+        { TimeSpan.MinValue, 10, 10, 9 },
+        { TimeSpan.FromMilliseconds(10), -1, -1, 0 },
+        { TimeSpan.FromMilliseconds(10), 10, int.MinValue, 9 },
+    };
+
+    [Theory]
+    [MemberData(nameof(ImpossibleQuotes))]
+    public void AQuoteOfImpossibleValuesIsTakenForTheNearestPossibleOne(TimeSpan latency, int free, int warm, int spilled)
+    {
+        var driver = new SchedulerDriver(new EagerPolicy(), sloMs: 40, maxQueue: 100);
+        driver.Advance(1);
+        driver.Scheduler.OnQuote(driver.Now, new SpilloverQuote
+        {
+            Warm = LatencyQuantiles.Constant(latency),
+            Cold = LatencyQuantiles.Constant(latency),
+            FreeConcurrency = free,
+            WarmConcurrency = warm,
+            ValidFor = TimeSpan.MaxValue,
+        });
+        driver.Ready();
+        for (var i = 0; i < 10; i++)
+        {
+            driver.Arrive(mode: WhenUnreachable.Spill);
+        }
+        driver.Advance(100);
+        Assert.Equal((spilled, 9 - spilled), (driver.Spilled.Count, driver.Scheduler.LateCount));
+    }
 }
