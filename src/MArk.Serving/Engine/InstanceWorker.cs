@@ -30,9 +30,13 @@ internal sealed partial class InstanceWorker<TIn, TOut> : IAsyncDisposable
         Id = id;
         Machine = machine;
         Offering = offering;
-        _stop = CancellationTokenSource.CreateLinkedTokenSource(hardStop);
+        // Asked once, and here: it is the runner's own code, which must not run under the engine's lock.
+        Slots = runner.Slots;
+        MaxBatchSize = runner.MaxBatchSize;
+        RunsOnPool = !runner.BlocksThread;
         _runner = runner;
         _deferring = runner is IDeferringBatchRunner<TIn, TOut> { CanDefer: true } deferring ? deferring : null;
+        _stop = CancellationTokenSource.CreateLinkedTokenSource(hardStop);
     }
 
     /// <summary>The scheduler's name for it.</summary>
@@ -52,11 +56,11 @@ internal sealed partial class InstanceWorker<TIn, TOut> : IAsyncDisposable
     /// <summary>When it has ended and its runner is disposed.</summary>
     public Task Ended => _ended.Task;
 
-    public int Slots => _runner.Slots;
+    public int Slots { get; }
 
-    public int MaxBatchSize => _runner.MaxBatchSize;
+    public int MaxBatchSize { get; }
 
-    public bool RunsOnPool => !_runner.BlocksThread;
+    public bool RunsOnPool { get; }
 
     public void Start()
     {

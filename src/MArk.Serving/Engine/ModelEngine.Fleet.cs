@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using MArk.Serving.Prediction;
 using MArk.Serving.Profiling;
 using MArk.Serving.Provisioning;
@@ -13,6 +14,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
 
     private readonly SemaphoreSlim _measuring = new(1);
     private readonly Dictionary<int, LatencyProfile> _measured = [];    // by offering, under the measuring semaphore
+    private readonly ConcurrentDictionary<int, IBatchPolicy> _policies = new();     // by offering, made under the measuring semaphore
     private ArrivalCounter? _arrivals;                                  // under the lock
     private FleetOperator? _fleet;
 
@@ -192,15 +194,25 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
             var factory = _factory;
             var (worker, profile) = await ConnectAsync(factory, descriptor, offering, known: null, cancellationToken).ConfigureAwait(false);
             bool isTaken = false, isOld = false;
-            Tell(now =>
+            try
             {
-                isOld = _factory != factory;
-                isTaken = !_ended && !isOld;
-                if (isTaken)
+                Tell(now =>
                 {
-                    Take(now, worker, profile);
-                }
-            });
+                    isOld = _factory != factory;
+                    isTaken = !_ended && !isOld;
+                    if (isTaken)
+                    {
+                        Take(now, worker, profile);
+                    }
+                });
+            }
+            catch
+            {
+                // However far it came: nothing is to be left with it.
+                Tell(now => LoseUnderLock(now, [worker]));
+                await worker.StopAsync(hard: true).ConfigureAwait(false);
+                throw;
+            }
             if (isTaken)
             {
                 return;
@@ -231,22 +243,23 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
         IBatchRunnerFactory<TIn, TOut> factory, InstanceDescriptor descriptor, int offering, LatencyProfile? known, CancellationToken cancellationToken)
     {
         var runner = await factory.ConnectAsync(descriptor, cancellationToken).ConfigureAwait(false);
-        var largest = Math.Min(runner.MaxBatchSize, _parts.Options.MaxBatchSize);
+        InstanceWorker<TIn, TOut> worker;
         LatencyProfile profile;
         try
         {
+            var largest = Math.Min(runner.MaxBatchSize, _parts.Options.MaxBatchSize);
             if (largest < 1 || runner.Slots < 1)
             {
                 throw new ContractViolationException(runner.GetType().Name, $"has a MaxBatchSize of {runner.MaxBatchSize} and {runner.Slots} slots; accepted are at least 1 and 1.");
             }
             (runner, profile) = await WarmUpAsync(factory, runner, descriptor, offering, largest, cancellationToken).ConfigureAwait(false);
+            worker = new InstanceWorker<TIn, TOut>(this, Interlocked.Increment(ref _nextInstance), descriptor, offering, runner, _hardStop.Token);
         }
         catch
         {
             await runner.DisposeAsync().ConfigureAwait(false);
             throw;
         }
-        var worker = new InstanceWorker<TIn, TOut>(this, Interlocked.Increment(ref _nextInstance), descriptor, offering, runner, _hardStop.Token);
         worker.Start();
         return (worker, known ?? profile);
     }
@@ -262,6 +275,10 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
         LatencyProfile? profile;
         try
         {
+            if (!_policies.ContainsKey(offering))
+            {
+                _policies[offering] = CreatePolicy(offering);
+            }
             if (!_measured.TryGetValue(offering, out profile) && !_parts.Profiles.TryGetValue(descriptor.OfferingName, out profile) && hasSample)
             {
                 profile = await BatchProfiler.MeasureAsync(runner, sample!, largest, _time, cancellationToken).ConfigureAwait(false);
@@ -290,5 +307,12 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
         }
         var device = profile.Scale(descriptor.DeviceTimeScale);
         return (new DeviceTimeScaledRunner<TIn, TOut>(runner, device, descriptor.DeviceTimeScale, _time), device.Clone());
+    }
+
+    private IBatchPolicy CreatePolicy(int offering)
+    {
+        var name = _parts.OfferingName(offering);
+        return _parts.CreatePolicy(new BatchPolicySettings(ModelName, name, _parts.Options.Slo, _parts.Options.MaxBatchSize))
+            ?? throw new ContractViolationException("UseBatchPolicy", $"its function returned no policy for offering '{name}' of model '{ModelName}'.");
     }
 }

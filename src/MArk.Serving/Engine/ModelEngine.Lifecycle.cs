@@ -271,19 +271,32 @@ internal sealed partial class ModelEngine<TIn, TOut>
     /// <summary>Tells the scheduler of an event, after all calls that were made before.</summary>
     private void Tell(Action<TimeSpan> tell)
     {
-        List<Effect<TIn, TOut>>? effects;
-        lock (_gate)
+        List<Effect<TIn, TOut>>? effects = null;
+        try
         {
-            var now = Now;
-            effects = TakeInArrivalsUnderLock(now, null);
-            _scheduler.OnArrivalsEnd(now);
-            // Before the event, which may take away an instance that the arrivals were dispatched to.
-            effects = Collect(null, effects);
-            tell(now);
-            effects = Collect(null, effects);
+            lock (_gate)
+            {
+                var now = Now;
+                effects = TakeInArrivalsUnderLock(now, null);
+                _scheduler.OnArrivalsEnd(now);
+                // Before the event, which may take away an instance that the arrivals were dispatched to.
+                effects = Collect(null, effects);
+                try
+                {
+                    tell(now);
+                }
+                finally
+                {
+                    effects = Collect(null, effects);
+                }
+            }
         }
-        Execute(effects);
-        TakeInArrivals();
+        finally
+        {
+            // What was decided is carried out, whatever threw: those it is about would wait for ever.
+            Execute(effects);
+            TakeInArrivals();
+        }
     }
 
     private async Task ObserveAsync(Task task)

@@ -67,8 +67,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
             MaxRedeliveries = parts.Options.MaxRedeliveries,
             MaxRetryRuns = parts.Options.MaxRetryRuns,
             Seed = parts.Seed,
-            CreatePolicy = offering => parts.CreatePolicy(new BatchPolicySettings(
-                parts.ModelName, parts.OfferingName(offering), parts.Options.Slo, parts.Options.MaxBatchSize)),
+            CreatePolicy = offering => _policies[offering],
         });
         _limits = new RequestLimits(parts.Options);
         _turn = new Turn(this, isFurther: false);
