@@ -183,7 +183,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
             }
         }
         var history = _parts.HistoryStore is { } store ? new HistoryKeeper(store, ModelName, countedFrom, _time, Report) : null;
-        _fleet = new FleetOperator(controller, provider, this, options, ModelName, _time, _parts.Report, _parts.Explain, history, lease);
+        _fleet = new FleetOperator(controller, provider, this, options, ModelName, _time, Report, _parts.Explain, history, lease);
         await _fleet.StartAsync(cancellationToken).ConfigureAwait(false);
     }
 

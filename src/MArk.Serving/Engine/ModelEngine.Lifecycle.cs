@@ -76,20 +76,26 @@ internal sealed partial class ModelEngine<TIn, TOut>
                 _ended = true;
             }
             TakeInArrivals();
-            if (_fleet is not null)
+            try
             {
-                // What runs still, after the time to finish, must not keep its machine.
-                await _fleet.StopAsync(isDrained ? FleetDrainTimeout : TimeSpan.Zero).ConfigureAwait(false);
+                if (_fleet is not null)
+                {
+                    // What runs still, after the time to finish, must not keep its machine.
+                    await _fleet.StopAsync(isDrained ? FleetDrainTimeout : TimeSpan.Zero).ConfigureAwait(false);
+                }
             }
-            InstanceWorker<TIn, TOut>[] workers;
-            lock (_gate)
+            finally
             {
-                workers = [.. _workers.Values];
+                InstanceWorker<TIn, TOut>[] workers;
+                lock (_gate)
+                {
+                    workers = [.. _workers.Values];
+                }
+                TakeInArrivals();
+                await StopAllAsync(workers).ConfigureAwait(false);
+                _parts.Cores.Release();
+                await _timer.DisposeAsync().ConfigureAwait(false);
             }
-            TakeInArrivals();
-            await StopAllAsync(workers).ConfigureAwait(false);
-            _parts.Cores.Release();
-            await _timer.DisposeAsync().ConfigureAwait(false);
         }
         finally
         {

@@ -3,6 +3,8 @@ using System.Diagnostics.Metrics;
 using System.Runtime.CompilerServices;
 using MArk.Serving.Batching;
 using MArk.Serving.Provisioning;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
 
 namespace MArk.Serving.Tests.Engine;
 
@@ -231,6 +233,53 @@ public sealed class HostileWorldTests
         await using var host = await StartAsync(new OddProvider(new ScriptedProvider()) { WatchTellsNothingFirst = true });
         Assert.Equal(2, await host.Client.InferAsync(1));
         await host.UntilAsync(_ => host.Log.Errors.Any(e => e.Message.Contains("OddProvider could not be handled, and is left out")));
+    }
+
+    private sealed class ThrowingLog : ILoggerProvider, ILogger
+    {
+        private int _thrown;
+
+        public int Thrown => Volatile.Read(ref _thrown);
+
+        public ILogger CreateLogger(string categoryName) => this;
+
+        public IDisposable? BeginScope<TState>(TState state) where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        {
+            if (exception is ServingException)
+            {
+                Interlocked.Increment(ref _thrown);
+                throw new InvalidOperationException("the disk is full");
+            }
+        }
+
+        public void Dispose()
+        {
+            // Nothing is held.
+        }
+    }
+
+    [Fact]
+    public async Task ALoggerThatThrowsEndsNeitherTheFleetsLoopNorTheStop()
+    {
+        var machines = new ScriptedProvider();
+        var log = new ThrowingLog();
+        await using var host = await ServingHost.StartAsync(m =>
+        {
+            m.Services.AddSingleton<ILoggerProvider>(log);
+            m.UseBatchFunction(Double).WithWarmUpInput(0).WithSlo(Minute).UsePlanner(_ => new StaticPlanner(1))
+                .UseInstanceProvider(_ => new OddProvider(machines) { WatchTellsNothingFirst = true }).WithOptions(Quick).WithOptions(o => o.Fleet.MinInstances = 0);
+        });
+        await host.UntilAsync(r => r.ReadyInstances == 1 && log.Thrown > 0);
+        var dead = machines.Machines.Single().Id;
+        machines.Change(dead, InstanceState.Terminated);
+        await host.UntilAsync(r => r.ReadyInstances == 1 && machines.Machines is [var next] && next.Id != dead);
+        Assert.Equal(2, await Soon(host.Client.InferAsync(1).AsTask()));
+        await host.StopAsync();
+        Assert.Empty(machines.Machines);
     }
 
     [Fact]
