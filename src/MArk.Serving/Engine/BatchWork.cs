@@ -18,6 +18,7 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
     private Answer[] _answers = [];
     private TimeSpan[] _latencies = [];
     private (TimeSpan Arrival, TimeSpan Deadline)[] _terms = [];    // where outcomes are counted
+    private int[] _claims = [];     // what the callers' memory that this run has reserved is given back with; 0 where it has none
     private int[] _heard = [];      // the indices whose callers are to go on, in the order of their answers
     private TOut[] _kept = [];      // the results of the whole batch, which nobody was told yet
     private IBatchOutputs<TOut>? _outputs;      // or what they are read from
@@ -84,6 +85,7 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
             _answers = new Answer[count];
             _latencies = new TimeSpan[count];
             _terms = engine.CountsOutcomes ? new (TimeSpan, TimeSpan)[count] : [];
+            _claims = [];
             _heard = new int[count];
         }
         Volatile.Write(ref _heardCount, 0);
@@ -94,7 +96,11 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
     {
         _inputs[_count] = operation.Input;
         _operations[_count] = operation;
-        _hasDestinations |= operation.HasDestination;
+        if (operation.HasDestination && !_hasDestinations)
+        {
+            _hasDestinations = true;
+            _claims = _claims.Length == 0 ? new int[_inputs.Length] : _claims;
+        }
         _answers[_count] = Answer.None;
         if (_terms.Length > 0)
         {
@@ -135,7 +141,18 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
     {
         Check(index, 1);
         destination = default;
-        return _hasDestinations && _answers[index] == Answer.None && !_isKept && _operations[index]!.TryClaimDestination(out destination);
+        if (!_hasDestinations)
+        {
+            return false;
+        }
+        // Under the gate: once the run was given up, its callers' calls may be over, and their objects other calls.
+        var taken = false;
+        _gate.Enter(ref taken);
+        var claim = 0;
+        var isClaimed = _answers[index] == Answer.None && !_isKept && _operations[index]!.TryClaimDestination(out destination, out claim);
+        _claims[index] = isClaimed ? claim : _claims[index];
+        _gate.Exit();
+        return isClaimed;
     }
 
     public void SetResult(int index, TOut result) => SetResults(index, new ReadOnlySpan<TOut>(in result));
@@ -250,19 +267,20 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
         return false;
     }
 
-    /// <summary>The run failed and is over: the callers' memory it had reserved may be written by the next one.</summary>
-    /// <returns>The calls whose tokens fired meanwhile: they are to be cancelled now.</returns>
-    public IReadOnlyList<InferenceOperation<TIn, TOut>> GiveDestinationsBack()
+    /// <summary>
+    /// The run is over, and what it did not answer was given up: the callers' memory it had reserved may be written by the next one, and calls whose
+    /// tokens fired meanwhile end. Not under the engine's lock.
+    /// </summary>
+    public void GiveDestinationsBack()
     {
-        List<InferenceOperation<TIn, TOut>>? cancelled = null;
-        for (var i = 0; i < _count; i++)
+        for (var i = 0; _hasDestinations && i < _count; i++)
         {
-            if (!IsAnswered(i) && _operations[i]!.ReleaseDestination())
+            if (_claims[i] is not 0 and var claim)
             {
-                (cancelled ??= []).Add(_operations[i]!);
+                _claims[i] = 0;
+                _operations[i]!.ReleaseDestination(claim);
             }
         }
-        return cancelled ?? (IReadOnlyList<InferenceOperation<TIn, TOut>>)[];
     }
 
     /// <summary>The run is over and nothing more is asked of this object.</summary>
@@ -300,6 +318,10 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
     {
         Array.Clear(_inputs, 0, _count);
         Array.Clear(_operations, 0, _count);
+        if (_hasDestinations)
+        {
+            Array.Clear(_claims, 0, _count);
+        }
         _count = 0;
         Dispatched = null;
         Worker = null;

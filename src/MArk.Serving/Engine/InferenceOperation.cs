@@ -9,9 +9,10 @@ namespace MArk.Serving.Engine;
 /// </summary>
 internal sealed class InferenceOperation<TIn, TOut> : IValueTaskSource<TOut>, IValueTaskSource<InferenceResult<TOut>>
 {
-    private const int Waiting = 0;
+    // The state of a call that has not ended has the call's number in it, so that who knows only an earlier call of this object does nothing to a later one.
     private const int Claimed = 1;
     private const int Ended = 2;
+    private const int NextCall = 4;
 
     private readonly ModelEngine<TIn, TOut> _engine;
     private ManualResetValueTaskSourceCore<bool> _core = new() { RunContinuationsAsynchronously = true };     // only the signal
@@ -19,6 +20,7 @@ internal sealed class InferenceOperation<TIn, TOut> : IValueTaskSource<TOut>, IV
     private InferenceResult<TOut> _result;
     private CancellationToken _cancellation;
     private CancellationTokenRegistration _registration;
+    private int _call;      // the state in which it waits
     private int _state;
     private bool _isAbandoned;
 
@@ -72,7 +74,7 @@ internal sealed class InferenceOperation<TIn, TOut> : IValueTaskSource<TOut>, IV
         ShapeKey = traits.ShapeKey;
         Weight = traits.Weight;
         Bytes = traits.Bytes;
-        _state = Waiting;
+        _state = _call = unchecked(_call + NextCall);
     }
 
     /// <summary>Where the caller wants the answer.</summary>
@@ -103,9 +105,11 @@ internal sealed class InferenceOperation<TIn, TOut> : IValueTaskSource<TOut>, IV
         _registration = token.UnsafeRegister(static state => ((InferenceOperation<TIn, TOut>)state!).Cancel(), this);
     }
 
-    public void Cancel()
+    public void Cancel() => Cancel(_call);
+
+    private void Cancel(int call)
     {
-        if (Interlocked.CompareExchange(ref _state, Ended, Waiting) == Waiting)
+        if (Interlocked.CompareExchange(ref _state, Ended, call) == call)
         {
             _engine.OnCancelled(this);
             _result = InferenceResult<TOut>.Cancellation();
@@ -114,16 +118,28 @@ internal sealed class InferenceOperation<TIn, TOut> : IValueTaskSource<TOut>, IV
     }
 
     /// <summary>Reserves the caller's memory for the answer of one run: from here only an answer ends the call. A run that is thought lost may still write there, so the next one does not get it.</summary>
-    public bool TryClaimDestination([MaybeNullWhen(false)] out TOut destination)
+    /// <param name="destination">The memory.</param>
+    /// <param name="claim">What the run gives it back with.</param>
+    public bool TryClaimDestination([MaybeNullWhen(false)] out TOut destination, out int claim)
     {
+        var call = _call;
         destination = Destination;
-        return HasDestination && Interlocked.CompareExchange(ref _state, Claimed, Waiting) == Waiting;
+        claim = call | Claimed;
+        return HasDestination && Interlocked.CompareExchange(ref _state, claim, call) == call;
     }
 
-    /// <summary>The run that had reserved the memory is over without an answer.</summary>
-    /// <returns>Whether its token fired meanwhile, found the memory reserved, and could not end the call: <see cref="Cancel"/> is due.</returns>
-    public bool ReleaseDestination() =>
-        Interlocked.CompareExchange(ref _state, Waiting, Claimed) == Claimed && _cancellation.IsCancellationRequested;
+    /// <summary>
+    /// The run that had reserved the memory is over without an answer. A token that fired meanwhile found the memory reserved, and ends the call now.
+    /// Nothing if the call has ended.
+    /// </summary>
+    public void ReleaseDestination(int claim)
+    {
+        var call = claim & ~Claimed;
+        if (Interlocked.CompareExchange(ref _state, call, claim) == claim && _cancellation.IsCancellationRequested)
+        {
+            Cancel(call);
+        }
+    }
 
     /// <summary>Ends the call while a runner may still hold it: it is not used for another.</summary>
     public bool TryAbandon(in InferenceResult<TOut> result)

@@ -13,10 +13,11 @@ internal sealed partial class ModelEngine<TIn, TOut>
         var isWhole = work.FailUnanswered();
         Record(work);
         List<Effect<TIn, TOut>>? effects;
+        bool isCurrent;
         lock (_gate)
         {
             var now = Now;
-            var isCurrent = work.Dispatched is { } current && current.Tag == work;
+            isCurrent = work.Dispatched is { } current && current.Tag == work;
             worker.OnRan(isCurrent && (work.Ran ?? now - work.Dispatched!.DispatchedAt) < Short, isDone: isCurrent);
             var leavesArrivals = inTurn || (worker.RunsOnPool && worker.RanShort);
             effects = leavesArrivals ? null : TakeInArrivalsUnderLock(now, null);
@@ -38,6 +39,11 @@ internal sealed partial class ModelEngine<TIn, TOut>
                 _scheduler.OnArrivalsEnd(now);
             }
             effects = Collect(null, effects);
+        }
+        if (!isCurrent)
+        {
+            // Its instance was thought lost, and nobody waits for it any more but those whose memory it had.
+            work.GiveDestinationsBack();
         }
         return GoOn(effects, worker, takesIn: !inTurn);
     }
@@ -72,19 +78,8 @@ internal sealed partial class ModelEngine<TIn, TOut>
         {
             Report(atFault);
         }
-        IReadOnlyList<InferenceOperation<TIn, TOut>> cancelled = [];
-        lock (_gate)
-        {
-            if (work.Dispatched?.Tag == work)
-            {
-                cancelled = work.GiveDestinationsBack();
-            }
-        }
         // Before the scheduler hears of the failure, since it runs again what is still waited for.
-        foreach (var operation in cancelled)
-        {
-            operation.Cancel();
-        }
+        work.GiveDestinationsBack();
         List<Effect<TIn, TOut>>? effects = null;
         lock (_gate)
         {

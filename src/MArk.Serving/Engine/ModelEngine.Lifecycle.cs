@@ -210,10 +210,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
             Report(e as ServingException ?? new ServingException($"The spillover target {target.GetType().Name} of model '{ModelName}' failed a request: {e.Message}", e));
         }
         work.Close();
-        foreach (var cancelled in work.GiveDestinationsBack())
-        {
-            cancelled.Cancel();
-        }
+        work.GiveDestinationsBack();
         var quote = Quote(target);
         Tell(now =>
         {

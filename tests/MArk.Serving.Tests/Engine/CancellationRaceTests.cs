@@ -191,4 +191,47 @@ public sealed class CancellationRaceTests
         Assert.Equal(InferenceStatus.Cancelled, (await Soon(gone)).Status);
         Assert.Single(batches, b => b.Contains(2));
     }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task ACallWhoseMemoryALostRunHoldsEndsByItsTokenOnceTheRunDoes(bool fails)
+    {
+        var provider = new ScriptedProvider();
+        var go = new TaskCompletionSource();
+        var entered = new SemaphoreSlim(0);
+        using var source = new CancellationTokenSource();
+        await using var host = await ServingHost.StartAsync(m => m
+            .UseBatchFunction(async (batch, sink, token) =>
+            {
+                Assert.True(sink.TryGetDestination(0, out _));
+                entered.Release();
+                await go.Task;
+                if (fails)
+                {
+                    throw new InvalidOperationException("lost");
+                }
+                sink.SetResult(0, 2 * batch[0]);
+            })
+            .WithProfile("o", LatencyProfile.Linear(TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(1), 1)).WithSlo(Minute)
+            .UseInstanceProvider(_ => provider).UsePlanner(_ => new StaticPlanner(1))
+            .WithOptions(o =>
+            {
+                o.Fleet.SampleInterval = TimeSpan.FromMilliseconds(10);
+                o.Fleet.PlanInterval = TimeSpan.FromMilliseconds(20);
+                o.Fleet.Horizon = 3;
+            }));
+        await host.UntilAsync(r => r.ReadyInstances == 1);
+        var call = host.Client.TryInferIntoAsync(1, 5, Patient, source.Token).AsTask();
+        await entered.WaitAsync();
+        provider.OnLaunch = _ => new InvalidOperationException("no more machines");
+        provider.Change(provider.Machines.Single().Id, InstanceState.Terminated);
+        await host.UntilAsync(r => r.ReadyInstances == 0 && r.Waiting == 1);
+        source.Cancel();
+        // The run may write there still.
+        Assert.False(call.IsCompleted);
+        go.SetResult();
+        Assert.Equal(InferenceStatus.Cancelled, (await Soon(call)).Status);
+        await host.UntilAsync(r => r.Waiting == 0);
+    }
 }

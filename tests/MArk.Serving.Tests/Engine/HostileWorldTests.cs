@@ -391,7 +391,7 @@ public sealed class HostileWorldTests
                 if (got.Count == 1)
                 {
                     entered.Release();
-                    await never.Task.WaitAsync(token);
+                    await never.Task;
                 }
                 await Double(batch, sink, token);
             })
@@ -402,6 +402,46 @@ public sealed class HostileWorldTests
         provider.Change(provider.Machines.Single().Id, InstanceState.Terminated);
         Assert.Equal(2, await Soon(call));
         Assert.Equal([true, false], got);
+        never.SetResult();
+    }
+
+    [Fact]
+    public async Task ARunThatFailedDoesNotGiveBackTheMemoryThatALostOneHolds()
+    {
+        var provider = new ScriptedProvider();
+        var never = new TaskCompletionSource();
+        var got = new ConcurrentQueue<(int Count, bool Given)>();
+        var entered = new SemaphoreSlim(0);
+        await using var host = await ServingHost.StartAsync(m => m
+            .UseBatchFunction(async (batch, sink, token) =>
+            {
+                if (batch.Inputs.IndexOf(1) is >= 0 and var index)
+                {
+                    got.Enqueue((batch.Count, sink.TryGetDestination(index, out _)));
+                }
+                if (got.Count == 1)
+                {
+                    entered.Release();
+                    await never.Task;
+                }
+                if (batch.Count > 1)
+                {
+                    throw new InvalidOperationException("together");
+                }
+                await Double(batch, sink, token);
+            })
+            .UseBatchPolicy(_ => new Scheduling.EagerPolicy())
+            .WithProfile("o", LatencyProfile.Linear(TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(1), 4)).WithSlo(Minute)
+            .UseInstanceProvider(_ => provider).UsePlanner(_ => new StaticPlanner(1)).WithOptions(Quick));
+        await host.UntilAsync(r => r.ReadyInstances == 1);
+        var call = host.Client.InferIntoAsync(1, 5).AsTask();
+        await entered.WaitAsync();
+        var other = host.Client.InferAsync(2).AsTask();
+        await host.UntilAsync(r => r.Waiting == 1);
+        provider.Change(provider.Machines.Single().Id, InstanceState.Terminated);
+        Assert.Equal((2, 4), (await Soon(call), await Soon(other)));
+        Assert.Equal([(1, true), (2, false), (1, false)], got);
+        never.SetResult();
     }
 
     [Fact]
