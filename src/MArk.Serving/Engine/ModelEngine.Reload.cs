@@ -44,9 +44,10 @@ internal sealed partial class ModelEngine<TIn, TOut>
     {
         await next.InitializeAsync(cancellationToken).ConfigureAwait(false);
         var successors = new Dictionary<int, (InstanceWorker<TIn, TOut> Worker, LatencyProfile Profile)>();
+        IVersionSwitch? spillover = null;
         try
         {
-            var switchSpillover = _parts.Spillover is IVersionFollower<TIn, TOut> follower ? await follower.PrepareAsync(next, cancellationToken).ConfigureAwait(false) : null;
+            spillover = _parts.Spillover is IVersionFollower<TIn, TOut> follower ? await follower.PrepareAsync(next, cancellationToken).ConfigureAwait(false) : null;
             while (true)
             {
                 if (!_started || _ended)
@@ -62,9 +63,9 @@ internal sealed partial class ModelEngine<TIn, TOut>
                 RequireSameInputs(next);
                 if (TrySwitch(next, successors, out var superseded))
                 {
-                    if (switchSpillover is not null)
+                    if (spillover is not null)
                     {
-                        await switchSpillover().ConfigureAwait(false);
+                        await spillover.SwitchAsync(Report).ConfigureAwait(false);
                     }
                     return superseded;
                 }
@@ -75,7 +76,11 @@ internal sealed partial class ModelEngine<TIn, TOut>
             // Those that did not come to serve: the reload failed, or the instance they were for went away meanwhile.
             foreach (var (worker, _) in successors.Values)
             {
-                await worker.StopAsync(hard: true).ConfigureAwait(false);
+                await ObserveAsync(worker.StopAsync(hard: true)).ConfigureAwait(false);
+            }
+            if (spillover is not null)
+            {
+                await ObserveAsync(spillover.DisposeAsync().AsTask()).ConfigureAwait(false);
             }
         }
     }

@@ -38,22 +38,8 @@ internal sealed class LocalSpilloverTarget<TIn, TOut>(
         _idle.Push(new Copy(_factory, Scaled(runner)));
     }
 
-    public async Task<Func<Task>> PrepareAsync(IBatchRunnerFactory<TIn, TOut> next, CancellationToken cancellationToken)
-    {
-        var runner = Scaled(await ConnectAsync(next, cancellationToken).ConfigureAwait(false));
-        return async () =>
-        {
-            _factory = next;
-            // The copies of the older version that are idle go now, those that run once they are done.
-            Copy[] old = new Copy[_idle.Count];
-            var count = _idle.TryPopRange(old);
-            _idle.Push(new Copy(next, runner));
-            foreach (var copy in old.AsSpan(0, count).ToArray())
-            {
-                await copy.Runner.DisposeAsync().ConfigureAwait(false);
-            }
-        };
-    }
+    public async Task<IVersionSwitch> PrepareAsync(IBatchRunnerFactory<TIn, TOut> next, CancellationToken cancellationToken) =>
+        new Switch(this, new Copy(next, Scaled(await ConnectAsync(next, cancellationToken).ConfigureAwait(false))));
 
     public SpilloverQuote GetQuote()
     {
@@ -164,6 +150,42 @@ internal sealed class LocalSpilloverTarget<TIn, TOut>(
     private ValueTask<IBatchRunner<TIn, TOut>> ConnectAsync(IBatchRunnerFactory<TIn, TOut> version, CancellationToken cancellationToken) => version.ConnectAsync(
         new InstanceDescriptor { Id = $"{modelName}-spillover", LaunchId = $"{modelName}-spillover", OfferingName = "local-spillover", State = InstanceState.Running, Threads = 1 },
         cancellationToken);
+
+    private async Task SwitchToAsync(Copy next, Action<ServingException> report)
+    {
+        _factory = next.Version;
+        // The copies of the older version that are idle go now, those that run once they are done.
+        var old = new List<Copy>();
+        while (_idle.TryPop(out var copy))
+        {
+            old.Add(copy);
+        }
+        await GiveBackAsync(next).ConfigureAwait(false);
+        foreach (var copy in old)
+        {
+            try
+            {
+                await copy.Runner.DisposeAsync().ConfigureAwait(false);
+            }
+            catch (Exception e)
+            {
+                report(new ServingException($"A copy of the older version of model '{modelName}', for the local spillover, did not end cleanly: {e.Message}", e));
+            }
+        }
+    }
+
+    private sealed class Switch(LocalSpilloverTarget<TIn, TOut> target, Copy next) : IVersionSwitch
+    {
+        private bool _isMade;
+
+        public Task SwitchAsync(Action<ServingException> report)
+        {
+            _isMade = true;
+            return target.SwitchToAsync(next, report);
+        }
+
+        public ValueTask DisposeAsync() => _isMade ? ValueTask.CompletedTask : next.Runner.DisposeAsync();
+    }
 
     private readonly record struct Copy(IBatchRunnerFactory<TIn, TOut> Version, IBatchRunner<TIn, TOut> Runner);
 }

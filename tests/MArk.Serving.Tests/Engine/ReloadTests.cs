@@ -249,4 +249,41 @@ public sealed class ReloadTests
             return gate.Task;
         }
     }
+
+    [Theory]
+    [InlineData("warm-up")]
+    [InlineData("shapes")]
+    [InlineData("cancelled")]
+    public async Task WhatTheSpilloverHadReadyGoesWhereTheNewVersionDoesNotServe(string fault)
+    {
+        using var cancel = new CancellationTokenSource();
+        var old = new VersionedModel(2);
+        var next = fault switch
+        {
+            "warm-up" => new VersionedModel(3) { FailsWarmUp = new InvalidOperationException("bad weights") },
+            "shapes" => new VersionedModel(3) { Shape = 7 },
+            _ => new VersionedModel(3) { WhileConnecting = () => cancel.CancelAsync() },
+        };
+        await using var host = await ServingHost.StartAsync(m => m
+            .UseRunner(_ => old).WithSlo(Minute).UseLocalSpillover(new LocalSpilloverOptions { MaxConcurrency = 2 }));
+        await Assert.ThrowsAnyAsync<Exception>(() => host.Reloader.ReloadAsync(next, cancel.Token).WaitAsync(Minute));
+        Assert.Equal((2, 0), (old.Loaded, next.Loaded));
+        Assert.NotEmpty(next.ConnectedTo);
+        Assert.Equal(2, await host.Client.InferAsync(1));
+    }
+
+    [Fact]
+    public async Task AnOldCopyThatDoesNotEndCleanlyIsReportedAndTheNewVersionServes()
+    {
+        var old = new VersionedModel(2);
+        var next = new VersionedModel(3);
+        await using var target = new LocalSpilloverTarget<int, int>(
+            new VersionedModel(2) { FailsToEnd = new InvalidOperationException("stuck") }, (false, 0), new LocalSpilloverOptions { MaxConcurrency = 3 }, "m", TimeProvider.System);
+        await using var host = await ServingHost.StartAsync(m => m.UseRunner(_ => old).WithSlo(Minute).UseSpillover(_ => target));
+        await target.PrewarmAsync(3, CancellationToken.None);
+        await host.Reloader.ReloadAsync(next).WaitAsync(Minute);
+        Assert.Equal((0, 2), (old.Loaded, next.Loaded));
+        Assert.Equal(3, host.Log.Errors.Count(e => e.Message.Contains("did not end cleanly: stuck")));
+        Assert.Equal(3, await host.Client.InferAsync(1));
+    }
 }

@@ -21,6 +21,8 @@ internal sealed class VersionedModel(int factor) : IBatchRunnerFactory<int, int>
 
     public Exception? FailsWarmUp { get; init; }
 
+    public Exception? FailsToEnd { get; init; }
+
     public Exception? Refuses { get; init; }
 
     public Func<int, bool> TakesDestination { get; init; } = static _ => true;
@@ -91,7 +93,7 @@ internal sealed class VersionedModel(int factor) : IBatchRunnerFactory<int, int>
         {
             Assert.Equal(0, Interlocked.Exchange(ref _isDisposed, 1));
             Interlocked.Decrement(ref model._loaded);
-            return ValueTask.CompletedTask;
+            return model.FailsToEnd is { } error ? ValueTask.FromException(error) : ValueTask.CompletedTask;
         }
     }
 }
