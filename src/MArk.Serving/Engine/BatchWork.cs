@@ -197,10 +197,10 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
     /// <summary>From here to <see cref="TellKept"/>, results that come for the whole batch at once are kept, so that another thread than the run's tells the callers.</summary>
     public void KeepResults() => _keeps = true;
 
-    /// <summary>The same for a runner that leaves its outputs.</summary>
+    /// <summary>The same for a runner that leaves its outputs: only the thread that has the run may read them.</summary>
     public void Keep(IBatchOutputs<TOut> outputs) => _outputs = outputs;
 
-    /// <summary>Tells the callers what was kept for them, in a turn.</summary>
+    /// <summary>Tells the callers what was kept for them, in a turn. For the thread that has the run, or that it was handed over to.</summary>
     /// <param name="turnFollows">Whether the thread takes a turn anyway.</param>
     /// <returns>Why it cannot be told, if it cannot.</returns>
     public Exception? TellKept(bool turnFollows)
@@ -218,6 +218,13 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
             }
             return null;
         }
+        TellKeptResults(turnFollows);
+        return null;
+    }
+
+    /// <summary>Tells the callers the results that were kept for them, each once whatever thread it is; outputs that are still to be read are left to the run's.</summary>
+    public void TellKeptResults(bool turnFollows)
+    {
         var taken = false;
         _gate.Enter(ref taken);
         var isKept = _isKept;
@@ -232,7 +239,6 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
         {
             engine.Deliver(this, turnFollows);
         }
-        return null;
     }
 
     private void Keep(ReadOnlySpan<TOut> results, TimeSpan now)

@@ -133,7 +133,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
         foreach (var batch in running)
         {
             var work = (BatchWork<TIn, TOut>)batch.Tag!;
-            work.TellKept(turnFollows: false);
+            work.TellKeptResults(turnFollows: false);
             work.Close();
             _counters.Count(work, batch);
             ReleaseAnswered(batch, work);

@@ -136,4 +136,103 @@ public sealed class LossRaceTests
         await reload.WaitAsync(Minute);
         Assert.Empty(host.Log.Errors);
     }
+
+    /// <summary>Leaves its outputs, on a thread of its own; that thread is held right after it has left some, when the test says so.</summary>
+    private sealed class DeferringRunner(DeferringModel model) : IDeferringBatchRunner<int, int>
+    {
+        public bool BlocksThread => true;
+
+        public bool CanDefer => true;
+
+        public ValueTask RunAsync(RequestBatch<int> batch, IBatchSink<int> sink, CancellationToken cancellationToken)
+        {
+            sink.SetResult(0, 2 * batch[0]);
+            return ValueTask.CompletedTask;
+        }
+
+        public IBatchOutputs<int> Run(RequestBatch<int> batch, CancellationToken cancellationToken)
+        {
+            var isHeld = Interlocked.CompareExchange(ref model.Holds, 2, 1) == 1;
+            if (isHeld)
+            {
+                InterruptingClock.InterruptThisThread(() =>
+                {
+                    model.IsHeld.SetResult();
+                    model.Go.Wait();
+                });
+            }
+            return new Outputs(model, 2 * batch[0], isHeld);
+        }
+
+        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+
+        private sealed class Outputs(DeferringModel model, int result, bool isHeld) : IBatchOutputs<int>
+        {
+            public void Answer(IBatchSink<int> sink)
+            {
+                if (isHeld)
+                {
+                    Interlocked.Increment(ref model.Answered);
+                    model.IsAnswered.TrySetResult();
+                }
+                sink.SetResult(0, result);
+            }
+        }
+    }
+
+    private sealed class DeferringModel : IBatchRunnerFactory<int, int>
+    {
+        public int Holds;       // 1 where the next outputs are to be held, 2 where some are
+        public int Answered;
+
+        public TaskCompletionSource IsHeld { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public ManualResetEventSlim Go { get; } = new();
+
+        public TaskCompletionSource IsAnswered { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public ValueTask<IBatchRunner<int, int>> ConnectAsync(InstanceDescriptor instance, CancellationToken cancellationToken) => new(new DeferringRunner(this));
+    }
+
+    [Fact]
+    public async Task OutputsThatAreStillToBeReadWhenTheirInstanceIsLostAreReadByTheirOwnThreadAndByNoOther()
+    {
+        Assert.SkipUnless(Environment.ProcessorCount > 1, "On one processor no runner is asked to leave its outputs.");
+        var provider = new ScriptedProvider();
+        var model = new DeferringModel { Holds = 1 };
+        await using var host = await ServingHost.StartAsync(m =>
+        {
+            m.Services.AddSingleton<TimeProvider>(new InterruptingClock());
+            m.UseRunner(_ => model)
+                .WithProfile("o", LatencyProfile.Linear(TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(1), 1)).WithSlo(Minute)
+                .UseInstanceProvider(_ => provider).UsePlanner(_ => new StaticPlanner(1))
+                .WithOptions(o =>
+                {
+                    o.MaxBatchSize = 1;
+                    o.Fleet.SampleInterval = TimeSpan.FromMilliseconds(10);
+                    o.Fleet.PlanInterval = TimeSpan.FromMilliseconds(20);
+                    o.Fleet.Horizon = 3;
+                });
+        });
+        await host.UntilAsync(r => r.ReadyInstances == 1);
+        Task<int> call;
+        var input = 0;
+        do
+        {
+            // Until batches have been short, a runner is not asked to leave its outputs.
+            call = host.Client.InferAsync(++input).AsTask();
+            await Task.WhenAny(call, model.IsHeld.Task).WaitAsync(Minute);
+        }
+        while (!model.IsHeld.Task.IsCompleted);
+        var lost = provider.Machines.Single().Id;
+        provider.Change(lost, InstanceState.Terminated);
+        await host.UntilAsync(r => provider.Machines is [{ } next] && next.Id != lost && r.ReadyInstances == 1);
+        Assert.Equal(2 * input, await call.WaitAsync(Minute));
+        Assert.Equal(0, Volatile.Read(ref model.Answered));
+        model.Go.Set();
+        await model.IsAnswered.Task.WaitAsync(Minute);
+        await host.StopAsync();
+        Assert.Equal(1, Volatile.Read(ref model.Answered));
+        Assert.Empty(host.Log.Errors);
+    }
 }
