@@ -10,7 +10,10 @@ public interface ISpilloverTarget<TIn, TOut>
     /// <returns>When it is ready.</returns>
     ValueTask InitializeAsync(CancellationToken cancellationToken) => ValueTask.CompletedTask;
 
-    /// <summary>What the target would do for one more request now: a snapshot, without I/O. Called from any thread.</summary>
+    /// <summary>
+    /// What the target would do for one more request now: a snapshot, without I/O. Called from any thread. It knows of the requests for which
+    /// <see cref="InferAsync"/> has returned its task, and the engine subtracts those that it was not given yet.
+    /// </summary>
     /// <returns>Latency, price and free concurrency.</returns>
     SpilloverQuote GetQuote();
 

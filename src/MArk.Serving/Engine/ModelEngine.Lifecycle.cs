@@ -11,6 +11,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
 
     private readonly CancellationTokenSource _hardStop = new();
     private readonly SemaphoreSlim _lifecycle = new(1);
+    private long _spillsStarted;    // how many requests the spillover target was given
 
     public async Task StartAsync(CancellationToken cancellationToken)
     {
@@ -202,8 +203,17 @@ internal sealed partial class ModelEngine<TIn, TOut>
         var price = 0m;
         try
         {
-            price = Quote(target).Price(1);
-            await target.InferAsync(work.Inputs, work, _hardStop.Token).ConfigureAwait(false);
+            ValueTask run;
+            try
+            {
+                price = Quote(target).Price(1);
+                run = target.InferAsync(work.Inputs, work, _hardStop.Token);
+            }
+            finally
+            {
+                Interlocked.Increment(ref _spillsStarted);
+            }
+            await run.ConfigureAwait(false);
         }
         catch (Exception e)
         {
@@ -211,6 +221,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
         }
         work.Close();
         work.GiveDestinationsBack();
+        var started = Interlocked.Read(ref _spillsStarted);
         var quote = Quote(target);
         Tell(now =>
         {
@@ -224,7 +235,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
                 _counters.CountSpilled(work);
                 _ledger.OnSpilled(price);
             }
-            _scheduler.OnQuote(now, quote);
+            _scheduler.OnQuote(now, quote, started);
             _scheduler.OnSpillCompleted(now, slot, answered);
         });
     }
@@ -233,8 +244,10 @@ internal sealed partial class ModelEngine<TIn, TOut>
     {
         if (_parts.Spillover is { } target)
         {
+            // Counted first: what the target is given meanwhile, the quote may not know of.
+            var started = Interlocked.Read(ref _spillsStarted);
             var quote = Quote(target);
-            Tell(now => _scheduler.OnQuote(now, quote));
+            Tell(now => _scheduler.OnQuote(now, quote, started));
         }
     }
 

@@ -13,15 +13,19 @@ internal sealed partial class ModelScheduler
     private SpilloverQuote? _quote;
     private TimeSpan _quoteExpires;
     private bool _quoteAsked;
-    private int _quoteUsed;
+    private long _spillsIssued;
+    private long _spillsQuoted;     // those of them that the quote knows of
 
     /// <summary>The spillover target's fresh quote.</summary>
-    public void OnQuote(TimeSpan now, SpilloverQuote quote)
+    /// <param name="now">Now.</param>
+    /// <param name="quote">The quote.</param>
+    /// <param name="started">Of all requests that were ever spilled, how many the target had been given when it was asked: it does not know of the others. Nothing if all.</param>
+    public void OnQuote(TimeSpan now, SpilloverQuote quote, long? started = null)
     {
         _quote = QuoteBounds.Clamp(quote);
         _quoteExpires = quote.ValidFor > TimeSpan.MaxValue - now ? TimeSpan.MaxValue : now + quote.ValidFor;
         _quoteAsked = false;
-        _quoteUsed = 0;
+        _spillsQuoted = started ?? _spillsIssued;
     }
 
     private void Admit(TimeSpan now, int slot, bool bounded = false)
@@ -337,7 +341,7 @@ internal sealed partial class ModelScheduler
 
     private void Spill(int slot)
     {
-        _quoteUsed++;
+        _spillsIssued++;
         _spilledCount++;
         _requests[slot].Place = RequestPlace.Spilled;
         Emit(new SchedulerCommand(SchedulerCommandKind.Spill) { Slot = slot });
@@ -393,11 +397,12 @@ internal sealed partial class ModelScheduler
             _quoteAsked = true;
             Emit(new SchedulerCommand(SchedulerCommandKind.RefreshQuote));
         }
-        if (_quoteUsed >= quote.FreeConcurrency)
+        var used = _spillsIssued - _spillsQuoted;
+        if (used >= quote.FreeConcurrency)
         {
             return null;
         }
-        return _quoteUsed < quote.WarmConcurrency ? quote.Warm.P95 : quote.Cold.P95;
+        return used < quote.WarmConcurrency ? quote.Warm.P95 : quote.Cold.P95;
     }
 
     /// <summary>After capacity went away, or more was late than expected: every request that waits in time is judged again, in order.</summary>

@@ -61,9 +61,11 @@ internal sealed class LocalSpilloverTarget<TIn, TOut>(
 
     public async ValueTask InferAsync(RequestBatch<TIn> batch, IBatchSink<TOut> sink, CancellationToken cancellationToken)
     {
+        // At once, so that a quote from here on knows of it.
+        var place = _free.WaitAsync(cancellationToken);
         // Off the thread that decided to spill: it is a caller's, or an instance's own.
         await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
-        await _free.WaitAsync(cancellationToken).ConfigureAwait(false);
+        await place.ConfigureAwait(false);
         try
         {
             if (!_idle.TryPop(out var copy))

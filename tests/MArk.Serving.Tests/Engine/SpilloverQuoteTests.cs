@@ -61,4 +61,78 @@ public sealed class SpilloverQuoteTests
         }
         Assert.Equal(violation is not null, host.Log.Errors.Any(e => e is ContractViolationException && e.Message.Contains(violation!)));
     }
+
+    [Fact]
+    public async Task AQuoteDoesNotKnowOfWhatIsSpilledWhileItIsMade()
+    {
+        const int Limit = 2;
+        var gate = new TaskCompletionSource();
+        var (underWay, most, given) = (0, 0, 0);
+        var isFirstDone = false;
+        Action? spillAnother = null;
+        var target = new Target(
+            () =>
+            {
+                var free = Limit - Volatile.Read(ref underWay);
+                if (Volatile.Read(ref isFirstDone))
+                {
+                    Interlocked.Exchange(ref spillAnother, null)?.Invoke();
+                }
+                return new SpilloverQuote
+                {
+                    Warm = LatencyQuantiles.Constant(TimeSpan.FromMilliseconds(1)),
+                    Cold = LatencyQuantiles.Constant(TimeSpan.FromMilliseconds(1)),
+                    FreeConcurrency = free,
+                    WarmConcurrency = free,
+                    ValidFor = Minute,
+                };
+            },
+            async batch =>
+            {
+                var isFirst = batch[0] == 1;
+                most = Math.Max(most, Interlocked.Increment(ref underWay));
+                Interlocked.Increment(ref given);
+                await Task.Yield();
+                if (!isFirst)
+                {
+                    await gate.Task;
+                }
+                Interlocked.Decrement(ref underWay);
+                Volatile.Write(ref isFirstDone, true);
+            });
+        var hold = new TaskCompletionSource();
+        await using var host = await ServingHost.StartAsync(m => m
+            .WithProfile("in-process", LatencyProfile.Linear(TimeSpan.FromSeconds(50), TimeSpan.Zero, 1)).WithSlo(Minute)
+            .UseSpillover(_ => target).UseBatchFunction(async (batch, sink, token) =>
+            {
+                await hold.Task;
+                await Double(batch, sink, token);
+            }));
+        // The instance is taken to be busy for longer than any of these may take.
+        var options = new InferenceOptions { Timeout = TimeSpan.FromSeconds(20), WhenUnreachable = WhenUnreachable.Spill };
+        var calls = new List<Task<InferenceResult<int>>> { host.Client.TryInferAsync(0).AsTask() };
+        var second = new TaskCompletionSource<Task<InferenceResult<int>>>();
+        spillAnother = () =>
+        {
+            second.SetResult(host.Client.TryInferAsync(2, options).AsTask());
+            SpinWait.SpinUntil(() => Volatile.Read(ref given) == 2);
+        };
+        calls.Add(host.Client.TryInferAsync(1, options).AsTask());
+        await host.UntilAsync(r => r.Spilled == 1);
+        for (var i = 3; i < 9; i++)
+        {
+            var before = Volatile.Read(ref given);
+            var call = host.Client.TryInferAsync(i, options).AsTask();
+            calls.Add(call);
+            while (!call.IsCompleted && Volatile.Read(ref given) == before)
+            {
+                await Task.Yield();
+            }
+        }
+        gate.SetResult();
+        hold.SetResult();
+        calls.Add(await second.Task);
+        await Task.WhenAll(calls).WaitAsync(Minute);
+        Assert.Equal(Limit, most);
+    }
 }
