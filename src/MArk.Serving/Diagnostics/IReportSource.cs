@@ -39,6 +39,9 @@ internal sealed class Snapshot
 
     public long Spilled { get; set; }
 
+    /// <summary>Requests that were not admitted, and are not among those offered.</summary>
+    public long Invalid { get; set; }
+
     public long Batches { get; set; }
 
     public long BatchedRequests { get; set; }

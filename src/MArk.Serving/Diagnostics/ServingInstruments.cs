@@ -16,6 +16,8 @@ internal sealed class ServingInstruments
     private static readonly double[] Waits = [0.0001, 0.00025, 0.0005, .. Seconds];
     private static readonly int[] Sizes = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 
+    private static readonly KeyValuePair<string, object?> ByInstance = new("mark.request.served_by", "instance");
+    private static readonly KeyValuePair<string, object?> BySpillover = new("mark.request.served_by", "spillover");
     private static readonly KeyValuePair<string, object?>[] Reasons = [.. Enum.GetValues<BatchReason>().Select(r => new KeyValuePair<string, object?>("reason", NameOf(r)))];
 
     private readonly Histogram<double> _duration;
@@ -27,12 +29,13 @@ internal sealed class ServingInstruments
     {
         _model = new("mark.model", source.ModelName);
         _duration = meter.CreateHistogram(
-            "mark.serving.request.duration", "s", "From a request's arrival to its answer.", tags: null, new InstrumentAdvice<double> { HistogramBucketBoundaries = Seconds });
+            "mark.serving.request.duration", "s", "From a request's arrival to its answer, of those answered well.", tags: null, new InstrumentAdvice<double> { HistogramBucketBoundaries = Seconds });
         _batchSize = meter.CreateHistogram(
             "mark.serving.batch.size", "{request}", "Requests of a batch that ran.", tags: null, new InstrumentAdvice<int> { HistogramBucketBoundaries = Sizes });
         _oldestWait = meter.CreateHistogram(
             "mark.serving.batch.oldest_wait", "s", "How long the oldest request of a batch had waited when it left.", tags: null, new InstrumentAdvice<double> { HistogramBucketBoundaries = Waits });
         meter.CreateObservableCounter("mark.serving.requests", () => Requests(source), "{request}", "Requests that have ended, by outcome.");
+        meter.CreateObservableCounter("mark.serving.spillover.requests", () => Measure(source, s => s.Spilled), "{request}", "Requests that the spillover target answered.");
         meter.CreateObservableGauge("mark.serving.queue.length", () => Measure(source, s => s.Waiting), "{request}", "Requests that wait.");
         meter.CreateObservableGauge("mark.serving.queue.bytes", () => Measure(source, s => s.WaitingBytes), "By", "Bytes that the inputs of waiting requests hold.");
         meter.CreateObservableGauge("mark.serving.instances", () => Instances(source), "{instance}", "Instances, by state.");
@@ -53,14 +56,20 @@ internal sealed class ServingInstruments
         _ => "unknown",
     };
 
-    /// <summary>Tells of a finished batch; outside the engine's lock, since a listener is foreign code.</summary>
+    /// <summary>
+    /// Tells of a batch, or of a spilled request, that takes no answer any more: once, however many threads find it so. Outside the engine's lock, since a listener is foreign code.
+    /// </summary>
     public void Record<TIn, TOut>(BatchWork<TIn, TOut> work)
     {
-        if (_batchSize.Enabled)
+        if (!(_batchSize.Enabled || _oldestWait.Enabled || _duration.Enabled) || !work.TryRecord())
+        {
+            return;
+        }
+        if (_batchSize.Enabled && !work.IsSpilled)
         {
             _batchSize.Record(work.Count, _model, Reasons[(int)work.Reason]);
         }
-        if (_oldestWait.Enabled)
+        if (_oldestWait.Enabled && !work.IsSpilled)
         {
             _oldestWait.Record(work.OldestWait.TotalSeconds, _model, Reasons[(int)work.Reason]);
         }
@@ -70,7 +79,7 @@ internal sealed class ServingInstruments
             {
                 if (work.IsAnsweredWell(i))
                 {
-                    _duration.Record(work.Latency(i).TotalSeconds, _model);
+                    _duration.Record(work.Latency(i).TotalSeconds, _model, work.IsSpilled ? BySpillover : ByInstance);
                 }
             }
         }
@@ -89,7 +98,7 @@ internal sealed class ServingInstruments
         source.Take(s);
         (string Outcome, long Count)[] all =
         [
-            ("in_time", s.InTime), ("late", s.Succeeded - s.InTime), ("failed", s.Failed), ("rejected", s.Rejected), ("cancelled", s.Cancelled),
+            ("in_time", s.InTime), ("late", s.Succeeded - s.InTime), ("failed", s.Failed), ("rejected", s.Rejected), ("cancelled", s.Cancelled), ("invalid", s.Invalid),
         ];
         return all.Select(o => new Measurement<long>(o.Count, _model, new KeyValuePair<string, object?>("outcome", o.Outcome)));
     }

@@ -28,6 +28,7 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
     private bool _hasDestinations;      // whether any caller brought memory for its answer
     private int _count;
     private int _heardCount;
+    private int _isRecorded;
 
     // How many callers have gone on, whether the run is over, and which use of this object it is: one word, so that a thread that looks at an
     // earlier use takes nothing of this one.
@@ -54,6 +55,9 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
     public BatchReason Reason { get; private set; }
 
     public TimeSpan OldestWait { get; private set; }
+
+    /// <summary>Whether it is a request that went to the spillover target.</summary>
+    public bool IsSpilled => Dispatched is null;
 
     public int Count => _count;
 
@@ -88,6 +92,7 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
             _claims = [];
             _heard = new int[count];
         }
+        _isRecorded = 0;
         Volatile.Write(ref _heardCount, 0);
         Volatile.Write(ref _progress, (_progress & ~(NextUse - 1)) + NextUse);
     }
@@ -120,6 +125,9 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
         }
         _gate.Exit();
     }
+
+    /// <returns>Whether it has not been told to the meter yet.</returns>
+    public bool TryRecord() => Interlocked.Exchange(ref _isRecorded, 1) == 0;
 
     public bool IsAnswered(int index) => _answers[index] is not (Answer.None or Answer.GivenBack);
 
@@ -348,7 +356,7 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
         var operation = _operations[index]!;
         _latencies[index] = now - operation.Arrival;
         var inTime = now <= operation.Deadline;
-        if (operation.TryAnswer(error is null ? InferenceResult<TOut>.Success(result!, inTime, spilled: Dispatched is null) : InferenceResult<TOut>.Failure(error)))
+        if (operation.TryAnswer(error is null ? InferenceResult<TOut>.Success(result!, inTime, spilled: IsSpilled) : InferenceResult<TOut>.Failure(error)))
         {
             answer = error is not null ? Answer.Failed : inTime ? Answer.InTime : Answer.Late;
             _heard[_heardCount] = index;

@@ -74,6 +74,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
     public BatchWork<TIn, TOut>? OnBatchFailed(BatchWork<TIn, TOut> work, Exception error, InstanceWorker<TIn, TOut> worker)
     {
         work.Close();
+        Record(work);
         if (error is InstanceFailedException atFault)
         {
             Report(atFault);

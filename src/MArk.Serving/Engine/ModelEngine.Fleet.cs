@@ -47,11 +47,16 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
     {
         // Two, while a newer version takes the place of an older one there.
         InstanceWorker<TIn, TOut>[] lost = [];
+        BatchWork<TIn, TOut>[] running = [];
         Tell(now =>
         {
             lost = [.. _workers.Values.Where(w => w.InstanceId == instanceId)];
-            LoseUnderLock(now, lost);
+            running = LoseUnderLock(now, lost);
         });
+        foreach (var work in running)
+        {
+            Record(work);
+        }
         foreach (var worker in lost)
         {
             _ = ObserveAsync(worker.StopAsync(hard: true));
@@ -122,10 +127,12 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
     }
 
     /// <summary>What ran on the instances of a machine and was not answered goes back to the queue; answers that still come from them are not heard.</summary>
-    private void LoseUnderLock(TimeSpan now, InstanceWorker<TIn, TOut>[] lost)
+    /// <returns>What ran there.</returns>
+    private BatchWork<TIn, TOut>[] LoseUnderLock(TimeSpan now, InstanceWorker<TIn, TOut>[] lost)
     {
         int[] ids = [.. lost.Select(worker => worker.Id)];
         DispatchedBatch[] running = [.. ids.SelectMany(_scheduler.RunningOn)];
+        BatchWork<TIn, TOut>[] works = [.. running.Select(batch => (BatchWork<TIn, TOut>)batch.Tag!)];
         foreach (var id in ids)
         {
             _workers.Remove(id);
@@ -143,6 +150,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
         {
             batch.Tag = null;
         }
+        return works;
     }
 
     private async Task StartFleetAsync(IInstanceProvider provider, CancellationToken cancellationToken)

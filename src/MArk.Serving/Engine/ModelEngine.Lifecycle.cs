@@ -220,6 +220,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
             Report(e as ServingException ?? new ServingException($"The spillover target {target.GetType().Name} of model '{ModelName}' failed a request: {e.Message}", e));
         }
         work.Close();
+        Record(work);
         work.GiveDestinationsBack();
         var started = Interlocked.Read(ref _spillsStarted);
         var quote = Quote(target);

@@ -44,6 +44,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IReportSource
         snapshot.At = _time.GetUtcNow();
         snapshot.Fleet = _fleet?.Status ?? snapshot.Fleet;
         snapshot.Cost = _ledger.Summary(snapshot.At);
+        snapshot.Invalid = Volatile.Read(ref _invalid);
         lock (_gate)
         {
             snapshot.SinceStart = Now - _startedAt;

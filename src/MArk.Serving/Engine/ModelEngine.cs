@@ -43,6 +43,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
     private volatile bool _ended;
     private int _nextInstance;
     private int _pooled;
+    private long _invalid;      // requests that were not admitted
     private TimeSpan _startedAt;
     private readonly ServingInstruments _instruments;
     private readonly RequestLimits _limits;
@@ -141,6 +142,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         }
         if (error is not null)
         {
+            CountRefused(error);
             return false;
         }
         operation = TakeOperation();
@@ -201,6 +203,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
             // An error of its own for each: it may be thrown.
             if ((isRefused ? Refusal(options) : Admit(inputs[i], out traits)) is { } error)
             {
+                CountRefused(error);
                 results[i] = InferenceResult<TOut>.Failure(error);
                 continue;
             }
@@ -261,6 +264,14 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         catch (Exception e)
         {
             return e as ServingException ?? new InferenceFailedException(ModelName, $"its destination could not be checked: {e.Message}", e);
+        }
+    }
+
+    private void CountRefused(ServingException error)
+    {
+        if (error is InvalidInputException)
+        {
+            Interlocked.Increment(ref _invalid);
         }
     }
 

@@ -560,7 +560,7 @@ public sealed class FleetEngineTests
         Assert.Equal(2, seen["mark.serving.instances ready"]);
         Assert.Equal(0, seen["mark.serving.queue.length "]);
         Assert.Equal(1, seen["mark.serving.batch.size idle_instance"]);
-        Assert.True(seen["mark.serving.request.duration "] > 0);
+        Assert.True(seen["mark.serving.request.duration instance"] > 0);
         Assert.True(seen["mark.serving.cost instances on_demand"] > 0);
         Assert.Equal(0, seen["mark.serving.cost spillover"]);
         Assert.True(seen["mark.serving.cost.on_demand_peak "] >= seen["mark.serving.cost instances on_demand"]);
