@@ -28,7 +28,7 @@ internal sealed partial class Ec2InstanceProvider
         lock (_gate)
         {
             _tasks.RemoveAll(t => t.IsCompleted);
-            _tasks.Add(Task.Run(what));
+            _tasks.Add(OwnContext.Run(what));
         }
     }
 

@@ -39,7 +39,7 @@ internal sealed partial class LambdaSpilloverTarget<TIn, TOut> : ISpilloverTarge
         (_modelName, _options, _codec, _time, _logger) = (modelName, options, codec, time, logger);
         // Where the region is not known, or no credentials are there, the model's start fails, and not the making of its parts.
         _function = new(() => new LambdaFunction(options, slo, random ?? new Random(SeedOf(modelName)), time, logger));
-        _packTimer = time.CreateTimer(static target => ((LambdaSpilloverTarget<TIn, TOut>)target!).Pump(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _packTimer = OwnContext.CreateTimer(time, Pump);
     }
 
     public SpilloverQuote GetQuote()

@@ -84,7 +84,7 @@ internal static class ProcessLauncher
                 }
             })
             { IsBackground = true, Name = "MArk.Serving worker processes" };
-            _thread.Start();
+            _thread.UnsafeStart();
         }
     }
 

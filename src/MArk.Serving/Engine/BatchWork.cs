@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
 using MArk.Serving.Scheduling;
 
@@ -65,6 +66,9 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
 
     /// <summary>Whether the thread that runs it goes on with the engine's turn.</summary>
     public bool RunsInTurn { get; set; }
+
+    /// <summary>Its span, where that ends with what is left to the turn.</summary>
+    public Activity? Activity { get; set; }
 
     /// <summary>How long the run took, where its thread measures that.</summary>
     public TimeSpan? Ran { get; set; }
@@ -341,6 +345,7 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
         Worker = null;
         RunsInTurn = false;
         Ran = null;
+        Activity = null;
         _hasDestinations = false;
     }
 

@@ -60,17 +60,17 @@ internal sealed class FleetOperator : IAsyncDisposable
             : new LeaseKeeper(lease, fleet, options.LeaseDuration, time, until => Post(now => _controller.OnLease(now, until)), report);
         _sensing = new RecurringEvent(Post, Sense);
         _planning = new RecurringEvent(Post, Plan);
-        _sampleTimer = time.CreateTimer(_ => _sensing.TryPost(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
-        _planTimer = time.CreateTimer(_ => OnPlanTimer(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
-        _wakeTimer = time.CreateTimer(_ => Post(_controller.OnWakeUp), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
-        _saveTimer = time.CreateTimer(_ => Post(Save), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _sampleTimer = OwnContext.CreateTimer(time, () => _sensing.TryPost());
+        _planTimer = OwnContext.CreateTimer(time, OnPlanTimer);
+        _wakeTimer = OwnContext.CreateTimer(time, () => Post(_controller.OnWakeUp));
+        _saveTimer = OwnContext.CreateTimer(time, () => Post(Save));
     }
 
     /// <summary>Loads the history, adopts what there is, plans, and waits for the first instance, if there is to be one, as long as the settings allow.</summary>
     /// <exception cref="ServingException">The model cannot be loaded, warmed up or measured on the first instance.</exception>
     public async Task StartAsync(CancellationToken cancellationToken)
     {
-        _loop = Task.Run(LoopAsync, CancellationToken.None);
+        _loop = OwnContext.Run(LoopAsync);
         if (_history is not null)
         {
             var past = await _history.LoadAsync(cancellationToken).ConfigureAwait(false);
@@ -83,7 +83,7 @@ internal sealed class FleetOperator : IAsyncDisposable
             await _lease.StartAsync(cancellationToken).ConfigureAwait(false);
         }
         await ListAsync(cancellationToken).ConfigureAwait(false);
-        _watch = Task.Run(WatchAsync, CancellationToken.None);
+        _watch = OwnContext.Run(WatchAsync);
         var slot = _options.SampleInterval.Ticks;
         var untilSlotEnds = new TimeSpan(slot - (_time.GetUtcNow() - DateTimeOffset.UnixEpoch).Ticks % slot);
         // A timer rounds to milliseconds: a slot is taken when it has surely ended.

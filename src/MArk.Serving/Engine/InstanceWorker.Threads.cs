@@ -25,7 +25,7 @@ internal sealed partial class InstanceWorker<TIn, TOut>
         for (var i = 0; i < _runner.Slots; i++)
         {
             _loops++;
-            new Thread(LoopOnOwnThread) { IsBackground = true, Name = $"{_engine.ModelName} on {InstanceId}" }.Start();
+            new Thread(LoopOnOwnThread) { IsBackground = true, Name = $"{_engine.ModelName} on {InstanceId}" }.UnsafeStart();
         }
     }
 
@@ -73,7 +73,8 @@ internal sealed partial class InstanceWorker<TIn, TOut>
             work.Ran = _engine.Now - start;
             if (error is null && handsOver && _engine.IsTurnUnderWay)
             {
-                Stop(activity);
+                work.Activity = activity;
+                Leave(activity);
                 _engine.HandOver(work);
             }
             else

@@ -109,7 +109,7 @@ internal sealed partial class InstanceWorker<TIn, TOut> : IAsyncDisposable
     }
 
     /// <summary>Runs a sample on the instance while it has nothing else to run.</summary>
-    public Task ProbeAsync(TIn sample) => _probe = Task.Run(() => BatchProfiler.WarmUpAsync(_runner, sample, 1, _stop.Token));
+    public Task ProbeAsync(TIn sample) => _probe = OwnContext.Run(() => BatchProfiler.WarmUpAsync(_runner, sample, 1, _stop.Token));
 
     /// <summary>Runs what is queued and ends; a hard stop also tells the runner to leave it. Whoever stops it first disposes of the runner.</summary>
     public async Task StopAsync(bool hard)
@@ -251,6 +251,7 @@ internal sealed partial class InstanceWorker<TIn, TOut> : IAsyncDisposable
             work.RunsInTurn = false;
             _engine.EnsureTurnIfDue();
             _ = GoOnAsync(run, work, activity);
+            Leave(activity);
             return false;
         }
         run.GetAwaiter().GetResult();
@@ -278,14 +279,20 @@ internal sealed partial class InstanceWorker<TIn, TOut> : IAsyncDisposable
     /// <returns>What this instance runs next.</returns>
     private BatchWork<TIn, TOut>? Finish(Exception? error, BatchWork<TIn, TOut> work, Activity? activity)
     {
-        Stop(activity);
+        Stop(activity, error);
         return error is null ? _engine.OnBatchCompleted(work, this) : _engine.OnBatchFailed(work, error, this);
     }
 
+    /// <summary>A span of its own trace: a batch is of many requests, and none of them is its parent.</summary>
     private Activity? StartActivity(BatchWork<TIn, TOut> work)
     {
+        if (!ServingInstruments.Activities.HasListeners())
+        {
+            return null;
+        }
         try
         {
+            Activity.Current = null;
             var activity = ServingInstruments.Activities.StartActivity("mark.serving.batch");
             return activity?.SetTag("mark.model", _engine.ModelName).SetTag("mark.instance", InstanceId).SetTag("mark.batch.size", work.Count)
                 .SetTag("mark.batch.reason", ServingInstruments.NameOf(work.Reason)).SetTag("mark.batch.oldest_wait", work.OldestWait.TotalSeconds);
@@ -297,10 +304,23 @@ internal sealed partial class InstanceWorker<TIn, TOut> : IAsyncDisposable
         }
     }
 
-    private void Stop(Activity? activity)
+    /// <summary>The span goes on elsewhere: what this thread does next is no part of it.</summary>
+    private static void Leave(Activity? activity)
+    {
+        if (activity is not null)
+        {
+            Activity.Current = null;
+        }
+    }
+
+    public void Stop(Activity? activity, Exception? error)
     {
         try
         {
+            if (error is not null)
+            {
+                activity?.SetStatus(ActivityStatusCode.Error, error.Message).SetTag("error.type", error.GetType().FullName);
+            }
             activity?.Dispose();
         }
         catch (Exception e)

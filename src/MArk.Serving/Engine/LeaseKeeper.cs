@@ -36,7 +36,7 @@ internal sealed class LeaseKeeper : IAsyncDisposable
         _time = time;
         _answer = answer;
         _report = report;
-        _timer = time.CreateTimer(_ => Ask(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _timer = OwnContext.CreateTimer(time, Ask);
     }
 
     /// <summary>Whether the last answer was that the lease is held.</summary>

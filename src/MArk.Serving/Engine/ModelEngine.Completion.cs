@@ -64,6 +64,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
         while (_endedRuns.TryDequeue(out var work))
         {
             var error = work.TellKept(inTurn);
+            work.Worker!.Stop(work.Activity, error);
             if ((error is null ? OnBatchCompleted(work, work.Worker!, inTurn) : OnBatchFailed(work, error, work.Worker!)) is { } next)
             {
                 next.Worker!.Enqueue(next);

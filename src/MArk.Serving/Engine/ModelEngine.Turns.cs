@@ -23,7 +23,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
     private int _hasDisplaced;          // 1 where there may be any
     private readonly Turn _turn;
     private readonly Turn _furtherTurn;
-    private readonly Timer _stuckTimer;
+    private readonly ITimer _stuckTimer;
     private readonly PaddedReference<BatchWork<TIn, TOut>> _firstAnswered = new();
     private InstanceWorker<TIn, TOut>? _lingersFor;     // the worker that has short batches to run, whose ends the turn waits for
     private int _holder;                // the ticket of the turn that is queued or under way; 0 if there is none

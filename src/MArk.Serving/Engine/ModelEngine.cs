@@ -74,9 +74,9 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         _turn = new Turn(this, isFurther: false);
         _furtherTurn = new Turn(this, isFurther: true);
         // On the machine's own clock: it is about threads that are held, which no test's clock knows of.
-        _stuckTimer = new Timer(static state => ((ModelEngine<TIn, TOut>)state!).OnStuckTimer(), this, Timeout.Infinite, Timeout.Infinite);
+        _stuckTimer = OwnContext.CreateTimer(TimeProvider.System, OnStuckTimer);
         _instruments = new ServingInstruments(parts.Meter, this);
-        _timer = _time.CreateTimer(static state => ((ModelEngine<TIn, TOut>)state!).OnTimer(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _timer = OwnContext.CreateTimer(_time, OnTimer);
     }
 
     public string ModelName => _parts.ModelName;

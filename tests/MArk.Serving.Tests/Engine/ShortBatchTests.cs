@@ -1,4 +1,6 @@
+using System.Diagnostics;
 using MArk.Serving.DependencyInjection;
+using MArk.Serving.Tests.Diagnostics;
 
 namespace MArk.Serving.Tests.Engine;
 
@@ -104,6 +106,40 @@ public sealed class ShortBatchTests
         Assert.Empty(host.Log.Errors);
         // On one processor no thread spins for another, and nothing is handed over.
         Assert.Equal(defers && Environment.ProcessorCount > 1, runner.Deferred > 0);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task EachBatchHasOneSpanThatSaysWhetherItFailed(bool defers)
+    {
+        var model = $"short, {defers}";
+        var failures = 0;
+        using var probe = new SpanProbe(model);
+        var runner = new Runner(
+            (batch, sink) =>
+            {
+                if (batch.Inputs.ToArray().Any(x => x % 100 == 0))
+                {
+                    Interlocked.Increment(ref failures);
+                    throw new InvalidOperationException("boom");
+                }
+                Double(batch, sink);
+            },
+            defers);
+        await using var host = await ServingHost.StartAsync(m => m.UseRunner(_ => runner), model: model);
+        await Task.WhenAll(Enumerable.Range(0, 64).Select(async caller =>
+        {
+            for (var i = 1; i <= 100; i++)
+            {
+                Assert.Equal(i < 100, (await host.Client.TryInferAsync(100 * caller + i, Patient).ConfigureAwait(false)).Succeeded);
+            }
+        })).WaitAsync(GivenUp);
+        await host.StopAsync();
+        var spans = probe.Spans;
+        Assert.Equal(host.Monitor.GetReport().BatchesByReason.Values.Sum(), spans.Count);
+        Assert.Equal(failures, spans.Count(span => span.Status == ActivityStatusCode.Error));
+        Assert.All(spans, span => Assert.Null(span.Parent));
     }
 
     [Theory]
