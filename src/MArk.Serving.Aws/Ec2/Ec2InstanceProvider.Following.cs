@@ -285,10 +285,19 @@ internal sealed partial class Ec2InstanceProvider
         if (asked is { } at)
         {
             var (took, market) = ((_time.GetUtcNow() - at).TotalSeconds, machine.Offering!.Market.ToString());
-            _timeToReady.Record(took, new("instance.type", machine.Type), new("offering", machine.Offering.Name), new("market", market));
+            _timeToReady.Record(
+                took, new("mark.model", machine.Fleet), new("mark.offering", machine.Offering.Name), new("mark.market", NameOf(machine.Offering.Market)), new("mark.instance.type", machine.Type));
             AwsLog.Serves(_logger, machine.Id, machine.Type, market, endpoint, took);
         }
     }
+
+    /// <summary>A market as telemetry names it.</summary>
+    private static string NameOf(InstanceMarket market) => market switch
+    {
+        InstanceMarket.Spot => "spot",
+        InstanceMarket.Standby => "standby",
+        _ => "on_demand",
+    };
 
     private void Interrupt(string instanceId, DateTimeOffset? at, string why)
     {

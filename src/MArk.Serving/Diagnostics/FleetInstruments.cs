@@ -19,14 +19,14 @@ internal sealed class FleetInstruments
             return;
         }
         meter.CreateObservableCounter("mark.serving.cost.on_demand_peak", () => One((double)Take().Cost.OnDemandPeakCost), "USD", "What the dearest fleet that was had would have cost, always on, at on-demand prices.");
-        meter.CreateObservableGauge("mark.serving.fleet.hourly_spend", () => One((double)Take().Fleet.HourlySpend), "USD/h", "What all machines together cost an hour.");
+        meter.CreateObservableUpDownCounter("mark.serving.fleet.hourly_spend", () => One((double)Take().Fleet.HourlySpend), "USD/h", "What all machines together cost an hour.");
         meter.CreateObservableGauge("mark.serving.fleet.keeper", () => One(Take().Fleet.IsKeeper ? 1L : 0L), "{host}", "1 where this host keeps the fleet, 0 while another holds its lease.");
-        meter.CreateObservableGauge("mark.serving.fleet.planned", () => Take().Fleet.Explanation.Candidates.Select(c => One((long)c.Planned, "offering", c.Offering)), "{instance}", "Instances that are planned, by offering.");
-        meter.CreateObservableCounter("mark.serving.fleet.plan_bounds", () => Counts<PlanBoundKind>("bound", NameOf, f => f.Tally.Bounds), "{plan}", "Plans that something kept from being another, by what.");
-        meter.CreateObservableCounter("mark.serving.fleet.launch_failures", () => Counts<LaunchFailure>("reason", NameOf, f => f.Tally.LaunchFailures), "{launch}", "Launches that failed, by reason.");
+        meter.CreateObservableUpDownCounter("mark.serving.fleet.planned", () => Take().Fleet.Explanation.Candidates.Select(c => One((long)c.Planned, "mark.offering", c.Offering)), "{instance}", "Instances that are planned, by offering.");
+        meter.CreateObservableCounter("mark.serving.fleet.plan_bounds", () => Counts<PlanBoundKind>("mark.plan.bound", NameOf, f => f.Tally.Bounds), "{plan}", "Plans that something kept from being another, by what.");
+        meter.CreateObservableCounter("mark.serving.fleet.launch_failures", () => Counts<LaunchFailure>("mark.launch.failure", NameOf, f => f.Tally.LaunchFailures), "{launch}", "Launches that failed, by reason.");
         meter.CreateObservableCounter("mark.serving.fleet.never_ready", () => One(Take().Fleet.Tally.NeverReady), "{instance}", "Machines that were given up since they did not serve in time.");
         meter.CreateObservableCounter("mark.serving.fleet.interruptions", () => One(Take().Fleet.Tally.Interruptions), "{instance}", "Machines whose provider took them away.");
-        meter.CreateObservableGauge("mark.serving.fleet.stopped", () => One((long)Take().Fleet.Stopped), "{instance}", "Standby machines that are stopped.");
+        meter.CreateObservableUpDownCounter("mark.serving.fleet.stopped", () => One((long)Take().Fleet.Stopped), "{instance}", "Standby machines that are stopped.");
         meter.CreateObservableCounter("mark.serving.fleet.resumptions", () => One(Take().Fleet.Tally.Resumptions), "{instance}", "Starts of standby machines.");
         meter.CreateObservableCounter("mark.serving.slo.breaches", () => One(Take().Fleet.Tally.SloBreaks), "{breach}", "Times that the objective was broken, after it had been kept for a while.");
         meter.CreateObservableGauge("mark.serving.slo.attainment", () => One(Take().Fleet.RecentAttainment), "1", "The share of recent requests that were answered in time.");
@@ -77,8 +77,8 @@ internal sealed class FleetInstruments
         (string Market, decimal Dollars)[] instances = [("on_demand", cost.OnDemandCost), ("spot", cost.SpotCost), ("standby", cost.StandbyCost)];
         return
         [
-            .. instances.Select(i => new Measurement<double>((double)i.Dollars, _model, new KeyValuePair<string, object?>("kind", "instances"), new KeyValuePair<string, object?>("market", i.Market))),
-            One((double)cost.SpilloverCost, "kind", "spillover"),
+            .. instances.Select(i => new Measurement<double>((double)i.Dollars, _model, new KeyValuePair<string, object?>("mark.cost.kind", "instances"), new KeyValuePair<string, object?>("mark.market", i.Market))),
+            One((double)cost.SpilloverCost, "mark.cost.kind", "spillover"),
         ];
     }
 }

@@ -18,7 +18,7 @@ internal sealed class ServingInstruments
 
     private static readonly KeyValuePair<string, object?> ByInstance = new("mark.request.served_by", "instance");
     private static readonly KeyValuePair<string, object?> BySpillover = new("mark.request.served_by", "spillover");
-    private static readonly KeyValuePair<string, object?>[] Reasons = [.. Enum.GetValues<BatchReason>().Select(r => new KeyValuePair<string, object?>("reason", NameOf(r)))];
+    private static readonly KeyValuePair<string, object?>[] Reasons = [.. Enum.GetValues<BatchReason>().Select(r => new KeyValuePair<string, object?>("mark.batch.reason", NameOf(r)))];
 
     private readonly Histogram<double> _duration;
     private readonly Histogram<int> _batchSize;
@@ -36,9 +36,9 @@ internal sealed class ServingInstruments
             "mark.serving.batch.oldest_wait", "s", "How long the oldest request of a batch had waited when it left.", tags: null, new InstrumentAdvice<double> { HistogramBucketBoundaries = Waits });
         meter.CreateObservableCounter("mark.serving.requests", () => Requests(source), "{request}", "Requests that have ended, by outcome.");
         meter.CreateObservableCounter("mark.serving.spillover.requests", () => Measure(source, s => s.Spilled), "{request}", "Requests that the spillover target answered.");
-        meter.CreateObservableGauge("mark.serving.queue.length", () => Measure(source, s => s.Waiting), "{request}", "Requests that wait.");
-        meter.CreateObservableGauge("mark.serving.queue.bytes", () => Measure(source, s => s.WaitingBytes), "By", "Bytes that the inputs of waiting requests hold.");
-        meter.CreateObservableGauge("mark.serving.instances", () => Instances(source), "{instance}", "Instances, by state.");
+        meter.CreateObservableUpDownCounter("mark.serving.queue.length", () => Measure(source, s => s.Waiting), "{request}", "Requests that wait.");
+        meter.CreateObservableUpDownCounter("mark.serving.queue.bytes", () => Measure(source, s => s.WaitingBytes), "By", "Bytes that the inputs of waiting requests hold.");
+        meter.CreateObservableUpDownCounter("mark.serving.instances", () => Instances(source), "{instance}", "Instances, by state; each is in one.");
         meter.CreateObservableCounter("mark.serving.batch.extra_runs", () => Measure(source, s => s.ByReason[(int)BatchReason.Retry]), "{batch}", "Runs that were needed to find which requests of failed batches were at fault.");
         _ = new FleetInstruments(meter, source);
     }
@@ -100,14 +100,16 @@ internal sealed class ServingInstruments
         [
             ("in_time", s.InTime), ("late", s.Succeeded - s.InTime), ("failed", s.Failed), ("rejected", s.Rejected), ("cancelled", s.Cancelled), ("invalid", s.Invalid),
         ];
-        return all.Select(o => new Measurement<long>(o.Count, _model, new KeyValuePair<string, object?>("outcome", o.Outcome)));
+        return all.Select(o => new Measurement<long>(o.Count, _model, new KeyValuePair<string, object?>("mark.request.outcome", o.Outcome)));
     }
 
     private IEnumerable<Measurement<long>> Instances(IReportSource source)
     {
         var s = new Snapshot();
         source.Take(s);
-        (string State, int Count)[] all = [("ready", s.Fleet.Ready), ("launching", s.Fleet.Launching), ("draining", s.Fleet.Draining), ("out", s.OutOfRotation)];
-        return all.Select(o => new Measurement<long>(o.Count, _model, new KeyValuePair<string, object?>("state", o.State)));
+        // The fleet is counted by its own loop, which may be behind the scheduler.
+        var ready = Math.Max(0, s.Fleet.Ready - s.OutOfRotation);
+        (string State, int Count)[] all = [("ready", ready), ("launching", s.Fleet.Launching), ("draining", s.Fleet.Draining), ("out", s.OutOfRotation)];
+        return all.Select(o => new Measurement<long>(o.Count, _model, new KeyValuePair<string, object?>("mark.instance.state", o.State)));
     }
 }

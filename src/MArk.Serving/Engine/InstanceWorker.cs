@@ -294,7 +294,7 @@ internal sealed partial class InstanceWorker<TIn, TOut> : IAsyncDisposable
         {
             Activity.Current = null;
             var activity = ServingInstruments.Activities.StartActivity("mark.serving.batch");
-            return activity?.SetTag("mark.model", _engine.ModelName).SetTag("mark.instance", InstanceId).SetTag("mark.batch.size", work.Count)
+            return activity?.SetTag("mark.model", _engine.ModelName).SetTag("mark.instance.id", InstanceId).SetTag("mark.batch.size", work.Count)
                 .SetTag("mark.batch.reason", ServingInstruments.NameOf(work.Reason)).SetTag("mark.batch.oldest_wait", work.OldestWait.TotalSeconds);
         }
         catch (Exception e)

@@ -57,7 +57,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IReportSource
             snapshot.Spilled = _counters.Spilled;
             snapshot.Batches = _counters.Batches;
             snapshot.BatchedRequests = _counters.BatchedRequests;
-            snapshot.OutOfRotation = _scheduler.OutOfRotationCount;
+            snapshot.OutOfRotation = _scheduler.ServingOutOfRotationCount;
             snapshot.Waiting = _scheduler.WaitingCount;
             snapshot.WaitingBytes = _scheduler.WaitingBytes;
             _counters.Latency.CopyTo(snapshot.Latency);
@@ -65,7 +65,8 @@ internal sealed partial class ModelEngine<TIn, TOut> : IReportSource
             _counters.ByReason.CopyTo(snapshot.ByReason, 0);
             if (_fleet is null)
             {
-                snapshot.Fleet = snapshot.Fleet with { Ready = _ended ? 0 : _workers.Count };
+                var draining = _workers.Values.Count(worker => worker.IsSuperseded);
+                snapshot.Fleet = _ended ? snapshot.Fleet : snapshot.Fleet with { Ready = _workers.Count - draining, Draining = draining };
             }
         }
         TakeInArrivals();

@@ -13,6 +13,9 @@ internal sealed partial class ModelScheduler
     /// <summary>Instances that failed and were not yet probed with success.</summary>
     public int OutOfRotationCount => _outCount;
 
+    /// <summary>Those of them that serve again once they are well; the others are draining.</summary>
+    public int ServingOutOfRotationCount => _outCount == 0 ? 0 : _instances.Count(instance => instance is { IsOut: true, IsDraining: false });
+
     /// <summary>
     /// A batch failed and the instance is at fault. What it had not answered waits again, with its old deadline and place, or fails if that happened too often;
     /// the instance is out of rotation for a while.

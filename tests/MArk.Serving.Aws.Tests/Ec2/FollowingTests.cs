@@ -19,7 +19,13 @@ public sealed class FollowingTests
         await using var world = await Ec2World.StartAsync();
         var took = new List<double>();
         using var listener = new MeterListener { InstrumentPublished = (instrument, it) => { if (instrument.Meter == world.Meter) { it.EnableMeasurementEvents(instrument); } } };
-        listener.SetMeasurementEventCallback<double>((_, seconds, _, _) => took.Add(seconds));
+        listener.SetMeasurementEventCallback<double>((_, seconds, tags, _) =>
+        {
+            took.Add(seconds);
+            Assert.Equal(
+                [("mark.model", Ec2World.Fleet), ("mark.offering", "c5.large"), ("mark.market", "on_demand"), ("mark.instance.type", "c5.large")],
+                tags.ToArray().Select(t => (t.Key, $"{t.Value}")));
+        });
         listener.Start();
         var provider = world.Provider();
         var launched = await provider.LaunchAsync(Ec2World.Launch("l-1"), CancellationToken.None);

@@ -61,13 +61,14 @@ public sealed class BatchTelemetryTests
         var own = activities.Where(a => Equals(a.GetTagItem("mark.model"), Model)).ToArray();
         Assert.Equal(["full", "idle_instance", "idle_instance"], own.Select(a => (string?)a.GetTagItem("mark.batch.reason")).Order());
         Assert.All(own, a => Assert.IsType<double>(a.GetTagItem("mark.batch.oldest_wait")));
+        Assert.All(own, a => Assert.Equal("local-0", a.GetTagItem("mark.instance.id")));
 
         void Note(Instrument instrument, double value, ReadOnlySpan<KeyValuePair<string, object?>> tags)
         {
             var all = tags.ToArray();
             if (all.Any(t => t.Key == "mark.model" && Equals(t.Value, Model)))
             {
-                measured.Enqueue((instrument.Name, value, all.FirstOrDefault(t => t.Key == "reason").Value as string));
+                measured.Enqueue((instrument.Name, value, all.FirstOrDefault(t => t.Key == "mark.batch.reason").Value as string));
             }
         }
     }

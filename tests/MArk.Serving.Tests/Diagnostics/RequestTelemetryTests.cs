@@ -144,7 +144,7 @@ public sealed class RequestTelemetryTests
         Assert.Equal([InferenceStatus.Succeeded, InferenceStatus.Invalid, InferenceStatus.Invalid], many.Select(r => r.Status));
         var report = await host.UntilAsync(r => r.Succeeded == 2);
 
-        var outcomes = meter.Observe("mark.serving.requests", "outcome");
+        var outcomes = meter.Observe("mark.serving.requests", "mark.request.outcome");
         Assert.Equal((4, 2), (outcomes["invalid"], outcomes["in_time"] + outcomes["late"]));
         Assert.Equal(2, report.Offered);
     }
