@@ -60,11 +60,7 @@ internal sealed record Setup
     };
 
     /// <summary>The engine's default predictor, as the simulator must be told it.</summary>
-    public IWorkloadPredictor CreatePredictor()
-    {
-        var fleet = Fleet(LocalOffering.MaxInstances);
-        return new AutoPredictor(new PredictorOptions { Interval = fleet.PlanInterval, Horizon = fleet.Horizon, SampleLength = fleet.SampleInterval });
-    }
+    public IWorkloadPredictor CreatePredictor() => new AutoPredictor(PredictorOptions.Of(Fleet(LocalOffering.MaxInstances)));
 
     /// <summary>A day in seconds is counted and planned in fractions of them.</summary>
     public FleetOptions Fleet(int maxInstances) => new()

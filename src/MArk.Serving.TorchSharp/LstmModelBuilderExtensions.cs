@@ -38,7 +38,7 @@ public static class LstmModelBuilderExtensions
         {
             var fleet = provider.GetRequiredService<IOptionsMonitor<ModelOptions>>().Get(model.Name).Fleet;
             var logger = provider.GetRequiredService<ILoggerFactory>().CreateLogger($"MArk.Serving.{model.Name}");
-            var predictor = new PredictorOptions { Interval = fleet.PlanInterval, Horizon = fleet.Horizon, SampleLength = fleet.SampleInterval };
+            var predictor = PredictorOptions.Of(fleet);
             var lstm = weightsFile is null
                 ? LstmPredictor.Create(predictor, options)
                 : LstmPredictor.Create(

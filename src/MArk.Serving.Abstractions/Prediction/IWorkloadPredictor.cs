@@ -9,6 +9,10 @@ public interface IWorkloadPredictor
 
     /// <summary>Fills the caller's buffer from the samples seen so far.</summary>
     /// <param name="forecast">The buffer; its start, step and horizon are set. Every value must be finite, not negative, and not fall with the quantile.</param>
+    /// <exception cref="ArgumentException">
+    /// The buffer has more steps, or others, than can be forecast whatever was seen; <see cref="ArgumentException.ParamName"/> is <c>forecast</c>. The host asks once at its start, before there are any
+    /// samples, and does not start then. To have seen too little is no error: the buffer is filled with what is known, zeros at worst.
+    /// </exception>
     void Forecast(WorkloadForecast forecast);
 }
 

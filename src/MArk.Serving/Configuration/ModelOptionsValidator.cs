@@ -50,6 +50,9 @@ internal sealed class ModelOptionsValidator(string modelName, bool hasProvider) 
             fleet.PlanInterval >= fleet.SampleInterval && fleet.PlanInterval <= TimeSpan.FromDays(1), nameof(fleet.PlanInterval), fleet.PlanInterval,
             $"SampleInterval, {fleet.SampleInterval}, to 1.00:00:00");
         CheckFleet(fleet.Horizon is >= 1 and <= WorkloadForecast.MaxHorizon, nameof(fleet.Horizon), fleet.Horizon, $"1 to {WorkloadForecast.MaxHorizon}");
+        CheckFleet(
+            fleet.TimeZone is { } zone && TimeZoneInfo.TryFindSystemTimeZoneById(zone, out _), nameof(fleet.TimeZone), $"'{fleet.TimeZone}'",
+            "the name of a time zone that this machine knows, such as UTC or Europe/Berlin");
         CheckFleet(fleet.ScaleInCooldown >= TimeSpan.Zero && fleet.ScaleInCooldown <= TimeSpan.FromDays(7), nameof(fleet.ScaleInCooldown), fleet.ScaleInCooldown, "00:00:00 to 7.00:00:00");
         CheckFleet(
             fleet.SloWindow == TimeSpan.Zero || (fleet.SloWindow >= fleet.SampleInterval && fleet.SloWindow <= TimeSpan.FromHours(1)), nameof(fleet.SloWindow), fleet.SloWindow,

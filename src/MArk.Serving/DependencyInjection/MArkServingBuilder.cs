@@ -253,7 +253,10 @@ public sealed class ModelBuilder<TIn, TOut>
     }
 
     /// <summary>Forecasts the load by a predictor of the host's own, instead of by <see cref="AutoPredictor"/>.</summary>
-    /// <param name="create">Makes the predictor; one a model.</param>
+    /// <param name="create">
+    /// Makes the predictor; one a model. It is asked for <see cref="FleetOptions.Horizon"/> steps of <see cref="FleetOptions.PlanInterval"/>, at the host's start already, which fails where it cannot
+    /// forecast those; <see cref="PredictorOptions.Of"/> makes the options of built-in ones fit.
+    /// </param>
     /// <returns>This builder.</returns>
     public ModelBuilder<TIn, TOut> UsePredictor(Func<IServiceProvider, IWorkloadPredictor> create)
     {
@@ -409,7 +412,7 @@ public sealed class ModelBuilder<TIn, TOut>
             Spillover = _spillover?.Invoke(provider, factory),
             Cores = cores,
             Provider = _provider?.Invoke(provider),
-            CreatePredictor = () => _predictor?.Invoke(provider) ?? DefaultPredictor(options.Fleet),
+            CreatePredictor = () => _predictor?.Invoke(provider) ?? new AutoPredictor(PredictorOptions.Of(options.Fleet)),
             CreatePlanner = () => _planner(provider),
             HistoryStore = _historyStore is { } create ? create(provider)
                 : options.Fleet.HistoryDirectory is { } directory && HasProvider ? new FileArrivalHistoryStore(directory)
@@ -437,9 +440,6 @@ public sealed class ModelBuilder<TIn, TOut>
 
         static string Listed<T>(IEnumerable<T> all) => string.Join(", ", all) is { Length: > 0 } list ? list : "nothing";
     }
-
-    private static AutoPredictor DefaultPredictor(FleetOptions fleet) =>
-        new(new PredictorOptions { Interval = fleet.PlanInterval, Horizon = fleet.Horizon, SampleLength = fleet.SampleInterval });
 
     private ModelOptions OptionsOf(IServiceProvider provider) => provider.GetRequiredService<IOptionsMonitor<ModelOptions>>().Get(Name);
 }

@@ -156,6 +156,8 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
     private async Task StartFleetAsync(IInstanceProvider provider, CancellationToken cancellationToken)
     {
         var options = _parts.Options.Fleet;
+        var predictor = _parts.CreatePredictor();
+        PredictorTrial.Run(ModelName, predictor, options, _time.GetUtcNow());
         await provider.InitializeAsync(cancellationToken).ConfigureAwait(false);
         var offerings = ConfiguredOfferings.Of(ModelName, provider.Offerings, options);
         if (OfferingRules.Violation(offerings, options.StandbyInstances) is { } violation)
@@ -182,7 +184,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
             FleetSettings.Of(
                 ModelName, options, _parts.Options.ServiceLevel, _parts.Seed, launchIdPrefix: FormattableString.Invariant($"{now.Ticks:x}-"),
                 ((IInstancePool)this).Spillover()) with { IsLeased = lease is not null },
-            offerings, _parts.CreatePredictor(), _parts.CreatePlanner(), _ledger);
+            offerings, predictor, _parts.CreatePlanner(), _ledger);
         for (var i = 0; i < offerings.Count; i++)
         {
             if (_parts.Profiles.TryGetValue(offerings[i].Name, out var known))

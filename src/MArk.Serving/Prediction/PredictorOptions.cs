@@ -1,3 +1,5 @@
+using MArk.Serving.Provisioning;
+
 namespace MArk.Serving.Prediction;
 
 /// <summary>What the built-in predictors are made by.</summary>
@@ -44,4 +46,18 @@ public sealed record PredictorOptions
         get;
         init => field = value is > 0 and < 1 ? value : throw new ArgumentOutOfRangeException(nameof(value), value, "The level of the peak must be between 0 and 1 exclusive.");
     } = 0.9;
+
+    /// <summary>The options of a predictor that forecasts what a fleet asks it for: the fleet's <see cref="FleetOptions.PlanInterval"/>, horizon, sample interval and time zone.</summary>
+    /// <param name="fleet">The fleet's settings.</param>
+    /// <returns>The options.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">A setting is outside its range.</exception>
+    /// <exception cref="TimeZoneNotFoundException">This machine does not know the time zone.</exception>
+    public static PredictorOptions Of(FleetOptions fleet)
+    {
+        ArgumentNullException.ThrowIfNull(fleet);
+        return new PredictorOptions
+        {
+            Interval = fleet.PlanInterval, Horizon = fleet.Horizon, SampleLength = fleet.SampleInterval, TimeZone = TimeZoneInfo.FindSystemTimeZoneById(fleet.TimeZone),
+        };
+    }
 }

@@ -55,6 +55,12 @@ public sealed class FleetOptions
     public int Horizon { get; set; } = 60;
 
     /// <summary>
+    /// The time zone in which days and weeks begin for the forecast, by its IANA or system name, such as <c>Europe/Berlin</c>. Default <c>UTC</c>. A predictor of the host's own heeds it if it is
+    /// made by <see cref="Prediction.PredictorOptions.Of"/>.
+    /// </summary>
+    public string TimeZone { get; set; } = "UTC";
+
+    /// <summary>
     /// How long fewer instances must have been wanted before one is let go (the paper's destroy cool-down): 0 to 7 days. Default 1 min, since <see cref="CostOptimalPlanner"/> prices
     /// launches, and so does not let go what it would launch again.
     /// </summary>

@@ -522,6 +522,7 @@ public sealed class FleetEngineTests
     [InlineData("SampleInterval", "00:00:00.001", "00:00:00.010 to 01:00:00")]
     [InlineData("PlanInterval", "00:00:01", "SampleInterval, 00:00:05, to 1.00:00:00")]
     [InlineData("Horizon", "0", "1 to 1440")]
+    [InlineData("TimeZone", "Nowhere", "the name of a time zone that this machine knows, such as UTC or Europe/Berlin")]
     [InlineData("ScaleInCooldown", "-00:00:01", "00:00:00 to 7.00:00:00")]
     [InlineData("StartTimeout", "2.00:00:00", "00:00:00 to 1.00:00:00")]
     public async Task FleetSettingsAreCheckedAtStartByKey(string key, string value, string accepted)

@@ -425,18 +425,18 @@ public sealed class HistoryEngineTests : IDisposable
         public override long GetTimestamp() => base.GetUtcNow().Ticks;
     }
 
-    /// <summary>What a predictor was told before it was first asked for a forecast, and after.</summary>
+    /// <summary>What a predictor was told before it was first asked for a plan's forecast; that it can give one is tried before, at the start.</summary>
     private sealed class Recorder : IWorkloadPredictor
     {
         private readonly FlatPredictor _flat = new();
         private readonly ConcurrentQueue<ArrivalSample> _past = new();
-        private volatile bool _isAsked;
+        private volatile int _asked;
 
         public IReadOnlyCollection<ArrivalSample> Past => _past;
 
         public void Observe(in ArrivalSample sample)
         {
-            if (!_isAsked)
+            if (_asked <= 1)
             {
                 _past.Enqueue(sample);
             }
@@ -444,7 +444,7 @@ public sealed class HistoryEngineTests : IDisposable
 
         public void Forecast(WorkloadForecast forecast)
         {
-            _isAsked = true;
+            _asked++;
             _flat.Forecast(forecast);
         }
     }
