@@ -352,26 +352,28 @@ public sealed class ModelBuilder<TIn, TOut>
 
     /// <summary>Sets the latency objective.</summary>
     /// <param name="slo">Within this time of its arrival a request should be answered.</param>
-    /// <param name="serviceLevel">The share of requests that should be.</param>
+    /// <param name="serviceLevel">The share of requests that should be; <see langword="null"/>, the default, leaves <see cref="ModelOptions.ServiceLevel"/> as it is.</param>
     /// <returns>This builder.</returns>
-    public ModelBuilder<TIn, TOut> WithSlo(TimeSpan slo, double serviceLevel = 0.99) => WithOptions(o =>
+    public ModelBuilder<TIn, TOut> WithSlo(TimeSpan slo, double? serviceLevel = null) => WithOptions(o =>
     {
         o.Slo = slo;
-        o.ServiceLevel = serviceLevel;
+        o.ServiceLevel = serviceLevel ?? o.ServiceLevel;
     });
 
     /// <summary>Sets how many instances serve in this process, each with the model in memory, instead of as many as its share of the cores.</summary>
     /// <param name="instances">See <see cref="ModelOptions.Instances"/>; 1 to 1024.</param>
-    /// <param name="threads">See <see cref="ModelOptions.Threads"/>; 0 to 1024.</param>
+    /// <param name="threads">See <see cref="ModelOptions.Threads"/>; 0 to 1024. <see langword="null"/>, the default, leaves it as it is: 1 unless configured.</param>
     /// <returns>This builder.</returns>
-    public ModelBuilder<TIn, TOut> WithConcurrency(int instances, int threads = 1) => WithOptions(o =>
+    public ModelBuilder<TIn, TOut> WithConcurrency(int instances, int? threads = null) => WithOptions(o =>
     {
         o.Instances = instances;
-        o.Threads = threads;
+        o.Threads = threads ?? o.Threads;
     });
 
-    /// <summary>Sets anything else; what is set here goes before configuration.</summary>
-    /// <param name="configure">Changes the settings.</param>
+    /// <summary>
+    /// Sets anything else. What the builder sets, here and by the other <c>With...</c> methods, is set after what configuration says, in the order of the calls, and so wins over it.
+    /// </summary>
+    /// <param name="configure">Changes the settings; it is given what configuration, and the calls before, say.</param>
     /// <returns>This builder.</returns>
     public ModelBuilder<TIn, TOut> WithOptions(Action<ModelOptions> configure)
     {
