@@ -38,9 +38,9 @@ public static class MArkServingServiceCollectionExtensions
 /// <summary>Adds served models.</summary>
 public sealed class MArkServingBuilder
 {
-    private readonly HashSet<string> _names = new(StringComparer.Ordinal);
+    private readonly ModelNames _names;
 
-    internal MArkServingBuilder(IServiceCollection services) => Services = services;
+    internal MArkServingBuilder(IServiceCollection services) => (Services, _names) = (services, ModelNames.Of(services));
 
     /// <summary>The host's services.</summary>
     public IServiceCollection Services { get; }
@@ -51,7 +51,7 @@ public sealed class MArkServingBuilder
     /// </summary>
     /// <typeparam name="TIn">A request's input.</typeparam>
     /// <typeparam name="TOut">A request's answer.</typeparam>
-    /// <param name="name">The model's name; unique, not empty.</param>
+    /// <param name="name">The model's name; unique in the host, not empty.</param>
     /// <param name="configure">What the model runs on, and its settings.</param>
     /// <returns>This builder.</returns>
     /// <exception cref="ArgumentException">The name is empty or taken, or the model was given nothing to run it.</exception>
@@ -59,7 +59,7 @@ public sealed class MArkServingBuilder
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(name);
         ArgumentNullException.ThrowIfNull(configure);
-        if (!_names.Add(name))
+        if (!_names.TryAdd(name))
         {
             throw new ArgumentException($"There is a model '{name}' already; names must be unique.", nameof(name));
         }
