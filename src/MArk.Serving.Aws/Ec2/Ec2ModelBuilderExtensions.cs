@@ -27,6 +27,7 @@ public static class Ec2ModelBuilderExtensions
     {
         ArgumentNullException.ThrowIfNull(model);
         var name = model.Name;
+        model.AddSettings<Ec2Options>("Ec2").AddSettings<Ec2Offering>("Ec2:Offerings:*");
         var options = model.Services.AddOptions<Ec2Options>(name).Configure<IServiceProvider>((o, provider) => provider.GetService<IConfiguration>()?.GetSection($"MArk:Models:{name}:Ec2").Bind(o));
         if (configure is not null)
         {

@@ -41,6 +41,7 @@ public static class LambdaModelBuilderExtensions
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(createCodec);
         var name = model.Name;
+        model.AddSettings<LambdaSpilloverOptions>("Lambda");
         var options = model.Services.AddOptions<LambdaSpilloverOptions>(name)
             .Configure<IServiceProvider>((o, provider) => provider.GetService<IConfiguration>()?.GetSection($"MArk:Models:{name}:Lambda").Bind(o));
         if (configure is not null)

@@ -5,6 +5,7 @@ namespace MArk.Serving.Configuration;
 /// <summary>The settings of one model. Bound from the configuration section <c>MArk:Models:{name}</c>, then set by the builder.</summary>
 public sealed class ModelOptions
 {
+    internal const string Sections = "MArk:Models";
     internal const int MaxInstances = 1024;
     internal const int MaxThreads = 1024;
 

@@ -47,7 +47,7 @@ public sealed class MArkServingBuilder
 
     /// <summary>
     /// Adds a model. Its client is the keyed service <see cref="IModelClient{TIn, TOut}"/> under the model's name, <see cref="IModelMonitor"/> tells what it does, and <see cref="IModelReloader{TIn, TOut}"/> puts another version in its place; it runs from the host's start to
-    /// its stop. Settings come from the configuration section <c>MArk:Models:{name}</c>, then from <paramref name="configure"/>, and are checked at start.
+    /// its stop. Settings come from the configuration section <c>MArk:Models:{name}</c>, then from <paramref name="configure"/>, and are checked at start; keys of the section that no setting has are refused.
     /// </summary>
     /// <typeparam name="TIn">A request's input.</typeparam>
     /// <typeparam name="TOut">A request's answer.</typeparam>
@@ -82,6 +82,7 @@ public sealed class MArkServingBuilder
         }
         options.ValidateOnStart();
         Services.AddSingleton<IValidateOptions<ModelOptions>>(new ModelOptionsValidator(name, model.HasProvider));
+        Services.AddSingleton<IValidateOptions<ModelOptions>>(provider => new UnknownSettingsValidator(name, model.Settings, provider.GetService<IConfiguration>()));
         Services.AddSingleton(model.Claim);
         Services.AddKeyedSingleton(name, (provider, _) => model.Build(provider));
         Services.AddKeyedSingleton<IModelClient<TIn, TOut>>(name, (provider, key) => provider.GetRequiredKeyedService<ModelEngine<TIn, TOut>>(key));
@@ -95,7 +96,7 @@ public sealed class MArkServingBuilder
     }
 
     private static void Bind(IConfiguration? configuration, string name, ModelOptions options) =>
-        configuration?.GetSection($"MArk:Models:{name}").Bind(options);
+        configuration?.GetSection($"{ModelOptions.Sections}:{name}").Bind(options);
 }
 
 /// <summary>Sets up one model: <c>Use...</c> chooses a part, <c>With...</c> sets a value.</summary>
@@ -129,6 +130,8 @@ public sealed class ModelBuilder<TIn, TOut>
 
     /// <summary>The host's services.</summary>
     public IServiceCollection Services { get; }
+
+    internal KnownSettings Settings { get; } = new();
 
     internal Func<IServiceProvider, IBatchRunnerFactory<TIn, TOut>>? RunnerFactory { get; private set; }
 
@@ -378,6 +381,21 @@ public sealed class ModelBuilder<TIn, TOut>
     public ModelBuilder<TIn, TOut> WithOptions(Action<ModelOptions> configure)
     {
         Services.Configure(Name, configure);
+        return this;
+    }
+
+    /// <summary>
+    /// Says that a part binds settings of its own from a section below the model's, such as <c>Ec2</c>, so that its keys are not refused at start. They are the public properties of what is bound; what is
+    /// below those is not looked at, unless it is added too: <c>AddSettings&lt;Ec2Offering&gt;("Ec2:Offerings:*")</c> for the elements of a list or dictionary.
+    /// </summary>
+    /// <typeparam name="TOptions">What is bound from the section.</typeparam>
+    /// <param name="section">The section, below <c>MArk:Models:{name}</c>; <c>*</c> stands for each element.</param>
+    /// <returns>This builder.</returns>
+    /// <exception cref="ArgumentException">The section is empty.</exception>
+    public ModelBuilder<TIn, TOut> AddSettings<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicProperties)] TOptions>(string section)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(section);
+        Settings.Add<TOptions>(section);
         return this;
     }
 

@@ -31,6 +31,7 @@ public static class ModelHost
         services.AddSingleton<IMeterFactory, OwnMeters>();
         Share<IConfiguration>(host, services);
         Share<CoreBudget>(host, services);
+        services.AddSingleton(new ModelNames { AreAll = false });
         services.AddMArkServing().AddModel(name, configure);
         var provider = services.BuildServiceProvider();
         try

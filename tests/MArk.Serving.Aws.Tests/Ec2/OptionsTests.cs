@@ -115,6 +115,15 @@ public sealed class OptionsTests
         Assert.Equal(2, options.Offerings.Count);
     }
 
+    [Theory]
+    [InlineData("""{ "WorkerPorts": 1 }""", "MArk:Models:digits:Ec2:WorkerPorts is no setting of what the model uses; accepted: LookUpSpotPrices, ")]
+    [InlineData("""{ "Offerings": [{ "Name": "a", "InstanceType": ["c5.large"], "ImageId": "ami-1" }] }""", "MArk:Models:digits:Ec2:Offerings:0:InstanceType is no setting of what the model uses; accepted: DeviceTimeScale, ")]
+    public async Task AKeyThatNoOptionHasIsNamed(string ec2, string says)
+    {
+        using var host = HostOf($$"""{ "MArk": { "Models": { "digits": { "Ec2": {{ec2}} } } } }""");
+        Assert.Contains(says, (await Assert.ThrowsAsync<OptionsValidationException>(() => host.StartAsync())).Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void WhatConfigurationSaysWrongIsNamedByItsSection()
     {
