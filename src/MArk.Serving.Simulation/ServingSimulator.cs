@@ -66,7 +66,7 @@ public sealed class ServingSimulator
     /// <exception cref="ContractViolationException">The batch policy, the predictor or the planner answered outside its contract.</exception>
     /// <exception cref="NoUsableOfferingException">No offering can keep the objective.</exception>
     /// <exception cref="PriceFileException">The fleet's options name a price file that cannot be read or is no such file.</exception>
-    /// <exception cref="Microsoft.Extensions.Options.OptionsValidationException">The fleet's options name an offering that there is not.</exception>
+    /// <exception cref="Microsoft.Extensions.Options.OptionsValidationException">The fleet's options name an offering that there is not, or give one up sooner than it can serve.</exception>
     public static SimulationResult Run(SimulationSettings settings, IEnumerable<TimeSpan> arrivals)
     {
         ArgumentNullException.ThrowIfNull(settings);

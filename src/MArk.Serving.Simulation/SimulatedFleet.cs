@@ -59,7 +59,7 @@ internal sealed class SimulatedFleet
 
     /// <summary>What can be launched, as the settings of the fleet have it.</summary>
     /// <exception cref="PriceFileException">The settings name a price file that cannot be read or is no such file.</exception>
-    /// <exception cref="OptionsValidationException">The settings name an offering that there is not.</exception>
+    /// <exception cref="OptionsValidationException">The settings name an offering that there is not, or give one up sooner than it can serve.</exception>
     public static SimulatedScaling Configured(SimulatedScaling scaling)
     {
         var offerings = ConfiguredOfferings.Of(ModelName, [.. scaling.Offerings.Select(o => o.Offering)], scaling.Options);

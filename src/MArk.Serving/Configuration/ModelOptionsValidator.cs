@@ -73,6 +73,11 @@ internal sealed class ModelOptionsValidator(string modelName, bool hasProvider) 
         CheckDirectory(fleet.LeaseDirectory, nameof(fleet.LeaseDirectory));
         CheckFleet(
             hasProvider || fleet.LeaseDirectory is null, nameof(fleet.LeaseDirectory), $"'{fleet.LeaseDirectory}'", "nothing, as no instance provider is used, whose fleet would be kept");
+        CheckFleetless(fleet.StandbyInstances == 0, nameof(fleet.StandbyInstances), fleet.StandbyInstances, "0, as no instance provider is used, whose instances would be kept stopped");
+        CheckFleetless(fleet.MaxHourlySpend is null, nameof(fleet.MaxHourlySpend), fleet.MaxHourlySpend, "nothing, as no instance provider is used, whose fleet would cost it");
+        CheckFleetless(fleet.ScheduledCapacity.Count == 0, nameof(fleet.ScheduledCapacity), "said", "nothing, as no instance provider is used, whose fleet would be ready for it");
+        CheckFleetless(!fleet.DryRun, nameof(fleet.DryRun), fleet.DryRun, "false, as no instance provider is used, whose fleet would be planned");
+        CheckFleetless(fleet.TimeZone is "UTC", nameof(fleet.TimeZone), $"'{fleet.TimeZone}'", "UTC, as no instance provider is used, whose fleet would be planned by it");
         foreach (var (offering, said) in fleet.Offerings)
         {
             CheckFleet(hasProvider, $"{nameof(fleet.Offerings)}:{offering}", "said", "nothing, as no instance provider is used, whose offering it would be");
@@ -89,6 +94,8 @@ internal sealed class ModelOptionsValidator(string modelName, bool hasProvider) 
             CheckFleet(path is null || (!string.IsNullOrWhiteSpace(path) && !path.Contains('\0')), key, $"'{path}'", "the path of a directory, or no such key for none");
 
         void CheckOffering<T>(string offering, bool holds, string key, T value, string accepted) => CheckFleet(holds, $"{nameof(fleet.Offerings)}:{offering}:{key}", value, accepted);
+
+        void CheckFleetless<T>(bool holds, string key, T value, string accepted) => CheckFleet(hasProvider || holds, key, value, accepted);
 
         void CheckFleet<T>(bool holds, string key, T value, string accepted) => Check(holds, $"Fleet:{key}", value, accepted);
 

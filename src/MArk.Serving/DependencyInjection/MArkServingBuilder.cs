@@ -47,14 +47,15 @@ public sealed class MArkServingBuilder
 
     /// <summary>
     /// Adds a model. Its client is the keyed service <see cref="IModelClient{TIn, TOut}"/> under the model's name, <see cref="IModelMonitor"/> tells what it does, and <see cref="IModelReloader{TIn, TOut}"/> puts another version in its place; it runs from the host's start to
-    /// its stop. Settings come from the configuration section <c>MArk:Models:{name}</c>, then from <paramref name="configure"/>, and are checked at start; keys of the section that no setting has are refused.
+    /// its stop. Settings come from the configuration section <c>MArk:Models:{name}</c>, then from <paramref name="configure"/>, and are checked at start; keys of the section that no setting has are
+    /// refused.
     /// </summary>
     /// <typeparam name="TIn">A request's input.</typeparam>
     /// <typeparam name="TOut">A request's answer.</typeparam>
     /// <param name="name">The model's name; unique in the host, not empty.</param>
     /// <param name="configure">What the model runs on, and its settings.</param>
     /// <returns>This builder.</returns>
-    /// <exception cref="ArgumentException">The name is empty or taken, or the model was given nothing to run it.</exception>
+    /// <exception cref="ArgumentException">The name is empty or taken, or the model was given nothing to run it, or a part that would have nothing to do.</exception>
     public MArkServingBuilder AddModel<TIn, TOut>(string name, Action<ModelBuilder<TIn, TOut>> configure)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(name);
@@ -67,19 +68,7 @@ public sealed class MArkServingBuilder
         var options = Services.AddOptions<ModelOptions>(name);
         options.Configure<IServiceProvider>((o, provider) => Bind(provider.GetService<IConfiguration>(), name, o));
         configure(model);
-        if (model.RunnerFactory is null)
-        {
-            throw new ArgumentException($"Model '{name}' has nothing to run it: call UseBatchFunction, UseRunner, or a package's Use... method.", nameof(configure));
-        }
-        if (model is { HasHistoryStore: true, HasProvider: false })
-        {
-            throw new ArgumentException(
-                $"Model '{name}' has a store for its arrivals, and no fleet that would be planned by them: call UseLocalInstances or UseInstanceProvider, or leave UseArrivalHistoryStore out.", nameof(configure));
-        }
-        if (model is { HasLease: true, HasProvider: false })
-        {
-            throw new ArgumentException($"Model '{name}' has a lease, and no fleet that would be kept: call UseInstanceProvider, or leave UseFleetLease out.", nameof(configure));
-        }
+        model.Check(nameof(configure));
         options.ValidateOnStart();
         Services.AddSingleton<IValidateOptions<ModelOptions>>(new ModelOptionsValidator(name, model.HasProvider));
         Services.AddSingleton<IValidateOptions<ModelOptions>>(provider => new UnknownSettingsValidator(name, model.Settings, provider.GetService<IConfiguration>()));
@@ -110,7 +99,7 @@ public sealed class ModelBuilder<TIn, TOut>
     private Func<IServiceProvider, IWorkloadPredictor>? _predictor;
     private Func<IServiceProvider, IArrivalHistoryStore?>? _historyStore;
     private Func<IServiceProvider, IFleetLease?>? _lease;
-    private Func<IServiceProvider, IProvisioningPlanner> _planner = static _ => new CostOptimalPlanner();
+    private Func<IServiceProvider, IProvisioningPlanner>? _planner;
     private readonly Dictionary<string, LatencyProfile> _profiles = [];
     private (bool Given, TIn? Input) _sample;
     private Func<TIn, int>? _weigh;
@@ -137,16 +126,14 @@ public sealed class ModelBuilder<TIn, TOut>
 
     internal bool HasProvider => _provider is not null;
 
-    internal bool HasHistoryStore => _historyStore is not null;
-
-    internal bool HasLease => _lease is not null;
-
     /// <summary>
     /// Runs batches by a function of the host's: batching alone. It is taken to compute, and holds a core for each batch at a time, as far as they go
     /// round; for one that waits for something else, call <see cref="WithConcurrency"/> with 0 threads.
     /// </summary>
     /// <param name="function">Answers every index of a batch through the sink.</param>
-    /// <param name="concurrency">How many batches may run at a time; at least 1.</param>
+    /// <param name="concurrency">
+    /// How many batches may run at a time, where <see cref="ModelOptions.Instances"/> does not say it; at least 1. Each instance of a provider runs one at a time: 1 is all that is accepted there.
+    /// </param>
     /// <returns>This builder.</returns>
     public ModelBuilder<TIn, TOut> UseBatchFunction(BatchFunction<TIn, TOut> function, int concurrency = 1)
     {
@@ -342,7 +329,7 @@ public sealed class ModelBuilder<TIn, TOut>
     }
 
     /// <summary>Takes an earlier measurement of an offering's instances instead of measuring the first of them.</summary>
-    /// <param name="offeringName">The offering.</param>
+    /// <param name="offeringName">The offering; <c>in-process</c> for the instances of this process where there is no provider. The host does not start with one that there is not.</param>
     /// <param name="profile">How long a batch takes on this very machine, not scaled by <see cref="LocalOffering.DeviceTimeScale"/>.</param>
     /// <returns>This builder.</returns>
     public ModelBuilder<TIn, TOut> WithProfile(string offeringName, LatencyProfile profile)
@@ -385,8 +372,8 @@ public sealed class ModelBuilder<TIn, TOut>
     }
 
     /// <summary>
-    /// Says that a part binds settings of its own from a section below the model's, such as <c>Ec2</c>, so that its keys are not refused at start. They are the public properties of what is bound; what is
-    /// below those is not looked at, unless it is added too: <c>AddSettings&lt;Ec2Offering&gt;("Ec2:Offerings:*")</c> for the elements of a list or dictionary.
+    /// Says that a part binds settings of its own from a section below the model's, such as <c>Ec2</c>, so that its keys are not refused at start. They are the public properties of what is bound;
+    /// what is below those is not looked at, unless it is added too: <c>AddSettings&lt;Ec2Offering&gt;("Ec2:Offerings:*")</c> for the elements of a list or dictionary.
     /// </summary>
     /// <typeparam name="TOptions">What is bound from the section.</typeparam>
     /// <param name="section">The section, below <c>MArk:Models:{name}</c>; <c>*</c> stands for each element.</param>
@@ -397,6 +384,30 @@ public sealed class ModelBuilder<TIn, TOut>
         ArgumentException.ThrowIfNullOrWhiteSpace(section);
         Settings.Add<TOptions>(section);
         return this;
+    }
+
+    /// <summary>Refuses parts that would have nothing to do.</summary>
+    /// <exception cref="ArgumentException">The model has one, or nothing that runs it; says what to call or to leave out.</exception>
+    internal void Check(string paramName)
+    {
+        Require(RunnerFactory is not null, "has nothing to run it: call UseBatchFunction, UseRunner, or a package's Use... method.");
+        RequireFleet(_historyStore, "a store for its arrivals, and no fleet that would be planned by them", "UseArrivalHistoryStore");
+        Require(HasProvider || _lease is null, "has a lease, and no fleet that would be kept: call UseInstanceProvider, or leave UseFleetLease out.");
+        RequireFleet(_predictor, "a predictor, and no fleet that would be planned by it", "UsePredictor, or the package's method that uses one,");
+        RequireFleet(_planner, "a planner, and no fleet that it would plan", "UsePlanner");
+        Require(
+            !HasProvider || _concurrency is null or 1, FormattableString.Invariant(
+                $"has a batch function of concurrency {_concurrency}, and instances of a provider, each of which runs one batch at a time: leave the concurrency out, and have as many instances."));
+
+        void RequireFleet(object? part, string has, string call) => Require(HasProvider || part is null, $"has {has}: call UseLocalInstances or UseInstanceProvider, or leave {call} out.");
+
+        void Require(bool holds, string what)
+        {
+            if (!holds)
+            {
+                throw new ArgumentException($"Model '{Name}' {what}", paramName);
+            }
+        }
     }
 
     internal CoreClaim Claim(IServiceProvider provider)
@@ -433,7 +444,7 @@ public sealed class ModelBuilder<TIn, TOut>
             Cores = cores,
             Provider = _provider?.Invoke(provider),
             CreatePredictor = () => _predictor?.Invoke(provider) ?? new AutoPredictor(PredictorOptions.Of(options.Fleet)),
-            CreatePlanner = () => _planner(provider),
+            CreatePlanner = () => _planner?.Invoke(provider) ?? new CostOptimalPlanner(),
             HistoryStore = _historyStore is { } create ? create(provider)
                 : options.Fleet.HistoryDirectory is { } directory && HasProvider ? new FileArrivalHistoryStore(directory)
                 : null,

@@ -169,6 +169,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
             throw new ContractViolationException(
                 provider.GetType().Name, $"offers '{standby.Name}' of market Standby, and cannot stop and start machines; accepted is an {nameof(IStandbyProvider)}, or offerings of the markets OnDemand and Spot.");
         }
+        ConfiguredOfferings.CheckProfiles(ModelName, _parts.Profiles.Keys, [.. offerings.Select(o => o.Name)]);
         // One that acts on nothing would take the lease from one that does.
         var lease = options.DryRun ? null : _parts.Lease;
         var now = _time.GetUtcNow();

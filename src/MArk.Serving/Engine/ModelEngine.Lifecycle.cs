@@ -1,3 +1,4 @@
+using MArk.Serving.Provisioning;
 using MArk.Serving.Spillover;
 
 namespace MArk.Serving.Engine;
@@ -47,6 +48,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
 
     private async Task AddFixedInstancesAsync(CancellationToken cancellationToken)
     {
+        ConfiguredOfferings.CheckProfiles(ModelName, _parts.Profiles.Keys, [EngineParts<TIn, TOut>.FixedOffering]);
         var cores = _parts.Cores;
         for (var i = 0; i < cores.Instances; i++)
         {

@@ -74,7 +74,7 @@ public sealed class FleetOptions
     public TimeSpan SloWindow { get; set; } = TimeSpan.FromSeconds(30);
 
     /// <summary>
-    /// How long a machine may take from its launch to serving before it is ended, counted as a failed launch and replaced: 1 s to 1 day. Default <see langword="null"/>: three
+    /// How long a machine may take from its launch to serving before it is ended, counted as a failed launch and replaced: 1 s to 1 day, and no less than any offering's launch delay. Default <see langword="null"/>: three
     /// times the offering's launch delay, declared or measured, whichever is longer, and at least 5 min.
     /// </summary>
     public TimeSpan? ReadyTimeout { get; set; }

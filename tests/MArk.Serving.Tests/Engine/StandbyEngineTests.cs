@@ -14,7 +14,11 @@ public sealed class StandbyEngineTests
     private static Action<ModelBuilder<int, int>> Fleet(IInstanceProvider provider, BatchFunction<int, int>? function = null, int standbys = 1) => m =>
     {
         var profile = LatencyProfile.Linear(TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(1), 4);
-        m.UseBatchFunction(function ?? Double).WithProfile("spot", profile).WithProfile("standby", profile).WithSlo(TimeSpan.FromMinutes(1))
+        foreach (var offering in provider.Offerings)
+        {
+            m.WithProfile(offering.Name, profile);
+        }
+        m.UseBatchFunction(function ?? Double).WithSlo(TimeSpan.FromMinutes(1))
             .UseInstanceProvider(_ => provider).UsePlanner(_ => new StaticPlanner(1)).WithOptions(o =>
             {
                 o.Fleet.SampleInterval = TimeSpan.FromMilliseconds(10);

@@ -116,7 +116,7 @@ internal sealed class StressWorld
         if (Settings.IsProfiled)
         {
             var profile = LatencyProfile.Linear(TimeSpan.FromMicroseconds(20), TimeSpan.FromMicroseconds(10), Settings.MaxBatchSize);
-            model.WithProfile("o", profile).WithProfile("in-process", profile);
+            model.WithProfile(Settings.Machines > 0 ? "o" : "in-process", profile);
         }
         if (Settings.HasSpillover)
         {
