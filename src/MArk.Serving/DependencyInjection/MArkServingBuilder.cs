@@ -216,15 +216,17 @@ public sealed class ModelBuilder<TIn, TOut>
     /// <summary>Serves from instances in this process, of one core each.</summary>
     /// <param name="max">The most instances; at least 1. They are also bounded by the machine's cores.</param>
     /// <returns>This builder.</returns>
+    /// <exception cref="ArgumentException">There are to be none.</exception>
     public ModelBuilder<TIn, TOut> UseLocalInstances(int max) => UseLocalInstances(new LocalOffering { MaxInstances = max });
 
     /// <summary>Serves from instances in this process.</summary>
-    /// <param name="offerings">The kinds of instances there are; at least one.</param>
+    /// <param name="offerings">The kinds of instances there are; at least one, with names that are unique. The host does not start where one wants more threads an instance than the machine has cores.</param>
     /// <returns>This builder.</returns>
-    /// <exception cref="ArgumentException">An offering is outside its bounds; names it and the value.</exception>
+    /// <exception cref="ArgumentException">There is no offering, two have the same name, or one is outside its bounds; names it and the value.</exception>
     public ModelBuilder<TIn, TOut> UseLocalInstances(params LocalOffering[] offerings)
     {
         ArgumentNullException.ThrowIfNull(offerings);
+        LocalOffering.Validate(offerings);
         UseInstanceProvider(provider => new LocalInstanceProvider(
             offerings, provider.GetRequiredService<CoreBudget>(), provider.GetRequiredService<TimeProvider>()));
         _localOfferings = offerings;

@@ -16,18 +16,7 @@ internal sealed class LocalInstanceProvider : IInstanceProvider
 
     public LocalInstanceProvider(IReadOnlyList<LocalOffering> offerings, CoreBudget cores, TimeProvider time)
     {
-        if (offerings.Count == 0)
-        {
-            throw new ArgumentException("A local provider needs at least one offering.", nameof(offerings));
-        }
-        foreach (var offering in offerings)
-        {
-            offering.Validate();
-        }
-        if (offerings.GroupBy(o => o.Name).FirstOrDefault(g => g.Count() > 1) is { } twice)
-        {
-            throw new ArgumentException($"There are {twice.Count()} local offerings named '{twice.Key}'; names must be unique.", nameof(offerings));
-        }
+        LocalOffering.Validate(offerings);
         _offerings = offerings.ToDictionary(o => o.Name);
         _cores = cores;
         _time = time;

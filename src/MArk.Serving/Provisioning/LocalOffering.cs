@@ -27,7 +27,25 @@ public sealed record LocalOffering
     /// </summary>
     public double DeviceTimeScale { get; init; } = 1;
 
-    internal void Validate()
+    /// <exception cref="ArgumentException">There is none, two have the same name, or one is outside its bounds; names it and the value.</exception>
+    internal static void Validate(IReadOnlyCollection<LocalOffering> offerings)
+    {
+        if (offerings.Count == 0)
+        {
+            throw new ArgumentException("A local provider needs at least one offering.", nameof(offerings));
+        }
+        foreach (var offering in offerings)
+        {
+            ArgumentNullException.ThrowIfNull(offering, nameof(offerings));
+            offering.Validate();
+        }
+        if (offerings.GroupBy(o => o.Name).FirstOrDefault(g => g.Count() > 1) is { } twice)
+        {
+            throw new ArgumentException($"There are {twice.Count()} local offerings named '{twice.Key}'; names must be unique.", nameof(offerings));
+        }
+    }
+
+    private void Validate()
     {
         Check(!string.IsNullOrWhiteSpace(Name), nameof(Name), Name, "not empty");
         Check(PricePerHour >= 0, nameof(PricePerHour), PricePerHour, "at least 0");
