@@ -95,6 +95,7 @@ public sealed class ModelBuilder<TIn, TOut>
 {
     private Func<BatchPolicySettings, IBatchPolicy> _createPolicy = static _ => new Batching.SloAwareBatchPolicy();
     private Func<IServiceProvider, IBatchRunnerFactory<TIn, TOut>, ISpilloverTarget<TIn, TOut>>? _spillover;
+    private bool _disposesSpillover;
     private Func<IServiceProvider, IInstanceProvider>? _provider;
     private Func<IServiceProvider, IWorkloadPredictor>? _predictor;
     private Func<IServiceProvider, IArrivalHistoryStore?>? _historyStore;
@@ -178,11 +179,16 @@ public sealed class ModelBuilder<TIn, TOut>
 
     /// <summary>Sends requests that the instances cannot answer in time elsewhere.</summary>
     /// <param name="create">Makes the target.</param>
+    /// <param name="disposes">
+    /// Whether the target, where it is an <see cref="IAsyncDisposable"/>, is disposed with the model: <see langword="true"/>, the default, for one that is made here, and <see langword="false"/> for one
+    /// that is taken from the container, which disposes it itself, or that the host shares.
+    /// </param>
     /// <returns>This builder.</returns>
-    public ModelBuilder<TIn, TOut> UseSpillover(Func<IServiceProvider, ISpilloverTarget<TIn, TOut>> create)
+    public ModelBuilder<TIn, TOut> UseSpillover(Func<IServiceProvider, ISpilloverTarget<TIn, TOut>> create, bool disposes = true)
     {
         ArgumentNullException.ThrowIfNull(create);
         _spillover = (provider, _) => create(provider);
+        _disposesSpillover = disposes;
         return this;
     }
 
@@ -205,6 +211,7 @@ public sealed class ModelBuilder<TIn, TOut>
     {
         options ??= new LocalSpilloverOptions();
         options.Validate();
+        _disposesSpillover = true;
         _spillover = (provider, factory) => new LocalSpilloverTarget<TIn, TOut>(factory, _sample, options, Name, provider.GetRequiredService<TimeProvider>());
         return this;
     }
@@ -234,7 +241,7 @@ public sealed class ModelBuilder<TIn, TOut>
     }
 
     /// <summary>Serves from instances of a provider, as many as the planner wants.</summary>
-    /// <param name="create">Makes the provider.</param>
+    /// <param name="create">Makes the provider. One that can be disposed is the host's to dispose, after the model; the container does so with one that is taken from it.</param>
     /// <returns>This builder.</returns>
     public ModelBuilder<TIn, TOut> UseInstanceProvider(Func<IServiceProvider, IInstanceProvider> create)
     {
@@ -247,7 +254,7 @@ public sealed class ModelBuilder<TIn, TOut>
     /// <summary>Forecasts the load by a predictor of the host's own, instead of by <see cref="AutoPredictor"/>.</summary>
     /// <param name="create">
     /// Makes the predictor; one a model. It is asked for <see cref="FleetOptions.Horizon"/> steps of <see cref="FleetOptions.PlanInterval"/>, at the host's start already, which fails where it cannot
-    /// forecast those; <see cref="PredictorOptions.Of"/> makes the options of built-in ones fit.
+    /// forecast those; <see cref="PredictorOptions.Of"/> makes the options of built-in ones fit. One that can be disposed is the host's to dispose.
     /// </param>
     /// <returns>This builder.</returns>
     public ModelBuilder<TIn, TOut> UsePredictor(Func<IServiceProvider, IWorkloadPredictor> create)
@@ -292,7 +299,7 @@ public sealed class ModelBuilder<TIn, TOut>
     }
 
     /// <summary>Plans the fleet by a planner of the host's own, instead of by a <see cref="CostOptimalPlanner"/>.</summary>
-    /// <param name="create">Makes the planner; one a model.</param>
+    /// <param name="create">Makes the planner; one a model. One that can be disposed is the host's to dispose.</param>
     /// <returns>This builder.</returns>
     public ModelBuilder<TIn, TOut> UsePlanner(Func<IServiceProvider, IProvisioningPlanner> create)
     {
@@ -443,6 +450,7 @@ public sealed class ModelBuilder<TIn, TOut>
             Measure = _measure,
             CreatePolicy = _createPolicy,
             Spillover = _spillover?.Invoke(provider, factory),
+            DisposesSpillover = _disposesSpillover,
             Cores = cores,
             Provider = _provider?.Invoke(provider),
             CreatePredictor = () => _predictor?.Invoke(provider) ?? new AutoPredictor(PredictorOptions.Of(options.Fleet)),

@@ -27,6 +27,9 @@ internal sealed record EngineParts<TIn, TOut>
 
     public ISpilloverTarget<TIn, TOut>? Spillover { get; init; }
 
+    /// <summary>Whether it ends with the model, and is nobody else's.</summary>
+    public bool DisposesSpillover { get; init; }
+
     /// <summary>The instances in this process where there is no provider, and their cores.</summary>
     public required CoreLease Cores { get; init; }
 

@@ -13,6 +13,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
     private readonly CancellationTokenSource _hardStop = new();
     private readonly SemaphoreSlim _lifecycle = new(1);
     private long _spillsStarted;    // how many requests the spillover target was given
+    private bool _isDisposed;
 
     public async Task StartAsync(CancellationToken cancellationToken)
     {
@@ -127,12 +128,17 @@ internal sealed partial class ModelEngine<TIn, TOut>
 
     public async ValueTask DisposeAsync()
     {
+        // The container disposes what it hands out as often as it hands it out under another type.
+        if (Interlocked.Exchange(ref _isDisposed, true))
+        {
+            return;
+        }
         await StopAsync(new CancellationToken(canceled: true)).ConfigureAwait(false);
         if (_fleet is not null)
         {
             await _fleet.DisposeAsync().ConfigureAwait(false);
         }
-        if (_parts.Spillover is IAsyncDisposable spillover)
+        if (_parts.DisposesSpillover && _parts.Spillover is IAsyncDisposable spillover)
         {
             await spillover.DisposeAsync().ConfigureAwait(false);
         }
