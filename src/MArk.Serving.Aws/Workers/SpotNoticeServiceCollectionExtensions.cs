@@ -1,16 +1,17 @@
+using MArk.Serving.Aws;
 using MArk.Serving.Aws.Workers;
-using Microsoft.Extensions.DependencyInjection;
+using MArk.Serving.OpenInference;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Options;
 
-namespace MArk.Serving.Aws;
+namespace Microsoft.Extensions.DependencyInjection;
 
 /// <summary>Has a worker on a spot machine say that it will be taken away.</summary>
 public static class SpotNoticeServiceCollectionExtensions
 {
     /// <summary>
-    /// Watches the machine's metadata, and, once EC2 says that the machine is taken away, has the server drain (<see cref="OpenInference.ServerDrain"/>): the hosts that use it are told within a probe, and take their
+    /// Watches the machine's metadata, and, once EC2 says that the machine is taken away, has the server drain (<see cref="ServerDrain"/>): the hosts that use it are told within a probe, and take their
     /// work elsewhere. For workers; <c>AddOpenInferenceServer</c> is to be called too.
     /// </summary>
     /// <param name="services">The worker's services.</param>

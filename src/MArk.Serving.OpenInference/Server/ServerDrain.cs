@@ -2,7 +2,7 @@ namespace MArk.Serving.OpenInference;
 
 /// <summary>
 /// Says that this server will be gone soon: from then on it tells whoever asks that it is not ready, and when it ends, so that its clients take their work elsewhere in time. What reaches it still
-/// is served. A singleton of <see cref="OpenInferenceServerExtensions.AddOpenInferenceServer"/>. Thread-safe.
+/// is served. A singleton of <see cref="Microsoft.Extensions.DependencyInjection.OpenInferenceServiceCollectionExtensions.AddOpenInferenceServer"/>. Thread-safe.
 /// </summary>
 public sealed class ServerDrain
 {

@@ -16,25 +16,6 @@ using Microsoft.Extensions.Options;
 
 namespace MArk.Serving.DependencyInjection;
 
-/// <summary>Adds served models to a host.</summary>
-public static class MArkServingServiceCollectionExtensions
-{
-    /// <summary>Adds the serving engine; each model is added to what this returns.</summary>
-    /// <param name="services">The host's services.</param>
-    /// <returns>The builder.</returns>
-    public static MArkServingBuilder AddMArkServing(this IServiceCollection services)
-    {
-        ArgumentNullException.ThrowIfNull(services);
-        services.AddLogging();
-        services.AddOptions();
-        services.TryAddSingleton(TimeProvider.System);
-        services.TryAddSingleton(new CoreBudget(Environment.ProcessorCount));
-        services.TryAddSingleton<CoreShares>();
-        services.TryAddEnumerable(ServiceDescriptor.Singleton<IHostedService, ServingHostedService>());
-        return new MArkServingBuilder(services);
-    }
-}
-
 /// <summary>Adds served models.</summary>
 public sealed class MArkServingBuilder
 {

@@ -75,7 +75,7 @@ public sealed class ManyTests
     public async Task ModelsAreThereWhateverTheirTypesAndWhenTheyCame()
     {
         var services = new ServiceCollection();
-        DependencyInjection.MArkServingServiceCollectionExtensions.AddMArkServing(services)
+        services.AddMArkServing()
             .AddModel<int, int>("ints", m => m.UseBatchFunction((b, s, _) => { s.SetResults(0, b.Inputs); return ValueTask.CompletedTask; }))
             .AddModel<string, string>("texts", m => m.UseBatchFunction((b, s, _) => { s.SetResults(0, b.Inputs); return ValueTask.CompletedTask; }));
         await using var provider = services.BuildServiceProvider();
