@@ -93,6 +93,7 @@ public sealed class BatchPolicyTests
         // The second is expected in 2 ms: 9 ms on the mean, of 12, and 17 by the percentile.
         var profile = new LatencyProfile([new(1, Ms(6), Ms(6)), new(2, Ms(7), Ms(15)), new(4, Ms(9), Ms(17)), new(8, Ms(13), Ms(21))]);
         Assert.Equal(BatchDecision.Dispatch(1), Decide(new SloAwareBatchPolicy(), 1, 12, rate: 500, profile: profile));
+        Assert.Equal(BatchDecision.Dispatch(1), Decide(new SloAwareBatchPolicy(), 1, 16.9, rate: 500, profile: profile));
         Assert.Equal(BatchDecisionKind.WaitUntil, Decide(new SloAwareBatchPolicy(), 1, 17, rate: 500, profile: profile).Kind);
     }
 
