@@ -13,6 +13,10 @@ internal sealed class RequestLedger
     private long _stopBegan;
     private int _losses;
     private int _pastLosses;
+    private int _instanceFailures;
+    private int _probes;
+    private int _reloads;
+    private int _failedReloads;
 
     public ConcurrentQueue<string> Violations { get; } = new();
 
@@ -48,6 +52,24 @@ internal sealed class RequestLedger
             Violations.Enqueue(what);
         }
     }
+
+    /// <summary>Runs that failed by their instance.</summary>
+    public int InstanceFailures => Volatile.Read(ref _instanceFailures);
+
+    /// <summary>Runs of the sample on an instance that had failed.</summary>
+    public int Probes => Volatile.Read(ref _probes);
+
+    /// <summary>Reloads that took place.</summary>
+    public int Reloads => Volatile.Read(ref _reloads);
+
+    /// <summary>Reloads that were to fail, and did.</summary>
+    public int FailedReloads => Volatile.Read(ref _failedReloads);
+
+    public void OnInstanceFailure() => Interlocked.Increment(ref _instanceFailures);
+
+    public void OnProbe() => Interlocked.Increment(ref _probes);
+
+    public void OnReload(bool failed) => Interlocked.Increment(ref failed ? ref _failedReloads : ref _reloads);
 
     /// <summary>Before the stop is called.</summary>
     public void OnStop() => Interlocked.CompareExchange(ref _stopBegan, Tick(), 0);
@@ -116,9 +138,9 @@ internal sealed class RequestLedger
         {
             return null;
         }
-        var losses = Losses - call.PastLosses;
-        return error is InferenceFailedException { InnerException: null } && losses > MaxRedeliveries
+        var losses = Losses - call.PastLosses + call.InstanceFailures;
+        return error is InferenceFailedException { InnerException: null or InstanceFailedException } && losses > MaxRedeliveries
             ? null
-            : $"no run said that it fails so, and {losses} machines were lost meanwhile; it may outlive {MaxRedeliveries}";
+            : $"no run said that it fails so, and {losses} machines were lost or failed meanwhile; it may outlive {MaxRedeliveries}";
     }
 }

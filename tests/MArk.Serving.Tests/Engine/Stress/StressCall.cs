@@ -41,9 +41,17 @@ internal sealed class StressCall(RequestLedger ledger, int number, CancelPlan pl
     private long _cancelSettled;
     private long _endedAt;
     private long _beganAt;
+    private int _instanceFailures;
     private StressRun? _run;
 
+    public const int MaxWeight = 4;
+    public const int MaxBytes = 100;
+
     public int Number => number;
+
+    public int Weight { get; init; } = 1;
+
+    public long Bytes { get; init; }
 
     public CancelPlan Plan => plan;
 
@@ -102,6 +110,11 @@ internal sealed class StressCall(RequestLedger ledger, int number, CancelPlan pl
 
     /// <summary>Whether a spillover target has answered it.</summary>
     public volatile bool WasSpilled;
+
+    /// <summary>How many runs that held it, and had not answered it, said that the instance is at fault.</summary>
+    public int InstanceFailures => Volatile.Read(ref _instanceFailures);
+
+    public void OnInstanceFailure() => Interlocked.Increment(ref _instanceFailures);
 
     /// <summary>Whether it was refused for another reason than a stop.</summary>
     public volatile bool IsRefusedForNow;

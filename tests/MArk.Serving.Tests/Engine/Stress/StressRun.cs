@@ -37,8 +37,13 @@ internal sealed class StressRun
     /// <summary>Checks that the batch may be run as it is.</summary>
     /// <param name="limit">The most requests it may hold.</param>
     /// <param name="floor">Before this it was not dispatched.</param>
-    public void Enter(int limit, DispatchFloor floor)
+    /// <param name="maxWeight">The most weight it may have, if that is limited.</param>
+    public void Enter(int limit, DispatchFloor floor, int? maxWeight = null)
     {
+        if (_calls.Sum(c => c.Weight) > maxWeight)
+        {
+            _ledger.Violate($"a run on {_machine.Id} weighs {_calls.Sum(c => c.Weight)}; accepted is {maxWeight}");
+        }
         if (_calls.Length == 0 || _calls.Length > limit)
         {
             _ledger.Violate($"a run on {_machine.Id} has {_calls.Length} requests; accepted are 1 to {limit}");
@@ -145,6 +150,17 @@ internal sealed class StressRun
             _calls[0].Excuse(error);
         }
         return error;
+    }
+
+    /// <summary>The run fails by its instance, with some of its calls answered: the others are run again, if they have not been too often.</summary>
+    public Exception FailInstance(IEnumerable<int> unanswered)
+    {
+        foreach (var i in unanswered)
+        {
+            _calls[i].OnInstanceFailure();
+        }
+        _ledger.OnInstanceFailure();
+        return new InstanceFailedException("the stress test's device is gone");
     }
 
     /// <summary>Nothing of it is under way any more. Before the engine can know.</summary>

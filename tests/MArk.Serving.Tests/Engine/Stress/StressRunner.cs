@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics.CodeAnalysis;
 
 namespace MArk.Serving.Tests.Engine.Stress;
 
@@ -6,10 +7,19 @@ namespace MArk.Serving.Tests.Engine.Stress;
 internal sealed class StressFault(string message) : Exception(message);
 
 /// <summary>A version of the model: all of them are alike.</summary>
-internal sealed class StressRunnerFactory(StressWorld world) : IBatchRunnerFactory<StressCall, Reply>
+internal sealed class StressRunnerFactory(StressWorld world, bool isBroken = false) : IBatchRunnerFactory<StressCall, Reply>
 {
+    public ValueTask InitializeAsync(CancellationToken cancellationToken) =>
+        isBroken ? ValueTask.FromException(new StressFault("this version does not load")) : ValueTask.CompletedTask;
+
     public RequestTraits Admit(StressCall input) =>
-        input.IsInvalid ? throw new InvalidInputException("input", "it is not valid.") : new RequestTraits(input.Shape, 1);
+        input.IsInvalid ? throw new InvalidInputException("input", "it is not valid.") : new RequestTraits(input.Shape, input.Weight, input.Bytes);
+
+    public bool TryCreateSample([MaybeNullWhen(false)] out StressCall sample)
+    {
+        sample = world.Settings.HasSample ? new StressCall(world.Ledger, StressRunner.Sample, CancelPlan.NoToken) : null;
+        return sample is not null;
+    }
 
     public async ValueTask<IBatchRunner<StressCall, Reply>> ConnectAsync(InstanceDescriptor instance, CancellationToken cancellationToken)
     {
@@ -36,8 +46,12 @@ internal sealed class StressRunner : IBatchRunner<StressCall, Reply>
         AnswersAfterItsReturn,
         AnswersAfterItBroke,
         LosesItsMachine,
+        FailsAsAnInstance,
         Count,
     }
+
+    /// <summary>The number of the call that is no caller's.</summary>
+    public const int Sample = -1;
 
     private readonly StressWorld _world;
     private readonly StressMachine _machine;
@@ -47,6 +61,7 @@ internal sealed class StressRunner : IBatchRunner<StressCall, Reply>
     private int _runs;
     private int _running;
     private int _disposals;
+    private volatile bool _hasFailed;     // as an instance, and was not probed since
     private readonly Lock _ends = new();
     private DispatchFloor _lastEnd;
     private DispatchFloor _endBefore;
@@ -80,6 +95,12 @@ internal sealed class StressRunner : IBatchRunner<StressCall, Reply>
 
     public ValueTask RunAsync(RequestBatch<StressCall> batch, IBatchSink<Reply> sink, CancellationToken cancellationToken)
     {
+        var random = new Random(unchecked(_seed + Interlocked.Increment(ref _runs)));
+        if (batch[0] is { Number: Sample })
+        {
+            RunSample(batch, sink, random);
+            return ValueTask.CompletedTask;
+        }
         if (BlocksThread)
         {
             _threads.TryAdd(Thread.CurrentThread, true);
@@ -88,7 +109,7 @@ internal sealed class StressRunner : IBatchRunner<StressCall, Reply>
                 _world.Ledger.Violate($"runner {Id} blocks its thread, and was called on one of the pool");
             }
         }
-        var run = RunOnceAsync(batch, sink, new Random(unchecked(_seed + Interlocked.Increment(ref _runs))), cancellationToken);
+        var run = RunOnceAsync(batch, sink, random, cancellationToken);
         if (!BlocksThread || _returnsUnfinished)
         {
             return new ValueTask(run);
@@ -108,6 +129,23 @@ internal sealed class StressRunner : IBatchRunner<StressCall, Reply>
         return ValueTask.CompletedTask;
     }
 
+    private void RunSample(RequestBatch<StressCall> batch, IBatchSink<Reply> sink, Random random)
+    {
+        if (_hasFailed)
+        {
+            _world.Ledger.OnProbe();
+            if (random.Next(4) == 0)
+            {
+                throw new StressFault("the probe fails too");
+            }
+            _hasFailed = false;
+        }
+        for (var i = 0; i < batch.Count; i++)
+        {
+            sink.SetResult(i, new Reply());
+        }
+    }
+
     private async Task RunOnceAsync(RequestBatch<StressCall> batch, IBatchSink<Reply> sink, Random random, CancellationToken cancellationToken)
     {
         var run = new StressRun(_world.Ledger, _machine, batch, sink);
@@ -117,7 +155,7 @@ internal sealed class StressRunner : IBatchRunner<StressCall, Reply>
         }
         try
         {
-            run.Enter(Math.Min(MaxBatchSize, _world.Settings.MaxBatchSize), Floor());
+            run.Enter(Math.Min(MaxBatchSize, _world.Settings.MaxBatchSize), Floor(), _world.Settings.MaxBatchWeight);
             CancelThoseThatWantIt(run, random);
             for (var i = random.Next(12); i > 0; i--)
             {
@@ -245,6 +283,10 @@ internal sealed class StressRunner : IBatchRunner<StressCall, Reply>
                 await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
                 AnswerAll(run, all.Where(i => random.Next(2) == 0));
                 throw new OperationCanceledException(cancellationToken);
+            case Behaviour.FailsAsAnInstance when !run.Calls.Any(c => c.IsPoison):
+                AnswerAll(run, all.Where(i => i % 2 == 1));
+                _hasFailed = true;
+                throw run.FailInstance(all.Where(i => i % 2 == 0));
             case Behaviour.AtOnce or Behaviour.AtOnceAndBreaks when !run.Calls.Any(c => c.IsPoison):
                 run.AnswerAtOnce();
                 if (behaviour == Behaviour.AtOnceAndBreaks)

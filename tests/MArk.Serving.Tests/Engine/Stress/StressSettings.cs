@@ -51,6 +51,17 @@ internal sealed record StressSettings
 
     public required int Policy { get; init; }
 
+    /// <summary>The most weight of a batch; nothing for no limit.</summary>
+    public required int? MaxBatchWeight { get; init; }
+
+    public required long MaxQueueBytes { get; init; }
+
+    /// <summary>Tenants that callers name; 0 for none.</summary>
+    public required int Tenants { get; init; }
+
+    /// <summary>Whether the model has a sample to warm up and to probe with; where it has none, the next lone request is the probe.</summary>
+    public required bool HasSample { get; init; }
+
     public required bool IsProfiled { get; init; }
 
     /// <summary>Of 100 runs, how many are not as they should be.</summary>
@@ -81,6 +92,10 @@ internal sealed record StressSettings
             IsProfiled = random.Next(3) > 0,
             Faults = random.Next(5, 50),
             Events = random.Next(3, 20),
+            MaxBatchWeight = random.Next(2) == 0 ? random.Next(StressCall.MaxWeight, 20) : null,
+            MaxQueueBytes = random.Next(2) == 0 ? random.Next(StressCall.MaxBytes, 10 * StressCall.MaxBytes) : 1L << 30,
+            Tenants = random.Next(4),
+            HasSample = random.Next(2) == 0,
         };
     }
 

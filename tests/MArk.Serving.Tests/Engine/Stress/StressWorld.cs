@@ -43,7 +43,7 @@ internal sealed class StressWorld
             (3, random => _planner.Wanted = random.Next(1, 4)),
             (3, _spillover.ChangeQuote),
             (1, _ => Monitor!.GetReport()),
-            (2, _ => InTheBackground(ReloadAsync())),
+            (2, random => InTheBackground(ReloadAsync(isBroken: random.Next(3) == 0))),
         ];
     }
 
@@ -106,6 +106,8 @@ internal sealed class StressWorld
         {
             o.MaxBatchSize = Settings.MaxBatchSize;
             o.MaxQueueLength = Settings.MaxQueueLength;
+            o.MaxBatchWeight = Settings.MaxBatchWeight;
+            o.MaxQueueBytes = Settings.MaxQueueBytes;
             o.MaxRedeliveries = Settings.MaxRedeliveries;
             o.DrainTimeout = Settings.IsHard ? TimeSpan.FromMilliseconds(Settings.Seed % 3) : TimeSpan.FromHours(1);
             o.Fleet.SampleInterval = TimeSpan.FromMilliseconds(10);
@@ -155,11 +157,20 @@ internal sealed class StressWorld
 
     private StressMachine MachineOf(string id) => _machines.GetOrAdd(id, key => new StressMachine(Ledger, key));
 
-    private async Task ReloadAsync()
+    private async Task ReloadAsync(bool isBroken)
     {
         try
         {
-            await Reloader.ReloadAsync(new StressRunnerFactory(this), CancellationToken.None);
+            await Reloader.ReloadAsync(new StressRunnerFactory(this, isBroken), CancellationToken.None);
+            Ledger.OnReload(failed: false);
+            if (isBroken)
+            {
+                Ledger.Violate("a version that does not load took the place of one that serves");
+            }
+        }
+        catch (ModelReloadException e) when (isBroken && e.InnerException is StressFault)
+        {
+            Ledger.OnReload(failed: true);
         }
         catch (ModelReloadException) when (Ledger.HasStopped)
         {
@@ -230,7 +241,7 @@ internal sealed class StressWorld
 
     /// <summary>Whether an error that the engine reports is of this world's making.</summary>
     private bool IsOurs(Exception error) =>
-        error is StressFault or OperationCanceledException
+        error is StressFault or InstanceFailedException or OperationCanceledException
         || (error is ObjectDisposedException && Settings.End == StressEnd.ByDispose)
         || error is ContractViolationException { InnerException: null, PartName: nameof(StressRunnerFactory) or nameof(StressRunner) }
         || (error.InnerException is { } inner && IsOurs(inner));
