@@ -192,18 +192,14 @@ public sealed class LatencyProfile
     public int NextBatchSize(int limit)
     {
         limit = Math.Clamp(limit, 1, MaxBatchSize);
+        var best = _bestUpTo[limit];
         if (_trials.OnTrial >= 0 && CanRun(_sizes[_trials.OnTrial]))
         {
-            if (_trials.IsNext)
-            {
-                return _sizes[_trials.OnTrial];
-            }
-            if (CanRun(_sizes[_trials.Usual]))
-            {
-                return _sizes[_trials.Usual];
-            }
+            var tried = _sizes[_trials.OnTrial];
+            // One that is believed to be the best is compared all the same: it was never seen to be.
+            return _trials.IsNext ? tried : best == tried && CanRun(_sizes[_trials.Usual]) ? _sizes[_trials.Usual] : best;
         }
-        return _bestUpTo[limit];
+        return best;
 
         bool CanRun(int size) => size == limit || (size < limit && !LeavesTooLittle(size, limit));
     }

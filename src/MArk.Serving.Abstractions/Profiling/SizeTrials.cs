@@ -16,9 +16,9 @@ internal sealed class SizeTrials
     private const int EnoughForPace = 8;
     private const int ToCompare = 8;
 
-    // So many comparisons say what a size takes, and at most the last of three trials.
+    // So many comparisons say what a size takes, and at most the last of five trials.
     private const int EnoughToCompare = RowsOfTrial;
-    private const int MostCompared = 3 * RowsOfTrial;
+    private const int MostCompared = 5 * RowsOfTrial;
 
     // By so many more than others a size is the usual one for certain, and at most.
     private const int ClearMajority = 8;
@@ -69,7 +69,6 @@ internal sealed class SizeTrials
         _normal = new RecentTimes?[sizes.Length];
         _lastTried = new long[sizes.Length];
         _seen = new Sightings[sizes.Length];
-        Array.Fill(_seen, Sightings.None);
         _pace = new RecentTimes();
         _row = new RecentTimes();
     }
@@ -160,12 +159,12 @@ internal sealed class SizeTrials
         {
             return;
         }
-        if (OnTrial >= 0 && IsOver(Clock - _lastTried[OnTrial]))
+        if (OnTrial >= 0 && IsOver(Clock - _lastTried[OnTrial], rates[OnTrial] < MightBeFastest * rates[Usual]))
         {
             // One that did not come up, as fewer wait or time is short, has cost nothing, as far as is known.
             var pause = Math.Clamp((1 - rates[OnTrial] / rates[Usual]) / MaxLoss, ShortestPause, LongestPause);
             var timeOverUsual = _sizes[OnTrial] / rates[OnTrial] * rates[Usual] / _sizes[Usual];
-            _nextTrial = Clock + Math.Max(PauseWhereNotTried * (Clock - _lastTried[OnTrial]), (long)(pause * _batchesInTrial * Math.Max(1, timeOverUsual)));
+            _nextTrial = Clock + Math.Max(PauseWhereNotTried * (Clock - _lastTried[OnTrial]), (long)(pause * _batchesInTrial * timeOverUsual));
             OnTrial = -1;
         }
         if (OnTrial >= 0 || Clock < _nextTrial)
@@ -183,8 +182,9 @@ internal sealed class SizeTrials
             // Nothing is known of whether larger ones come up.
             fastest = i <= Usual ? fastest : Math.Max(fastest, rates[i]);
             var since = Clock - _lastTried[i];
-            var isKnown = _normal[i]?.Count >= EnoughToCompare && since < LongAgo;
-            if (i == Usual || IsSeenLately(i) || rates[i] < (isKnown ? MightBeFastest : MightBeFastestForAllWeKnow) * fastest)
+            var isKnown = _normal[i]?.Count > 0 && since < LongAgo;
+            // What is faster than the usual one by far, so that this ran for want of requests, is run when there are enough.
+            if (i == Usual || IsSeenLately(i) || rates[Usual] < MightBeFastest * rates[i] || rates[i] < (isKnown ? MightBeFastest : MightBeFastestForAllWeKnow) * fastest)
             {
                 continue;
             }
@@ -208,7 +208,7 @@ internal sealed class SizeTrials
         {
             times?.Forget();
         }
-        Array.Fill(_seen, Sightings.None);
+        Array.Fill(_seen, new Sightings(Clock));
         _pace.Forget();
         _row.Forget();
         (Usual, _last, _votes, OnTrial) = (-1, -1, 0, -1);
@@ -216,9 +216,9 @@ internal sealed class SizeTrials
 
     private static double Normal(RecentTimes times) => times.MedianOfLast(Math.Min(times.Count, MostCompared));
 
-    /// <summary>Whether a trial has run all its rows, came up less than half as often as it might, or serves less by far.</summary>
-    private bool IsOver(long batches) =>
-        batches >= RowsOfTrial * Turn || batches >= Turn * (1 + _batchesInTrial / (Row / 2)) || (_comparedInTrial >= RowsToGiveUp && IsSlowerByFar(OnTrial));
+    /// <summary>Whether a trial has run all its rows, came up less than half as often as it might, or serves less by far: after one row, where that was believed before.</summary>
+    private bool IsOver(long batches, bool isAsBelieved) => batches >= RowsOfTrial * Turn || batches >= Turn * (1 + _batchesInTrial / (Row / 2))
+        || (_comparedInTrial >= (isAsBelieved ? 1 : RowsToGiveUp) && IsSlowerByFar(OnTrial));
 
     private bool IsSlowerByFar(int size) => _normal[size] is { } times
         && _sizes[size] * _usualNormal < MightBeFastest * _sizes[Usual] * times.MedianOfLast(Math.Min(times.Count, _comparedInTrial));
@@ -262,16 +262,14 @@ internal sealed class SizeTrials
         (Usual, _votes, _usualNormal) = (size, 1, normal);
     }
 
-    /// <summary>When a size was last seen often.</summary>
-    private struct Sightings
+    /// <summary>When a size was last seen often; at first, and when all is forgotten, none is to be tried at once.</summary>
+    private struct Sightings(long last)
     {
-        public static readonly Sightings None = new() { Last = -Lately - 1 };
-
         private long _first;
         private int _count;
 
         /// <summary>When it was last seen often, in batches.</summary>
-        public long Last { get; private set; }
+        public long Last { get; private set; } = last;
 
         public void Add(long clock)
         {
