@@ -44,10 +44,18 @@ internal sealed class KnownSettings
         }
     }
 
-    /// <summary>The keys of a model's section that no setting has.</summary>
+    /// <summary>The keys of a model's section that no setting has, but for <see cref="Unused"/>.</summary>
     /// <param name="section">The model's section.</param>
     /// <returns>Each key's full path, and the keys that are accepted in its place.</returns>
     public IEnumerable<(string Path, IReadOnlyCollection<string> Accepted)> Unknown(IConfigurationSection section) => Unknown(section, "");
+
+    /// <summary>The sections right below a model's that no setting has: those of parts that the model does not use here, as another environment's host may.</summary>
+    /// <param name="section">The model's section.</param>
+    /// <returns>Each section's full path.</returns>
+    public IEnumerable<string> Unused(IConfigurationSection section) =>
+        section.GetChildren().Where(child => IsSection(child) && !_keys[""].Contains(child.Key)).Select(child => child.Path);
+
+    private static bool IsSection(IConfigurationSection child) => child.Value is null && child.GetChildren().Any();
 
     private IEnumerable<(string Path, IReadOnlyCollection<string> Accepted)> Unknown(IConfiguration section, string known)
     {
@@ -61,7 +69,10 @@ internal sealed class KnownSettings
         {
             if (keys is not null && !keys.Contains(child.Key))
             {
-                yield return (child.Path, keys);
+                if (known.Length > 0 || !IsSection(child))
+                {
+                    yield return (child.Path, keys);
+                }
                 continue;
             }
             foreach (var unknown in Unknown(child, keys is null ? each : Join(known, child.Key)))

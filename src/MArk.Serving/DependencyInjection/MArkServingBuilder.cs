@@ -52,7 +52,8 @@ public sealed class MArkServingBuilder
         model.Check(nameof(configure));
         options.ValidateOnStart();
         Services.AddSingleton<IValidateOptions<ModelOptions>>(new ModelOptionsValidator(name, model.HasProvider));
-        Services.AddSingleton<IValidateOptions<ModelOptions>>(provider => new UnknownSettingsValidator(name, model.Settings, provider.GetService<IConfiguration>()));
+        Services.AddSingleton<IValidateOptions<ModelOptions>>(provider => new UnknownSettingsValidator(
+            name, model.Settings, provider.GetService<IConfiguration>(), provider.GetRequiredService<ILoggerFactory>().CreateLogger<UnknownSettingsValidator>()));
         Services.AddSingleton(model.Claim);
         Services.AddKeyedSingleton(name, (provider, _) => model.Build(provider));
         Services.AddKeyedSingleton<IModelClient<TIn, TOut>>(name, (provider, key) => provider.GetRequiredKeyedService<ModelEngine<TIn, TOut>>(key));

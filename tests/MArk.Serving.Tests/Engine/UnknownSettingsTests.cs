@@ -25,11 +25,11 @@ public sealed class UnknownSettingsTests
     [InlineData("Fleet:MaxHourlySpent", "MaxHourlySpend, MaxInstances, ")]
     [InlineData("Fleet:Offerings:o:Price", "InterruptionsPerHour, MaxInstances, OnDemandPricePerHour, PricePerHour, StoppedPricePerHour.")]
     [InlineData("Fleet:ScheduledCapacity:0:MinInstance", "Days, Duration, End, From, MinInstances, MinRate, Name, Start, TimeZone.")]
-    [InlineData("Ec2:Region", "DrainTimeout, Fleet, Instances, ")]
+    [InlineData("Fleet:Ec2:Region", "MaxHourlySpend, MaxInstances, ")]
     public async Task AKeyThatNoSettingHasFailsTheStart(string key, string accepted)
     {
         var error = await Assert.ThrowsAsync<OptionsValidationException>(() => StartAsync(new() { [$"{Model}:{key}"] = "5" }));
-        Assert.Contains($"{Model}:{(key.StartsWith("Ec2", StringComparison.Ordinal) ? "Ec2" : key)} is no setting of what the model uses; accepted: ", error.Message);
+        Assert.Contains($"{Model}:{(key.StartsWith("Fleet:Ec2", StringComparison.Ordinal) ? "Fleet:Ec2" : key)} is no setting of what the model uses; accepted: ", error.Message);
         Assert.Contains(accepted, error.Message);
     }
 
@@ -56,6 +56,14 @@ public sealed class UnknownSettingsTests
             var error = await Assert.ThrowsAsync<OptionsValidationException>(() => StartAsync(new() { [$"{Model}:{key}"] = "1" }, AddPart));
             Assert.Contains($"{Model}:{key} is no setting of what the model uses; accepted: {accepted}", error.Message);
         }
+    }
+
+    /// <summary>The same settings may serve a host that runs on this machine here and on EC2 there.</summary>
+    [Fact]
+    public async Task ASectionOfAPartThatTheModelDoesNotUseIsLogged()
+    {
+        await using var host = await StartAsync(new() { [$"{Model}:Ec2:Region"] = "us-east-1" });
+        Assert.Equal("The settings of section MArk:Models:m:Ec2 are of no part that model m uses, and are not heeded.", Assert.Single(host.Log.Warnings));
     }
 
     [Fact]
