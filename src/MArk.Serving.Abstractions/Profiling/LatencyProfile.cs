@@ -193,13 +193,22 @@ public sealed class LatencyProfile
     {
         limit = Math.Clamp(limit, 1, MaxBatchSize);
         var best = _bestUpTo[limit];
-        if (_trials.OnTrial >= 0 && CanRun(_sizes[_trials.OnTrial]))
+        if (_trials.OnTrial < 0)
         {
-            var tried = _sizes[_trials.OnTrial];
-            // One that is believed to be the best is compared all the same: it was never seen to be.
-            return _trials.IsNext ? tried : best == tried && CanRun(_sizes[_trials.Usual]) ? _sizes[_trials.Usual] : best;
+            return best;
         }
-        return best;
+        var tried = _sizes[_trials.OnTrial];
+        if (!CanRun(tried))
+        {
+            return best;
+        }
+        if (_trials.IsNext)
+        {
+            return tried;
+        }
+        // One that is believed to be the best is compared all the same: it was never seen to be.
+        var usual = _sizes[_trials.Usual];
+        return best == tried && CanRun(usual) ? usual : best;
 
         bool CanRun(int size) => size == limit || (size < limit && !LeavesTooLittle(size, limit));
     }

@@ -1,3 +1,4 @@
+using MArk.Serving.Diagnostics;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
@@ -16,7 +17,7 @@ internal sealed class UnknownSettingsValidator(string modelName, KnownSettings k
         var section = configuration.GetSection($"{ModelOptions.Sections}:{modelName}");
         foreach (var unused in known.Unused(section))
         {
-            ConfigurationLog.NoSuchPart(logger, unused, modelName);
+            ServingLog.NoSuchPart(logger, unused, modelName);
         }
         var failures = known.Unknown(section)
             .Select(unknown => $"{unknown.Path} is no setting of what the model uses; accepted: {string.Join(", ", unknown.Accepted)}.").ToList();

@@ -16,7 +16,7 @@ internal sealed class ServingHostedService(IEnumerable<IModelRuntime> models, Mo
     {
         foreach (var section in configuration is null ? [] : names.Strangers(configuration))
         {
-            ConfigurationLog.NoSuchModel(logger, section, names.ToString());
+            ServingLog.NoSuchModel(logger, section, names.ToString());
         }
         foreach (var model in _models)
         {

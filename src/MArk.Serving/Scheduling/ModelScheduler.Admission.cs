@@ -143,13 +143,14 @@ internal sealed partial class ModelScheduler
     private bool IsReachable(TimeSpan now, int slot, TimeSpan margin = default)
     {
         ref var request = ref _requests[slot];
+        var deadline = ToBeDoneBy(now, request) - margin;
         // Most arrivals could wait behind all that wait.
-        return _forecast.IsSurelyDoneBy(ToBeDoneBy(now, request) - margin, now, _inTimeCount + _retryCount) || IsReachable(now, request, CountAhead(request), margin);
+        return _forecast.IsSurelyDoneBy(deadline, now, _inTimeCount + _retryCount) || IsDoneBy(now, deadline, CountAhead(request));
     }
 
-    private bool IsReachable(TimeSpan now, in RequestState request, int ahead, TimeSpan margin = default)
+    /// <summary>Whether a request behind so many is expected to be done by then.</summary>
+    private bool IsDoneBy(TimeSpan now, TimeSpan deadline, int ahead)
     {
-        var deadline = ToBeDoneBy(now, request) - margin;
         if (_forecast.IsSurelyDoneBy(deadline, now, ahead))
         {
             return true;
@@ -366,7 +367,7 @@ internal sealed partial class ModelScheduler
                 for (var i = lane.CountBefore(lastMoment); i < lane.Count && lane.Deadlines[i] <= lastMoment + LastMoment;)
                 {
                     var slot = lane.Slots[i];
-                    if (_requests[slot].Terms.WhenUnreachable != WhenUnreachable.Spill || _requests[slot].IsKept)
+                    if (!HasLastMoment(_requests[slot]))
                     {
                         i++;
                         continue;
@@ -522,7 +523,7 @@ internal sealed partial class ModelScheduler
         }
         // Out of the queue first, so that a request does not count itself as being ahead.
         LeaveRetry(in request.Terms);
-        if (isLate ? TrySpill(now, slot) : !IsReachable(now, request, ahead) && TrySpill(now, slot))
+        if (isLate ? TrySpill(now, slot) : !IsDoneBy(now, ToBeDoneBy(now, request), ahead) && TrySpill(now, slot))
         {
             return true;
         }
@@ -580,10 +581,7 @@ internal sealed partial class ModelScheduler
         _inTimeCount += count;
         _classCount[RequestGroup.ClassOf(terms.Priority)] += count;
         _waitingBytes += count * terms.Bytes;
-        if (terms.WhenUnreachable != WhenUnreachable.ServeLate)
-        {
-            _strictCount += count;
-        }
+        CountStrict(terms, count);
     }
 
     /// <summary>Takes a request out of its queue; its group, if that is empty now, is still to be dropped.</summary>
@@ -603,11 +601,10 @@ internal sealed partial class ModelScheduler
         _inTimeCount--;
         _classCount[RequestGroup.ClassOf(terms.Priority)]--;
         _waitingBytes -= terms.Bytes;
-        if (terms.WhenUnreachable != WhenUnreachable.ServeLate)
-        {
-            _strictCount--;
-        }
+        CountStrict(terms, -1);
     }
+
+    private void CountStrict(in RequestTerms terms, int count) => _strictCount += terms.WhenUnreachable == WhenUnreachable.ServeLate ? 0 : count;
 
     private RequestGroup LeaveLate(int slot)
     {

@@ -556,20 +556,14 @@ internal sealed partial class ModelScheduler
     {
         _retryCount++;
         _waitingBytes += terms.Bytes;
-        if (terms.WhenUnreachable != WhenUnreachable.ServeLate)
-        {
-            _strictCount++;
-        }
+        CountStrict(terms, 1);
     }
 
     private void LeaveRetry(in RequestTerms terms)
     {
         _retryCount--;
         _waitingBytes -= terms.Bytes;
-        if (terms.WhenUnreachable != WhenUnreachable.ServeLate)
-        {
-            _strictCount--;
-        }
+        CountStrict(terms, -1);
     }
 
     private DispatchedBatch NewBatch(SchedulerInstance instance, TimeSpan now, int group)
