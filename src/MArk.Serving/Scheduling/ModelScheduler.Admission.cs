@@ -573,13 +573,15 @@ internal sealed partial class ModelScheduler
         request.Place = RequestPlace.Queued;
         request.IsGivenUp = false;
         _groups.Open(request.Terms.Group).OpenLane(request.Terms, _tenants).Add(slot, request);
-        EnterInTime(request.Terms, 1);
+        CountInTime(request.Terms, 1);
     }
 
-    private void EnterInTime(in RequestTerms terms, int count)
+    private void CountInTime(in RequestTerms terms, int count)
     {
+        var c = RequestGroup.ClassOf(terms.Priority);
         _inTimeCount += count;
-        _classCount[RequestGroup.ClassOf(terms.Priority)] += count;
+        _classCount[c] += count;
+        _classBytes[c] += count * terms.Bytes;
         _waitingBytes += count * terms.Bytes;
         CountStrict(terms, count);
     }
@@ -590,19 +592,11 @@ internal sealed partial class ModelScheduler
         ref var request = ref _requests[slot];
         var group = _groups.Of(request.Terms.Group);
         group.LaneOf(request.Terms, _tenants).Remove(slot);
-        LeaveInTime(in request.Terms);
+        CountInTime(request.Terms, -1);
         return group;
     }
 
     private void Dequeue(int slot) => _groups.DropIfEmpty(Leave(slot));
-
-    private void LeaveInTime(in RequestTerms terms)
-    {
-        _inTimeCount--;
-        _classCount[RequestGroup.ClassOf(terms.Priority)]--;
-        _waitingBytes -= terms.Bytes;
-        CountStrict(terms, -1);
-    }
 
     private void CountStrict(in RequestTerms terms, int count) => _strictCount += terms.WhenUnreachable == WhenUnreachable.ServeLate ? 0 : count;
 

@@ -419,7 +419,7 @@ internal sealed partial class ModelScheduler
     private void Take(TimeSpan now, int slot, TimeSpan finish, DispatchedBatch batch)
     {
         ref var request = ref _requests[slot];
-        LeaveInTime(in request.Terms);
+        CountInTime(request.Terms, -1);
         if (request.Aim < finish && TryTurnAway(now, slot, finish))
         {
             return;

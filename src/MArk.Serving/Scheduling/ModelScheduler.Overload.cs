@@ -93,13 +93,14 @@ internal sealed partial class ModelScheduler
     private bool TryDisplace(TimeSpan now, in RequestTerms terms)
     {
         var c = RequestGroup.ClassOf(terms.Priority);
-        var lower = 0;
+        var (lower, lowerBytes) = (0, 0L);
         var (late, lateBytes) = LateThatMakeRoom(terms);
         for (var other = c + 1; other < RequestGroup.Classes; other++)
         {
             lower += _classCount[other];
+            lowerBytes += _classBytes[other];
         }
-        if (lower > 0 && Fits(terms, late + lower, lateBytes + BytesBelow(c)))
+        if (lower > 0 && Fits(terms, late + lower, lateBytes + lowerBytes))
         {
             while (!Fits(terms))
             {
@@ -141,29 +142,6 @@ internal sealed partial class ModelScheduler
         {
             Reject(slot, RejectionReason.QueueFull, RetryAfter(now));
         }
-    }
-
-    private long BytesBelow(int priorityClass)
-    {
-        if (_waitingBytes == _lateBytes)
-        {
-            return 0;
-        }
-        var bytes = 0L;
-        foreach (var group in _groups)
-        {
-            foreach (var lane in group.Lanes)
-            {
-                if (lane.Class > priorityClass)
-                {
-                    foreach (var slot in lane.Slots)
-                    {
-                        bytes += _requests[slot].Terms.Bytes;
-                    }
-                }
-            }
-        }
-        return bytes;
     }
 
     private int LastOfLowestClass()

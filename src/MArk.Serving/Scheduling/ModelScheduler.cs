@@ -31,6 +31,7 @@ internal sealed partial class ModelScheduler
     private int _lateCount;
     private int _inTimeCount;
     private readonly int[] _classCount = new int[RequestGroup.Classes];    // of those in time
+    private readonly long[] _classBytes = new long[RequestGroup.Classes];
     private readonly int[] _lateClassCount = new int[RequestGroup.Classes];
     private readonly long[] _lateClassBytes = new long[RequestGroup.Classes];
     private int _retryCount;
@@ -160,7 +161,7 @@ internal sealed partial class ModelScheduler
             lane.Add(slot, _requests[slot]);
             ids[i] = _requests.IdOf(slot);
         }
-        EnterInTime(terms, count);
+        CountInTime(terms, count);
         return count;
     }
 
