@@ -109,7 +109,7 @@ internal sealed partial class InstanceWorker<TIn, TOut> : IAsyncDisposable
     }
 
     /// <summary>Runs a sample on the instance while it has nothing else to run.</summary>
-    public Task ProbeAsync(TIn sample) => _probe = OwnContext.Run(() => BatchProfiler.WarmUpAsync(_runner, sample, 1, _stop.Token));
+    public Task ProbeAsync(TIn sample, TimeProvider time) => _probe = OwnContext.Run(() => BatchProfiler.WarmUpAsync(_runner, sample, 1, time, _stop.Token));
 
     /// <summary>Runs what is queued and ends; a hard stop also tells the runner to leave it. Whoever stops it first disposes of the runner.</summary>
     public async Task StopAsync(bool hard)

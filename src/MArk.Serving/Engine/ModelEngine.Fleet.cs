@@ -296,7 +296,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
             }
             else if (hasSample)
             {
-                await BatchProfiler.WarmUpAsync(runner, sample!, largest, cancellationToken).ConfigureAwait(false);
+                await BatchProfiler.WarmUpAsync(runner, sample!, largest, _time, cancellationToken).ConfigureAwait(false);
             }
             if (profile is not null)
             {

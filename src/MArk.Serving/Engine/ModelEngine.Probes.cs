@@ -13,7 +13,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
                 Tell(now => _scheduler.OnProbeImpossible(now, worker.Id));
                 return;
             }
-            await worker.ProbeAsync(sample).ConfigureAwait(false);
+            await worker.ProbeAsync(sample, _time).ConfigureAwait(false);
             ok = true;
         }
         catch (Exception e)

@@ -1,6 +1,6 @@
 namespace MArk.Serving.Profiling;
 
-/// <summary>Warms an instance up and measures how long it takes for batches of 1, 2, 4, ... up to the largest.</summary>
+/// <summary>Warms an instance up at every batch size, and measures how long it takes for batches of 1, 2, 4, ... up to the largest.</summary>
 public static class BatchProfiler
 {
     // A batch that follows one of another size tells what the caches still hold of that one: the first of a row are not measured.
@@ -9,8 +9,11 @@ public static class BatchProfiler
     private const int MaxTurns = 12;
     private static readonly TimeSpan TimePerSize = TimeSpan.FromMilliseconds(30);
 
+    // An instance is not kept from serving for long by sizes that may never come up.
+    private static readonly TimeSpan TimeForSizesBetween = TimeSpan.FromSeconds(5);
+
     /// <summary>
-    /// Runs batches of a sample. Each size gets at least eight measured runs, and more while they take little time; the median stands for the mean,
+    /// Warms up, and runs batches of a sample. Each size gets at least eight measured runs, and more while they take little time; the median stands for the mean,
     /// since what else ran on the machine meanwhile is not the model's. The sizes take turns of some batches each, up and down, so that all meet the machine as fast as it is, with the caches as their own batches leave them.
     /// </summary>
     /// <typeparam name="TIn">A request's input.</typeparam>
@@ -27,7 +30,7 @@ public static class BatchProfiler
         IBatchRunner<TIn, TOut> runner, TIn sample, int maxBatchSize, TimeProvider time, CancellationToken cancellationToken)
     {
         var sizes = LatencyProfile.ProbeSizes(maxBatchSize);
-        await WarmUpAsync(runner, sample, maxBatchSize, cancellationToken).ConfigureAwait(false);
+        await WarmUpAsync(runner, sample, maxBatchSize, time, cancellationToken).ConfigureAwait(false);
         var durations = Array.ConvertAll(sizes, _ => new List<TimeSpan>(MaxTurns * (Row - Settling)));
         var sink = new DiscardingSink<TOut>();
         var inputs = new TIn[maxBatchSize];
@@ -57,23 +60,38 @@ public static class BatchProfiler
         return new LatencyProfile([.. sizes.Zip(durations, Summarize)]);
     }
 
-    /// <summary>Runs a batch of a sample at every size that is worth measuring, so that no request meets a cold instance.</summary>
+    /// <summary>
+    /// Runs a batch of a sample at every size, so that no request meets a cold instance: what a runtime prepares, it prepares for the shape of a batch. First the sizes that are measured, then those between
+    /// them, the smallest first; where these take more than five seconds, the rest of them is left.
+    /// </summary>
     /// <typeparam name="TIn">A request's input.</typeparam>
     /// <typeparam name="TOut">A request's answer.</typeparam>
     /// <param name="runner">The instance, as its only user.</param>
     /// <param name="sample">An input that stands for all.</param>
     /// <param name="maxBatchSize">The largest batch; at least 1.</param>
+    /// <param name="time">The clock to go by.</param>
     /// <param name="cancellationToken">Gives up.</param>
     /// <returns>When the instance is warm.</returns>
     /// <exception cref="ServingException">The model fails on the sample; says at which batch size.</exception>
     /// <exception cref="InstanceFailedException">The instance is at fault, and not the model.</exception>
-    public static async Task WarmUpAsync<TIn, TOut>(IBatchRunner<TIn, TOut> runner, TIn sample, int maxBatchSize, CancellationToken cancellationToken)
+    public static async Task WarmUpAsync<TIn, TOut>(
+        IBatchRunner<TIn, TOut> runner, TIn sample, int maxBatchSize, TimeProvider time, CancellationToken cancellationToken)
     {
         var sink = new DiscardingSink<TOut>();
         var inputs = new TIn[maxBatchSize];
         Array.Fill(inputs, sample);
-        foreach (var size in LatencyProfile.ProbeSizes(maxBatchSize))
+        var measured = LatencyProfile.ProbeSizes(maxBatchSize);
+        foreach (var size in measured)
         {
+            await RunAsync(runner, new RequestBatch<TIn>(inputs.AsMemory(0, size)), sink, cancellationToken).ConfigureAwait(false);
+        }
+        var begun = time.GetTimestamp();
+        foreach (var size in Enumerable.Range(1, maxBatchSize).Except(measured))
+        {
+            if (time.GetElapsedTime(begun) > TimeForSizesBetween)
+            {
+                return;
+            }
             await RunAsync(runner, new RequestBatch<TIn>(inputs.AsMemory(0, size)), sink, cancellationToken).ConfigureAwait(false);
         }
     }

@@ -48,8 +48,25 @@ public sealed class BatchProfilerTests
     {
         var runner = new SteadyRunner(_time);
         var profile = await BatchProfiler.MeasureAsync(runner, 1, 12, _time, CancellationToken.None);
-        Assert.Equal([1, 2, 4, 8, 12], runner.Sizes.Distinct());
+        Assert.Equal([1, 2, 4, 8, 12], runner.Sizes.Skip(12).Distinct());
         Assert.Equal([5, 6, 8, 12, 16], profile.Points.Select(p => p.Mean.TotalMilliseconds));
+    }
+
+    [Fact]
+    public async Task AnInstanceIsWarmedUpAtEverySize()
+    {
+        var runner = new SteadyRunner(_time);
+        await BatchProfiler.WarmUpAsync(runner, 1, 12, _time, CancellationToken.None);
+        Assert.Equal([1, 2, 4, 8, 12, 3, 5, 6, 7, 9, 10, 11], runner.Sizes);
+    }
+
+    [Fact]
+    public async Task SizesBetweenThoseThatAreMeasuredDoNotKeepASlowInstanceFromServing()
+    {
+        // Each run takes many times as long as the one before, and that of 3 some minutes.
+        var runner = new SteadyRunner(_time) { Slowing = 1000 };
+        await BatchProfiler.WarmUpAsync(runner, 1, 12, _time, CancellationToken.None);
+        Assert.Equal([1, 2, 4, 8, 12, 3], runner.Sizes);
     }
 
     [Fact]
@@ -75,7 +92,7 @@ public sealed class BatchProfilerTests
     public async Task AnInstanceThatIsAtFaultInItsWarmUpIsNoFaultOfTheModel()
     {
         var runner = await new DelegateBatchRunnerFactory<int, int>((_, _, _) => throw new InstanceFailedException("it is gone")).ConnectAsync(null!, CancellationToken.None);
-        var error = await Assert.ThrowsAsync<InstanceFailedException>(() => BatchProfiler.WarmUpAsync(runner, 1, 8, CancellationToken.None));
+        var error = await Assert.ThrowsAsync<InstanceFailedException>(() => BatchProfiler.WarmUpAsync(runner, 1, 8, _time, CancellationToken.None));
         Assert.Equal("it is gone", error.Message);
     }
 
