@@ -448,6 +448,7 @@ public sealed class ModelBuilder<TIn, TOut>
             Meter = provider.GetService<IMeterFactory>()?.Create(ServingInstruments.Name) ?? new Meter(ServingInstruments.Name),
             Time = provider.GetRequiredService<TimeProvider>(),
             Report = error => ServingLog.PartFailed(logger, Name, error),
+            TellUnfinished = (waiting, begun) => ServingLog.Unfinished(logger, Name, waiting, begun, options.DrainTimeout),
             Explain = explanation => Log(logger, explanation),
         });
     }

@@ -24,4 +24,7 @@ internal static partial class ServingLog
 
     [LoggerMessage(EventId = 7, Level = LogLevel.Warning, Message = "The settings of section {Section} are of no part that model {Model} uses, and are not heeded.")]
     public static partial void NoSuchPart(ILogger logger, string section, string model);
+
+    [LoggerMessage(EventId = 8, Level = LogLevel.Warning, Message = "Model '{Model}' stops without having finished what it accepted: {Waiting} requests waited and {Begun} had begun when the time was over (DrainTimeout is {DrainTimeout}; the host may leave less). Their callers are told that it drains.")]
+    public static partial void Unfinished(ILogger logger, string model, int waiting, int begun, TimeSpan drainTimeout);
 }

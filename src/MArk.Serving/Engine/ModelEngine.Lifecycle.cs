@@ -157,8 +157,13 @@ internal sealed partial class ModelEngine<TIn, TOut>
         catch (Exception e) when (e is TimeoutException or OperationCanceledException)
         {
             // The drain is over its time: what follows ends the rest.
-            Tell(now => _scheduler.OnDrainDeadline(now));
         }
+        var waiting = 0;
+        Tell(now =>
+        {
+            waiting = _scheduler.WaitingCount;
+            _scheduler.OnDrainDeadline(now);
+        });
         try
         {
             await _hardStop.CancelAsync().ConfigureAwait(false);
@@ -184,6 +189,10 @@ internal sealed partial class ModelEngine<TIn, TOut>
         }
         TakeInArrivals();
         left.ForEach(operation => operation.Signal());
+        if (waiting + left.Count > 0)
+        {
+            Report(() => _parts.TellUnfinished(waiting, left.Count));
+        }
         return false;
     }
 

@@ -45,14 +45,15 @@ internal sealed partial class ModelEngine<TIn, TOut> : IReportSource
         snapshot.Fleet = _fleet?.Status ?? snapshot.Fleet;
         snapshot.Cost = _ledger.Summary(snapshot.At);
         snapshot.Invalid = Volatile.Read(ref _invalid);
+        var (rejectedAtOnce, failedAtOnce) = (Volatile.Read(ref _rejectedAtOnce), Volatile.Read(ref _failedAtOnce));
         lock (_gate)
         {
             snapshot.SinceStart = Now - _startedAt;
-            snapshot.Offered = _counters.Offered;
+            snapshot.Offered = _counters.Offered + rejectedAtOnce + failedAtOnce;
             snapshot.Succeeded = _counters.Succeeded;
             snapshot.InTime = _counters.InTime;
-            snapshot.Failed = _counters.Failed;
-            snapshot.Rejected = _counters.Rejected;
+            snapshot.Failed = _counters.Failed + failedAtOnce;
+            snapshot.Rejected = _counters.Rejected + rejectedAtOnce;
             snapshot.Cancelled = _counters.Cancelled;
             snapshot.Spilled = _counters.Spilled;
             snapshot.Batches = _counters.Batches;

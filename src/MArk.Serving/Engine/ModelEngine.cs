@@ -43,7 +43,10 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
     private volatile bool _ended;
     private int _nextInstance;
     private int _pooled;
-    private long _invalid;      // requests that were not admitted
+    // Requests that were not admitted, for the scheduler never heard of them.
+    private long _invalid;
+    private long _rejectedAtOnce;
+    private long _failedAtOnce;
     private TimeSpan _startedAt;
     private readonly ServingInstruments _instruments;
     private readonly RequestLimits _limits;
@@ -273,6 +276,14 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         {
             Interlocked.Increment(ref _invalid);
         }
+        else if (error is InferenceRejectedException)
+        {
+            Interlocked.Increment(ref _rejectedAtOnce);
+        }
+        else
+        {
+            Interlocked.Increment(ref _failedAtOnce);
+        }
     }
 
     private void Hold(InferenceOperation<TIn, TOut> operation)
@@ -320,11 +331,13 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         return new InferenceOperation<TIn, TOut>(this);
     }
 
-    public void Report(ServingException error)
+    public void Report(ServingException error) => Report(() => _parts.Report(error));
+
+    private static void Report(Action report)
     {
         try
         {
-            _parts.Report(error);
+            report();
         }
         catch (Exception e)
         {

@@ -46,6 +46,7 @@ public sealed class EngineDrainTests
         Assert.Equal([2, 4, 6], (await Soon(Task.WhenAll(accepted))).Select(r => r.Value));
         await stop.WaitAsync(TimeSpan.FromMinutes(1));
         Assert.Empty(host.Log.Errors);
+        Assert.DoesNotContain(host.Log.Warnings, w => w.Contains("without having finished"));
         await host.DisposeAsync();
     }
 
@@ -71,6 +72,7 @@ public sealed class EngineDrainTests
         var report = host.Monitor.GetReport();
         Assert.Equal((1, before.Rejected + 2, 0, 0), (report.Succeeded, report.Rejected, report.Failed, report.Waiting));
         Assert.Equal(report.Offered, report.Succeeded + report.Rejected);
+        Assert.Contains(host.Log.Warnings, w => w.Contains("1 requests waited and 1 had begun") && w.Contains("DrainTimeout is 00:00:10"));
         await host.DisposeAsync();
     }
 

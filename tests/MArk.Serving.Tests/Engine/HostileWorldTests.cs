@@ -540,4 +540,23 @@ public sealed class HostileWorldTests
         Assert.Equal(report.Offered, report.Succeeded + report.Failed + report.Rejected + report.Cancelled);
         await host.DisposeAsync();
     }
+
+    [Theory]
+    [InlineData("invalid", InferenceStatus.Invalid, 0, 0, 0)]
+    [InlineData("not ready", InferenceStatus.Rejected, 2, 2, 0)]
+    [InlineData("broken", InferenceStatus.Failed, 2, 0, 2)]
+    public async Task WhatIsNotAdmittedIsCountedAsItsCallerIsTold(string why, InferenceStatus status, int offered, int rejected, int failed)
+    {
+        Exception refuses = why switch
+        {
+            "invalid" => new InvalidInputException("x", "it has 3 values; declared are 4."),
+            "not ready" => new InferenceRejectedException("m", RejectionReason.NoCapacity),
+            _ => new InvalidOperationException("the codec is broken"),
+        };
+        await using var host = await ServingHost.StartAsync(m => m.UseRunner(_ => new VersionedModel(2) { Refuses = refuses }));
+        Assert.Equal(status, (await Soon(host.Client.TryInferAsync(1).AsTask())).Status);
+        Assert.Equal(status, (await Soon(host.Client.TryInferManyAsync(new[] { 1 }).AsTask())).Single().Status);
+        var report = host.Monitor.GetReport();
+        Assert.Equal((offered, 0, rejected, failed), (report.Offered, report.Succeeded, report.Rejected, report.Failed));
+    }
 }
