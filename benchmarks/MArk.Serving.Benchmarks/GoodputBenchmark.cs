@@ -55,9 +55,10 @@ internal static class GoodputBenchmark
             summary.Print();
             byLoad[load] = summary;
         }
+        Console.WriteLine($"\n{bench.Conditions()}");
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"\nLatency counts from the scheduled arrival; the generator's own lateness (its 99th percentile) is part of it. Peers have nowhere to spill to: theirs at {SpilloverLoad} is the plain share."));
-        return arguments.Finish(Result(byLoad, serveLate.Name, reject.Name, spill.Name));
+            $"Latency counts from the scheduled arrival; the generator's own lateness (its 99th percentile) is part of it. Peers have nowhere to spill to: theirs at {SpilloverLoad} is the plain share."));
+        return arguments.Finish(Result(byLoad, serveLate.Name, reject.Name, spill.Name, bench.StalledShare));
     }
 
     private static async Task TakeTurnsAsync(OpenLoopBench bench, IServer[] servers, double load, int seed, LoadSummary summary)
@@ -74,7 +75,7 @@ internal static class GoodputBenchmark
     }
 
     /// <summary>The engine's own figure is the worse of its two modes without spillover; each mode is there too.</summary>
-    private static JsonObject Result(Dictionary<double, LoadSummary> byLoad, string serveLate, string reject, string spill)
+    private static JsonObject Result(Dictionary<double, LoadSummary> byLoad, string serveLate, string reject, string spill, double stalledShare)
     {
         var at120 = byLoad[SpilloverLoad];
         JsonObject Of(string server) => new()
@@ -98,6 +99,7 @@ internal static class GoodputBenchmark
             ["peers"] = peers,
             ["runs"] = byLoad.Values.Sum(s => s.Runs),
             ["voided"] = byLoad.Values.Sum(s => s.Voided),
+            ["stalledShare"] = Format.Round(stalledShare),
         };
     }
 }

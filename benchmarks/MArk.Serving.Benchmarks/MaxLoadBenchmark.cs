@@ -45,8 +45,8 @@ internal static class MaxLoadBenchmark
             found[server.Name] = highest;
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{server.Name,-22} {highest.Load,7:N3} {$"{highest.Voided}/{highest.Tries}",12}"));
         }
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"\nThe generator was at most {bench.GeneratorP99Ms:N2} ms late (99th percentile of the worst run)."));
-        return arguments.Finish(Result(found, serveLate.Name, reject.Name));
+        Console.WriteLine($"\n{bench.Conditions()}");
+        return arguments.Finish(Result(found, serveLate.Name, reject.Name, bench.StalledShare));
     }
 
     private static async Task<Found> FindAsync(OpenLoopBench bench, IServer server, int steps)
@@ -82,7 +82,7 @@ internal static class MaxLoadBenchmark
     }
 
     /// <summary>The engine's own figure is the worse of its two modes; each mode is there too.</summary>
-    private static JsonObject Result(Dictionary<string, Found> found, string serveLate, string reject)
+    private static JsonObject Result(Dictionary<string, Found> found, string serveLate, string reject, double stalledShare)
     {
         var peers = found.Keys.Except([serveLate, reject]).ToArray();
         var best = peers.Max(peer => found[peer].Load);
@@ -96,6 +96,7 @@ internal static class MaxLoadBenchmark
             ["peers"] = new JsonObject(peers.Select(peer => KeyValuePair.Create<string, JsonNode?>(Format.Key(peer), Format.Round(found[peer].Load)))),
             ["runs"] = found.Values.Sum(f => f.Tries),
             ["voided"] = found.Values.Sum(f => f.Voided),
+            ["stalledShare"] = Format.Round(stalledShare),
         };
     }
 

@@ -12,7 +12,7 @@ internal sealed class OpenLoopBench : IDisposable
     public const int MaxBatch = 32;
 
     // Half a second of the same bare loop differs by 2 to 3 percent from the next on a shared machine.
-    private const double CapacitySeconds = 2;
+    public const double CapacitySeconds = 2;
 
     // How often a run is made before its capacity is said not to settle.
     private const int MaxAttempts = 4;
@@ -20,6 +20,7 @@ internal sealed class OpenLoopBench : IDisposable
     private readonly RawCapacity _raw;
     private readonly OpenLoop _loop;
     private readonly DroppingServer _nothing = new();
+    private readonly StallWatch _stalls = new();
     private readonly double _capacitySeconds;
     private readonly double _warmUpSeconds;
     private readonly int _maxAttempts;
@@ -55,8 +56,8 @@ internal sealed class OpenLoopBench : IDisposable
     /// <summary>The raw capacity with the generator idle, requests per second, as measured last.</summary>
     public double R0 { get; private set; }
 
-    /// <summary>How late the generator was at worst: the highest 99th percentile of a run.</summary>
-    public double GeneratorP99Ms => _generatorP99Ms;
+    /// <summary>How much of the time the machine was stalled.</summary>
+    public double StalledShare => _stalls.StalledShare;
 
     public static Option[] Options(double seconds) =>
     [
@@ -103,8 +104,12 @@ internal sealed class OpenLoopBench : IDisposable
         return (Math.Round(result.Share, 3), -result.P99Ms);
     });
 
+    /// <summary>Says what the machine did meanwhile, and how late the generator was at worst: the highest 99th percentile of a run.</summary>
+    public string Conditions() => string.Create(CultureInfo.InvariantCulture, $"{_stalls} The generator was at most {_generatorP99Ms:N2} ms late (99th percentile of the worst run).");
+
     public void Dispose()
     {
+        _stalls.Dispose();
         _raw.Dispose();
         Model.Dispose();
     }

@@ -7,6 +7,7 @@ using MArk.Serving.Benchmarks.Wire;
 
 (string Name, string About, Func<string[], Task<int>> RunAsync)[] verbs =
 [
+    ("steadiness", "whether the machine is steady enough for goodput, max-load and reload: what it makes of the same work from one moment to the next", SteadinessBenchmark.RunAsync),
     ("overhead", "what the engine costs a request of a model that does nothing, against bare batchers", OverheadBenchmark.RunAsync),
     ("saturation", "requests/s over raw capacity when 256 callers never let a server idle", SaturationBenchmark.RunAsync),
     ("goodput", "the share of an open-loop load answered within the objective, at 0.5 to 2 times the raw capacity", GoodputBenchmark.RunAsync),

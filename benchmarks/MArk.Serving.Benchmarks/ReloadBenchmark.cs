@@ -43,6 +43,7 @@ internal static class ReloadBenchmark
         Console.WriteLine("                        within SLO     failed    p50 ms    p99 ms");
         Print("left alone", run.Value.Alone);
         Print($"{run.Value.Reloads} reloads", run.Value.Reloaded);
+        Console.WriteLine($"\n{bench.Conditions()}");
         return arguments.Finish(new JsonObject
         {
             ["failed"] = run.Value.Reloaded.Refused,
@@ -51,6 +52,7 @@ internal static class ReloadBenchmark
             ["sloShare"] = Format.Round(run.Value.Reloaded.Share),
             ["sloShareAlone"] = Format.Round(run.Value.Alone.Share),
             ["voided"] = run.Settled ? 0 : 1,
+            ["stalledShare"] = Format.Round(bench.StalledShare),
         });
     }
 

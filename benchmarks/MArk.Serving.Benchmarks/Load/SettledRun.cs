@@ -8,8 +8,6 @@ namespace MArk.Serving.Benchmarks.Load;
 /// <param name="Settled">Whether it drifted less than is allowed.</param>
 internal sealed record SettledRun<T>(T Value, double Capacity, double After, double Drift, bool Settled)
 {
-    private const double MaxDrift = 0.02;
-
     /// <summary>Repeats a run whose capacity drifted, and gives the last one when it never settles.</summary>
     /// <param name="rate">The rate of a run, requests per second, asked for anew each time.</param>
     /// <param name="capacity">Measures the capacity beside a generator of a rate.</param>
@@ -25,11 +23,18 @@ internal sealed record SettledRun<T>(T Value, double Capacity, double After, dou
             var value = await run(offered);
             var after = await capacity(offered);
             var drift = Math.Abs(after / before - 1);
-            if (drift <= MaxDrift || attempt == maxAttempts)
+            if (drift <= SettledRun.MaxDrift || attempt == maxAttempts)
             {
-                return new SettledRun<T>(value, (before + after) / 2, after, drift, drift <= MaxDrift);
+                return new SettledRun<T>(value, (before + after) / 2, after, drift, drift <= SettledRun.MaxDrift);
             }
             last = after;
         }
     }
+}
+
+/// <summary>What all runs have in common.</summary>
+internal static class SettledRun
+{
+    /// <summary>By how much the capacity after a run may differ from that before it.</summary>
+    public const double MaxDrift = 0.02;
 }

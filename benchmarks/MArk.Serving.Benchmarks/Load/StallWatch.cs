@@ -1,0 +1,98 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Runtime.InteropServices;
+
+namespace MArk.Serving.Benchmarks.Load;
+
+/// <summary>
+/// Tells when the machine stalls: a shared one may run all its cores at a fraction of their speed for a tenth of a second, whatever runs on them. A thread does the same small piece of arithmetic every few
+/// milliseconds, which takes some hundredths of a core, and looks at the processor time that took: to be kept from a core by this process's own threads does not count.
+/// </summary>
+internal sealed class StallWatch : IDisposable
+{
+    private const int ClockOfThread = 3;
+    private const int Multiplications = 10_000;
+    private const int Remembered = 400;
+    private const int EnoughToJudge = 50;
+    private const int SlowInARow = 2;
+    private const double SlowFactor = 1.8;
+    private static readonly TimeSpan Every = TimeSpan.FromMilliseconds(5);
+
+    private readonly Thread _thread;
+    private readonly long _started = Stopwatch.GetTimestamp();
+    private readonly double[] _last = new double[Remembered];
+    private volatile bool _isDisposed;
+    private long _lastSlow;
+    private long _stalledTicks;
+    private int _stalls;
+    private double _work = 1;
+
+    public StallWatch()
+    {
+        _thread = new Thread(Watch) { IsBackground = true, Name = "stall watch" };
+        _thread.Start();
+    }
+
+    /// <summary>How much of the time the machine was stalled.</summary>
+    public double StalledShare => (double)Volatile.Read(ref _stalledTicks) / (Stopwatch.GetTimestamp() - _started);
+
+    /// <summary>How often it stalled.</summary>
+    public double PerSecond => Volatile.Read(ref _stalls) / Stopwatch.GetElapsedTime(_started).TotalSeconds;
+
+    public override string ToString() => string.Create(CultureInfo.InvariantCulture,
+        $"The machine stalled {PerSecond:N2} times a second, {StalledShare:P1} of the time: the same arithmetic took more than {SlowFactor} times the usual on a core.");
+
+    public void Dispose()
+    {
+        _isDisposed = true;
+        _thread.Join();
+    }
+
+    private void Watch()
+    {
+        var (seen, slowInARow, usual) = (0, 0, double.MaxValue);
+        while (!_isDisposed)
+        {
+            var begun = ProcessorTime();
+            Work();
+            var took = ProcessorTime() - begun;
+            _last[seen++ % Remembered] = took;
+            if (seen % EnoughToJudge == 0)
+            {
+                usual = Statistics.Median(_last.Take(Math.Min(seen, Remembered)));
+            }
+            slowInARow = took > SlowFactor * usual ? slowInARow + 1 : 0;
+            if (slowInARow >= SlowInARow)
+            {
+                var now = Stopwatch.GetTimestamp();
+                Volatile.Write(ref _stalls, _stalls + (slowInARow == SlowInARow ? 1 : 0));
+                Volatile.Write(ref _stalledTicks, _stalledTicks + (slowInARow == SlowInARow ? 0 : now - _lastSlow));
+                Volatile.Write(ref _lastSlow, now);
+            }
+            Thread.Sleep(Every);
+        }
+    }
+
+    private void Work()
+    {
+        for (var i = 0; i < Multiplications; i++)
+        {
+            _work = _work * 0.9999999 + 1e-9;
+        }
+    }
+
+    /// <summary>The calling thread's processor time in nanoseconds; where there is no such clock, the time.</summary>
+    private static double ProcessorTime() =>
+        OperatingSystem.IsLinux() && clock_gettime(ClockOfThread, out var time) == 0
+            ? time.Seconds * 1e9 + time.Nanoseconds
+            : Stopwatch.GetTimestamp() * 1e9 / Stopwatch.Frequency;
+
+    [DllImport("libc")]
+    private static extern int clock_gettime(int clock, out Timespec time);
+
+    private struct Timespec
+    {
+        public long Seconds;
+        public long Nanoseconds;
+    }
+}
