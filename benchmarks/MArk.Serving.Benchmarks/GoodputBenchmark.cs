@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
 using MArk.Serving.Benchmarks.Load;
+using MArk.Serving.Benchmarks.Models;
 using MArk.Serving.Benchmarks.Servers;
 
 namespace MArk.Serving.Benchmarks;
@@ -18,7 +19,7 @@ internal static class GoodputBenchmark
     {
         Option[] options =
         [
-            .. OpenLoopBench.Options(seconds: 2),
+            .. OpenLoopBench.Options(seconds: 2, BenchmarkModel.NamesUnderLoad),
             Option.Integer("--seeds", 5, 1, 100, quick: 1),
             Option.Number("--spill-ms", 5, 0, 1000),
         ];

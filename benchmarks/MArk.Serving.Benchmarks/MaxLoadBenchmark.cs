@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
 using MArk.Serving.Benchmarks.Load;
+using MArk.Serving.Benchmarks.Models;
 using MArk.Serving.Benchmarks.Servers;
 
 namespace MArk.Serving.Benchmarks;
@@ -18,7 +19,7 @@ internal static class MaxLoadBenchmark
 
     public static async Task<int> RunAsync(string[] args)
     {
-        Option[] options = [.. OpenLoopBench.Options(seconds: 5), Option.Integer("--steps", 7, 1, 20, quick: 2)];
+        Option[] options = [.. OpenLoopBench.Options(seconds: 5, BenchmarkModel.NamesUnderLoad), Option.Integer("--steps", 7, 1, 20, quick: 2)];
         if (Arguments.Parse(args, options) is not { } arguments)
         {
             return 2;

@@ -59,9 +59,9 @@ internal sealed class OpenLoopBench : IDisposable
     /// <summary>How much of the time the machine was stalled.</summary>
     public double StalledShare => _stalls.StalledShare;
 
-    public static Option[] Options(double seconds) =>
+    public static Option[] Options(double seconds, params string[] models) =>
     [
-        Option.Choice("--model", "mlp", BenchmarkModel.Names),
+        Option.Choice("--model", "mlp", models),
         Option.Number("--slo-ms", 20, 1, 60_000),
         Option.Number("--seconds", seconds, 0.05, 3600, quick: 0.1),
         Option.Integer("--instances", 1, 1, Environment.ProcessorCount),

@@ -18,7 +18,7 @@ internal static class ReloadBenchmark
 
     public static async Task<int> RunAsync(string[] args)
     {
-        Option[] options = [.. OpenLoopBench.Options(seconds: 30), Option.Number("--every-s", 2, 0.01, 600, quick: 0.05)];
+        Option[] options = [.. OpenLoopBench.Options(seconds: 30, BenchmarkModel.Names), Option.Number("--every-s", 2, 0.01, 600, quick: 0.05)];
         if (Arguments.Parse(args, options) is not { } arguments)
         {
             return 2;

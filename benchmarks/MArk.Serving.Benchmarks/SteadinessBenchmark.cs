@@ -16,6 +16,7 @@ internal static class SteadinessBenchmark
     {
         if (Arguments.Parse(args,
             Option.Integer("--windows", 30, 3, 10_000, quick: 3),
+            Option.Number("--idle-seconds", 20, 0.1, 3600, quick: 0.5),
             Option.Number("--seconds", OpenLoopBench.CapacitySeconds, 0.05, 60, quick: 0.1),
             Option.Choice("--model", "mlp", BenchmarkModel.Names)) is not { } arguments)
         {
@@ -28,6 +29,7 @@ internal static class SteadinessBenchmark
         Console.WriteLine(Format.Machine());
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
             $"{model.Name}, batches of {raw.Batch} in a bare loop, {arguments.Integer("--windows")} windows of {seconds} s, one after the other"));
+        var idle = await WatchIdleAsync(TimeSpan.FromSeconds(arguments.Number("--idle-seconds")));
         using var stalls = new StallWatch();
         var rates = new List<double>();
         for (var i = 0; i < arguments.Integer("--windows"); i++)
@@ -39,6 +41,7 @@ internal static class SteadinessBenchmark
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
             $"\nrequests/s: {rates.Min():N0} to {rates.Max():N0}, median {Statistics.Median(rates):N0}; from one window to the next {Statistics.Median(drifts):P1} (median), within {SettledRun.MaxDrift:P0} in {steady:P0} of the cases"));
         Console.WriteLine(stalls.ToString());
+        Console.WriteLine($"While nothing else ran: {idle}");
         return arguments.Finish(new JsonObject
         {
             ["medianDrift"] = Format.Round(Statistics.Median(drifts)),
@@ -46,6 +49,16 @@ internal static class SteadinessBenchmark
             ["slowestOverFastest"] = Format.Round(rates.Min() / rates.Max()),
             ["stallsPerSecond"] = Format.Round(stalls.PerSecond),
             ["stalledShare"] = Format.Round(stalls.StalledShare),
+            ["slownessWhenStalled"] = Format.Round(stalls.Slowness, 2),
+            ["stallsPerSecondIdle"] = Format.Round(idle.PerSecond),
+            ["stalledShareIdle"] = Format.Round(idle.StalledShare),
         });
+    }
+
+    private static async Task<StallWatch> WatchIdleAsync(TimeSpan time)
+    {
+        using var watch = new StallWatch();
+        await Task.Delay(time);
+        return watch;
     }
 }

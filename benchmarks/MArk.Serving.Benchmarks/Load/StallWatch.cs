@@ -20,10 +20,13 @@ internal sealed class StallWatch : IDisposable
 
     private readonly Thread _thread;
     private readonly long _started = Stopwatch.GetTimestamp();
+    private long _ended;
     private readonly double[] _last = new double[Remembered];
     private volatile bool _isDisposed;
     private long _lastSlow;
     private long _stalledTicks;
+    private int _slowPieces;
+    private double _slowness;       // sum over those, in usual times
     private int _stalls;
     private double _work = 1;
 
@@ -34,18 +37,25 @@ internal sealed class StallWatch : IDisposable
     }
 
     /// <summary>How much of the time the machine was stalled.</summary>
-    public double StalledShare => (double)Volatile.Read(ref _stalledTicks) / (Stopwatch.GetTimestamp() - _started);
+    public double StalledShare => (double)Volatile.Read(ref _stalledTicks) / Watched;
 
     /// <summary>How often it stalled.</summary>
-    public double PerSecond => Volatile.Read(ref _stalls) / Stopwatch.GetElapsedTime(_started).TotalSeconds;
+    public double PerSecond => Volatile.Read(ref _stalls) * (double)Stopwatch.Frequency / Watched;
+
+    /// <summary>How much longer than usual the same work took while it was stalled; 1 if it never was.</summary>
+    public double Slowness => Volatile.Read(ref _slowPieces) is > 0 and var pieces ? Volatile.Read(ref _slowness) / pieces : 1;
 
     public override string ToString() => string.Create(CultureInfo.InvariantCulture,
-        $"The machine stalled {PerSecond:N2} times a second, {StalledShare:P1} of the time: the same arithmetic took more than {SlowFactor} times the usual on a core.");
+        $"The machine stalled {PerSecond:N2} times a second, {StalledShare:P1} of the time: the same arithmetic took {Slowness:N1} times as long then as it does mostly.");
 
+    private long Watched => (_ended > 0 ? _ended : Stopwatch.GetTimestamp()) - _started;
+
+    /// <summary>Ends the watch; what it has seen stays.</summary>
     public void Dispose()
     {
         _isDisposed = true;
         _thread.Join();
+        _ended = Stopwatch.GetTimestamp();
     }
 
     private void Watch()
@@ -67,7 +77,9 @@ internal sealed class StallWatch : IDisposable
                 var now = Stopwatch.GetTimestamp();
                 Volatile.Write(ref _stalls, _stalls + (slowInARow == SlowInARow ? 1 : 0));
                 Volatile.Write(ref _stalledTicks, _stalledTicks + (slowInARow == SlowInARow ? 0 : now - _lastSlow));
-                Volatile.Write(ref _lastSlow, now);
+                Volatile.Write(ref _slowness, _slowness + took / usual);
+                Volatile.Write(ref _slowPieces, _slowPieces + 1);
+                _lastSlow = now;
             }
             Thread.Sleep(Every);
         }

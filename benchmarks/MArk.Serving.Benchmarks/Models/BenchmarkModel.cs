@@ -10,6 +10,13 @@ internal sealed class BenchmarkModel : IDisposable
 
     private readonly bool _isTemporary;
 
+    private BenchmarkModel(string name, TimedDevice device)
+    {
+        (Name, Device) = (name, device);
+        (Path, InputName, OutputName, InputShape, OutputShape) = ("", "", "", [64], [10]);
+        Inputs = MakeInputs();
+    }
+
     private BenchmarkModel(string name, string path, bool isTemporary)
     {
         (Name, Path, _isTemporary) = (name, path, isTemporary);
@@ -18,13 +25,18 @@ internal sealed class BenchmarkModel : IDisposable
         OutputName = session.OutputNames[0];
         InputShape = ItemShape(session.InputMetadata[InputName]);
         OutputShape = ItemShape(session.OutputMetadata[OutputName]);
-        var random = new Random(InputSeed);
-        Inputs = [.. Enumerable.Range(0, InputCount).Select(_ => Enumerable.Range(0, InputLength).Select(_ => random.NextSingle()).ToArray())];
+        Inputs = MakeInputs();
     }
 
     public static string[] Names { get; } = ["digits", "mlp", "conv"];
 
+    /// <summary>Those that can be served under a load: the models, and a device whose batches take 1.55 + 0.17 b ms, much as those of mlp, whatever the machine's speed is.</summary>
+    public static string[] NamesUnderLoad { get; } = [.. Names, "device"];
+
     public string Name { get; }
+
+    /// <summary>What runs it where that is no ONNX model.</summary>
+    public TimedDevice? Device { get; }
 
     public string Path { get; }
 
@@ -48,6 +60,7 @@ internal sealed class BenchmarkModel : IDisposable
     {
         "mlp" => Make(name, SeededModels.Mlp()),
         "conv" => Make(name, SeededModels.Conv()),
+        "device" => new BenchmarkModel(name, new TimedDevice(LatencyProfile.Linear(TimeSpan.FromMilliseconds(1.55), TimeSpan.FromMilliseconds(0.17), 32))),
         _ => new BenchmarkModel(name, System.IO.Path.Combine(AppContext.BaseDirectory, "Models", "digits.onnx"), isTemporary: false),
     };
 
@@ -71,6 +84,12 @@ internal sealed class BenchmarkModel : IDisposable
         {
             File.Delete(Path);
         }
+    }
+
+    private float[][] MakeInputs()
+    {
+        var random = new Random(InputSeed);
+        return [.. Enumerable.Range(0, InputCount).Select(_ => Enumerable.Range(0, InputLength).Select(_ => random.NextSingle()).ToArray())];
     }
 
     private static BenchmarkModel Make(string name, byte[] bytes)

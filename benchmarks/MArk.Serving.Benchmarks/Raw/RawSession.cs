@@ -3,11 +3,11 @@ using Microsoft.ML.OnnxRuntime;
 
 namespace MArk.Serving.Benchmarks.Raw;
 
-/// <summary>One ONNX Runtime session over memory made beforehand, and nothing around it. Used by one thread.</summary>
+/// <summary>One ONNX Runtime session over memory made beforehand, or a device, and nothing around it. Used by one thread.</summary>
 internal sealed class RawSession : IDisposable
 {
     private readonly BenchmarkModel _model;
-    private readonly InferenceSession _session;
+    private readonly InferenceSession? _session;     // none for a device
     private readonly RunOptions _runOptions = new();
     private readonly float[] _input;
     private readonly float[] _output;
@@ -17,7 +17,7 @@ internal sealed class RawSession : IDisposable
     public RawSession(BenchmarkModel model, int maxBatch)
     {
         _model = model;
-        _session = model.OpenSession();
+        _session = model.Device is null ? model.OpenSession() : null;
         _input = new float[maxBatch * model.InputLength];
         _output = new float[maxBatch * model.OutputLength];
         _bindings = new OrtIoBinding?[maxBatch + 1];
@@ -26,7 +26,17 @@ internal sealed class RawSession : IDisposable
     /// <summary>Copies one input into the batch.</summary>
     public void Gather(int row, float[] input) => input.CopyTo(_input, row * _model.InputLength);
 
-    public void Run(int count) => _session.RunWithBinding(_runOptions, _bindings[count] ??= Bind(count));
+    public void Run(int count)
+    {
+        if (_session is null)
+        {
+            _model.Device!.Run(count);
+        }
+        else
+        {
+            _session.RunWithBinding(_runOptions, _bindings[count] ??= Bind(_session, count));
+        }
+    }
 
     /// <summary>Copies one answer out of the batch.</summary>
     public float[] Scatter(int row) => _output.AsSpan(row * _model.OutputLength, _model.OutputLength).ToArray();
@@ -48,12 +58,12 @@ internal sealed class RawSession : IDisposable
         }
         _bound.ForEach(value => value.Dispose());
         _runOptions.Dispose();
-        _session.Dispose();
+        _session?.Dispose();
     }
 
-    private OrtIoBinding Bind(int count)
+    private OrtIoBinding Bind(InferenceSession session, int count)
     {
-        var binding = _session.CreateIoBinding();
+        var binding = session.CreateIoBinding();
         binding.BindInput(_model.InputName, Over(_input, count, _model.InputLength, _model.InputShape));
         binding.BindOutput(_model.OutputName, Over(_output, count, _model.OutputLength, _model.OutputShape));
         return binding;

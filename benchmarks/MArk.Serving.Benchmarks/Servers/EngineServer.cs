@@ -8,7 +8,7 @@ using Microsoft.Extensions.Hosting;
 
 namespace MArk.Serving.Benchmarks.Servers;
 
-/// <summary>The engine on an ONNX model, with all its SLO logic; its instances have warmed up and are measured.</summary>
+/// <summary>The engine on a model, with all its SLO logic; its instances have warmed up and are measured.</summary>
 internal sealed class EngineServer : IServer
 {
     private static readonly TimeSpan StartTimeout = TimeSpan.FromMinutes(1);
@@ -36,7 +36,8 @@ internal sealed class EngineServer : IServer
         var builder = Host.CreateEmptyApplicationBuilder(null);
         builder.Services.AddMArkServing().AddModel<float[], float[]>(model.Name, m =>
         {
-            m.UseOnnx(model.Path).WithSlo(settings.Slo).WithOptions(o => o.MaxBatchSize = settings.MaxBatch);
+            _ = model.Device is { } device ? m.UseRunner(_ => new TimedRunnerFactory(device, model.OutputLength)).WithWarmUpInput(model.Inputs[0]) : m.UseOnnx(model.Path);
+            m.WithSlo(settings.Slo).WithOptions(o => o.MaxBatchSize = settings.MaxBatch);
             if (settings.Instances == 1)
             {
                 m.WithConcurrency(1);

@@ -6,7 +6,8 @@ namespace MArk.Serving.Benchmarks.Servers;
 /// <summary>No batching: every caller runs the one session itself, as many at a time as there are instances.</summary>
 internal sealed class NaiveServer : IServer
 {
-    private readonly InferenceSession _session;
+    private readonly BenchmarkModel _model;
+    private readonly InferenceSession? _session;     // none for a device
     private readonly RunOptions _runOptions = new();
     private readonly SemaphoreSlim _free;
     private readonly string[] _inputNames;
@@ -16,7 +17,8 @@ internal sealed class NaiveServer : IServer
 
     public NaiveServer(BenchmarkModel model, int instances)
     {
-        _session = model.OpenSession();
+        _model = model;
+        _session = model.Device is null ? model.OpenSession() : null;
         _free = new SemaphoreSlim(instances);
         _inputNames = [model.InputName];
         _outputNames = [model.OutputName];
@@ -35,7 +37,7 @@ internal sealed class NaiveServer : IServer
 
     public ValueTask DisposeAsync()
     {
-        _session.Dispose();
+        _session?.Dispose();
         _runOptions.Dispose();
         _free.Dispose();
         return ValueTask.CompletedTask;
@@ -49,6 +51,11 @@ internal sealed class NaiveServer : IServer
             if (_refuses)
             {
                 return InferenceResult<float[]>.Cancellation();
+            }
+            if (_session is null)
+            {
+                _model.Device!.Run(1);
+                return InferenceResult<float[]>.Success(new float[_model.OutputLength]);
             }
             using var value = OrtValue.CreateTensorValueFromMemory(OrtMemoryInfo.DefaultInstance, input.AsMemory(), _shape);
             using var outputs = _session.Run(_runOptions, _inputNames, [value], _outputNames);

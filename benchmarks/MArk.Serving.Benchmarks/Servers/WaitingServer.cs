@@ -1,5 +1,4 @@
-using System.Diagnostics;
-using MArk.Serving.Benchmarks.Load;
+using MArk.Serving.Benchmarks.Models;
 using MArk.Serving.DependencyInjection;
 using MArk.Serving.Diagnostics;
 using Microsoft.Extensions.DependencyInjection;
@@ -13,14 +12,14 @@ internal sealed class WaitingServer : IServer
     private const string Model = "waiting";
 
     private readonly IHost _host;
-    private readonly Oversleeping _oversleeping;
+    private readonly TimedDevice _device;
     private readonly IModelClient<float[], float[]> _client;
     private readonly IModelMonitor _monitor;
 
-    private WaitingServer(IHost host, Oversleeping oversleeping)
+    private WaitingServer(IHost host, TimedDevice device)
     {
         _host = host;
-        _oversleeping = oversleeping;
+        _device = device;
         _client = host.Services.GetRequiredKeyedService<IModelClient<float[], float[]>>(Model);
         _monitor = host.Services.GetRequiredKeyedService<IModelMonitor>(Model);
     }
@@ -32,17 +31,17 @@ internal sealed class WaitingServer : IServer
     public ModelReport Report => _monitor.GetReport();
 
     /// <summary>How many batches took more than a millisecond longer than their time: the machine paused, or did something else.</summary>
-    public long Overslept => Volatile.Read(ref _oversleeping.Batches);
+    public long Overslept => _device.Overslept;
 
     public static async Task<WaitingServer> StartAsync(LatencyProfile profile, int instances, TimeSpan slo)
     {
-        var oversleeping = new Oversleeping();
+        var device = new TimedDevice(profile);
         var builder = Host.CreateEmptyApplicationBuilder(null);
         builder.Services.AddMArkServing().AddModel<float[], float[]>(Model, m => m
-            .UseRunner(_ => new Factory(profile, oversleeping)).WithWarmUpInput([]).WithConcurrency(instances).WithSlo(slo).WithOptions(o => o.MaxBatchSize = profile.MaxBatchSize));
+            .UseRunner(_ => new TimedRunnerFactory(device, outputLength: 0)).WithWarmUpInput([]).WithConcurrency(instances).WithSlo(slo).WithOptions(o => o.MaxBatchSize = profile.MaxBatchSize));
         var host = builder.Build();
         await host.StartAsync();
-        return new WaitingServer(host, oversleeping);
+        return new WaitingServer(host, device);
     }
 
     public ValueTask<InferenceResult<float[]>> TryInferAsync(float[] input) => _client.TryInferAsync(input);
@@ -51,37 +50,5 @@ internal sealed class WaitingServer : IServer
     {
         await _host.StopAsync();
         _host.Dispose();
-    }
-
-    private sealed class Oversleeping
-    {
-        public long Batches;
-    }
-
-    private sealed class Factory(LatencyProfile profile, Oversleeping oversleeping) : IBatchRunnerFactory<float[], float[]>
-    {
-        public ValueTask<IBatchRunner<float[], float[]>> ConnectAsync(InstanceDescriptor instance, CancellationToken cancellationToken) => new(new Runner(profile, oversleeping));
-    }
-
-    private sealed class Runner(LatencyProfile profile, Oversleeping oversleeping) : IBatchRunner<float[], float[]>
-    {
-        private readonly float[][] _answers = [.. Enumerable.Repeat(Array.Empty<float>(), profile.MaxBatchSize)];
-
-        public bool BlocksThread => true;
-
-        public ValueTask RunAsync(RequestBatch<float[]> batch, IBatchSink<float[]> sink, CancellationToken cancellationToken)
-        {
-            var end = Stopwatch.GetTimestamp() + (long)(profile.Mean(batch.Count).TotalSeconds * Stopwatch.Frequency);
-            PreciseSleep.PrepareThread();
-            PreciseSleep.Until(end);
-            if (Stopwatch.GetTimestamp() - end > Stopwatch.Frequency / 1000)
-            {
-                Interlocked.Increment(ref oversleeping.Batches);
-            }
-            sink.SetResults(0, _answers.AsSpan(0, batch.Count));
-            return ValueTask.CompletedTask;
-        }
-
-        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
     }
 }
