@@ -7,8 +7,8 @@ using MArk.Serving.Benchmarks.Raw;
 namespace MArk.Serving.Benchmarks;
 
 /// <summary>
-/// What the machine makes of the same work from one moment to the next. The verbs with an open-loop load take a run for void whose capacity was not the same, to two percent, before and after it, and an
-/// objective of some milliseconds is missed by whatever serves while the machine stalls: this tells beforehand what their figures will be worth.
+/// What the machine makes of the same work from one moment to the next. The verbs with an open-loop load take a run for void whose capacity was not the same, to two percent, before and after it, and a
+/// model that computes on the machine is slowed down by its stalls whatever serves it: this tells beforehand what their figures will be worth.
 /// </summary>
 internal static class SteadinessBenchmark
 {

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Runtime.InteropServices;
 
 namespace MArk.Serving.Benchmarks.Load;
 
@@ -9,20 +8,16 @@ namespace MArk.Serving.Benchmarks.Load;
 /// </summary>
 internal static class PreciseSleep
 {
-    private const int ClockMonotonic = 1;       // what Stopwatch reads on Linux, in nanoseconds
-    private const int Absolute = 1;
-    private const int SetTimerSlack = 29;
-    private const long NanosecondsPerSecond = 1_000_000_000;
     private const long SpinNanoseconds = 5_000;
 
-    private static readonly bool UseKernel = OperatingSystem.IsLinux() && Stopwatch.Frequency == NanosecondsPerSecond && Environment.Is64BitProcess;
+    private static readonly bool UseKernel = OperatingSystem.IsLinux() && Stopwatch.Frequency == LinuxClock.NanosecondsPerSecond && Environment.Is64BitProcess;
 
     /// <summary>Lets the kernel wake the calling thread as exactly as it can.</summary>
     public static void PrepareThread()
     {
         if (UseKernel)
         {
-            _ = prctl(SetTimerSlack, 1, 0, 0, 0);
+            LinuxClock.DropTimerSlack();
         }
     }
 
@@ -33,8 +28,7 @@ internal static class PreciseSleep
         {
             if (left > SpinNanoseconds)
             {
-                var at = new Timespec { Seconds = timestamp / NanosecondsPerSecond, Nanoseconds = timestamp % NanosecondsPerSecond };
-                _ = clock_nanosleep(ClockMonotonic, Absolute, in at, 0);
+                LinuxClock.SleepUntil(timestamp);
             }
         }
         else
@@ -49,17 +43,5 @@ internal static class PreciseSleep
         {
             Thread.SpinWait(4);
         }
-    }
-
-    [DllImport("libc")]
-    private static extern int clock_nanosleep(int clock, int flags, in Timespec request, nint remain);
-
-    [DllImport("libc")]
-    private static extern int prctl(int option, nint first, nint second, nint third, nint fourth);
-
-    private struct Timespec
-    {
-        public long Seconds;
-        public long Nanoseconds;
     }
 }

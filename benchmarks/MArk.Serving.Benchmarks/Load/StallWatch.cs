@@ -1,16 +1,14 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Runtime.InteropServices;
 
 namespace MArk.Serving.Benchmarks.Load;
 
 /// <summary>
-/// Tells when the machine stalls: a shared one may run all its cores at a fraction of their speed for a tenth of a second, whatever runs on them. A thread does the same small piece of arithmetic every few
-/// milliseconds, which takes some hundredths of a core, and looks at the processor time that took: to be kept from a core by this process's own threads does not count.
+/// Tells when the machine stalls: a shared one may run all its cores at a fraction of their speed for some tens of milliseconds, whatever runs on them. A thread does the same small piece of arithmetic every few
+/// milliseconds, which takes about a hundredth of a core, and looks at the processor time that took: to be kept from a core by this process's own threads does not count.
 /// </summary>
 internal sealed class StallWatch : IDisposable
 {
-    private const int ClockOfThread = 3;
     private const int Multiplications = 10_000;
     private const int Remembered = 400;
     private const int EnoughToJudge = 50;
@@ -20,9 +18,9 @@ internal sealed class StallWatch : IDisposable
 
     private readonly Thread _thread;
     private readonly long _started = Stopwatch.GetTimestamp();
-    private long _ended;
     private readonly double[] _last = new double[Remembered];
     private volatile bool _isDisposed;
+    private long _ended;
     private long _lastSlow;
     private long _stalledTicks;
     private int _slowPieces;
@@ -94,17 +92,5 @@ internal sealed class StallWatch : IDisposable
     }
 
     /// <summary>The calling thread's processor time in nanoseconds; where there is no such clock, the time.</summary>
-    private static double ProcessorTime() =>
-        OperatingSystem.IsLinux() && clock_gettime(ClockOfThread, out var time) == 0
-            ? time.Seconds * 1e9 + time.Nanoseconds
-            : Stopwatch.GetTimestamp() * 1e9 / Stopwatch.Frequency;
-
-    [DllImport("libc")]
-    private static extern int clock_gettime(int clock, out Timespec time);
-
-    private struct Timespec
-    {
-        public long Seconds;
-        public long Nanoseconds;
-    }
+    private static double ProcessorTime() => LinuxClock.TryGetThreadTime(out var time) ? time : Stopwatch.GetTimestamp() * 1e9 / Stopwatch.Frequency;
 }

@@ -60,7 +60,7 @@ internal sealed class BenchmarkModel : IDisposable
     {
         "mlp" => Make(name, SeededModels.Mlp()),
         "conv" => Make(name, SeededModels.Conv()),
-        "device" => new BenchmarkModel(name, new TimedDevice(LatencyProfile.Linear(TimeSpan.FromMilliseconds(1.55), TimeSpan.FromMilliseconds(0.17), 32))),
+        "device" => new BenchmarkModel(name, new TimedDevice(LatencyProfile.Linear(TimeSpan.FromMilliseconds(1.55), TimeSpan.FromMilliseconds(0.17), OpenLoopBench.MaxBatch))),
         _ => new BenchmarkModel(name, System.IO.Path.Combine(AppContext.BaseDirectory, "Models", "digits.onnx"), isTemporary: false),
     };
 

@@ -62,7 +62,7 @@ internal sealed record EngineParts<TIn, TOut>
     public required Action<ServingException> Report { get; init; }
 
     /// <summary>Tells how many of the accepted requests still waited, and how many had begun, when the time to finish them was over.</summary>
-    public Action<int, int> TellUnfinished { get; init; } = static (_, _) => { };
+    public required Action<int, int> TellUnfinished { get; init; }
 
     /// <summary>Tells of a plan that is another than before.</summary>
     public Action<PlanExplanation> Explain { get; init; } = static _ => { };

@@ -149,6 +149,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
     /// <summary>Waits until all that was accepted has ended; at the drain deadline refuses what waits and gives up what runs.</summary>
     private async Task<bool> DrainAsync(CancellationToken cancellationToken)
     {
+        var waiting = 0;
         try
         {
             await _drained.Task.WaitAsync(_parts.Options.DrainTimeout, _time, cancellationToken).ConfigureAwait(false);
@@ -157,13 +158,12 @@ internal sealed partial class ModelEngine<TIn, TOut>
         catch (Exception e) when (e is TimeoutException or OperationCanceledException)
         {
             // The drain is over its time: what follows ends the rest.
+            Tell(now =>
+            {
+                waiting = _scheduler.WaitingCount;
+                _scheduler.OnDrainDeadline(now);
+            });
         }
-        var waiting = 0;
-        Tell(now =>
-        {
-            waiting = _scheduler.WaitingCount;
-            _scheduler.OnDrainDeadline(now);
-        });
         try
         {
             await _hardStop.CancelAsync().ConfigureAwait(false);
