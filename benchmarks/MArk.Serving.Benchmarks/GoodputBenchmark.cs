@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using MArk.Serving.Benchmarks.Load;
 using MArk.Serving.Benchmarks.Models;
+using MArk.Serving.Benchmarks.Raw;
 using MArk.Serving.Benchmarks.Servers;
 
 namespace MArk.Serving.Benchmarks;
@@ -38,7 +39,8 @@ internal static class GoodputBenchmark
         await using var spill = await bench.Servers.SpillAsync(TimeSpan.FromMilliseconds(arguments.Number("--spill-ms")));
         await using var naive = await bench.Servers.NaiveAsync();
         await using var channel = await bench.Servers.ChannelAsync();
-        await bench.WarmUpAsync(serveLate, reject, spill, naive, channel);
+        await bench.WarmUpAsync(serveLate, reject, naive, channel);
+        await bench.WarmUpAsync(SpilloverLoad, spill);      // under less it spills nothing
         var byLoad = new Dictionary<double, LoadSummary>();
         foreach (var load in Loads)
         {
@@ -64,13 +66,13 @@ internal static class GoodputBenchmark
 
     private static async Task TakeTurnsAsync(OpenLoopBench bench, IServer[] servers, double load, int seed, LoadSummary summary)
     {
-        double? last = null;
+        BareRun? last = null;
         for (var i = 0; i < servers.Length; i++)
         {
             // Each seed begins with another server, so that none always follows the same one.
             var server = servers[(i + seed) % servers.Length];
             var run = await bench.MeasureSettledAsync(load, seed, rate => bench.ServeAsync(server, rate, seed), last);
-            summary.Add(server.Name, run);
+            summary.Add(server.Name, run, bench.Ceiling(run, seed));
             last = run.After;
         }
     }
@@ -95,6 +97,7 @@ internal static class GoodputBenchmark
             ["sloShareAt095"] = Format.Round(Math.Min(byLoad[0.95].Share(serveLate), byLoad[0.95].Share(reject))),
             ["goodputOverCapacityAt200"] = Format.Round(Math.Min(byLoad[2.0].GoodputOverCapacity(serveLate), byLoad[2.0].GoodputOverCapacity(reject))),
             ["sloShareAt120WithSpillover"] = Format.Round(at120.Share(spill)),
+            ["ceilingAt095"] = Format.Round(byLoad[0.95].Ceiling),
             ["serveLate"] = Of(serveLate),
             ["reject"] = Of(reject),
             ["peers"] = peers,

@@ -7,6 +7,7 @@ namespace MArk.Serving.Benchmarks;
 internal sealed class LoadSummary(double load)
 {
     private readonly SortedDictionary<string, List<SettledRun<LoadResult>>> _runs = new(StringComparer.Ordinal);
+    private readonly List<double> _ceilings = [];
 
     public int Runs => _runs.Values.Sum(runs => runs.Count);
 
@@ -15,8 +16,12 @@ internal sealed class LoadSummary(double load)
 
     public IEnumerable<string> Servers => _runs.Keys;
 
-    public void Add(string server, SettledRun<LoadResult> run)
+    /// <summary>The share of the load that could have been answered within the objective at most, whoever serves: the mean over all runs.</summary>
+    public double Ceiling => _ceilings.Average();
+
+    public void Add(string server, SettledRun<LoadResult> run, double ceiling)
     {
+        _ceilings.Add(ceiling);
         if (!_runs.TryGetValue(server, out var runs))
         {
             _runs[server] = runs = [];
@@ -33,7 +38,7 @@ internal sealed class LoadSummary(double load)
         var capacity = Servers.Average(server => Mean(server, run => run.Capacity));
         var offered = Servers.Average(server => Mean(server, run => run.Value.Offered / run.Value.Seconds));
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"{load} x R0: {offered:N0}/s offered, {offered / capacity:N2} of the capacity beside the generator ({capacity:N0}/s)"));
+            $"{load} x R0: {offered:N0}/s offered, {offered / capacity:N2} of the capacity beside the generator ({capacity:N0}/s); at most {Ceiling:P2} of it could be answered within SLO, whoever serves"));
         Console.WriteLine("server                  within SLO    refused    goodput/s   over capacity    p50 ms    p99 ms   generator late ms   void");
         foreach (var server in Servers)
         {

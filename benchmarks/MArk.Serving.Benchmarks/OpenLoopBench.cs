@@ -81,9 +81,12 @@ internal sealed class OpenLoopBench : IDisposable
     {
         foreach (var server in servers)
         {
-            await ServeAsync(server, R0 / 2, seed: 0);
+            await WarmUpAsync(0.5, server);
         }
     }
+
+    /// <summary>Lets a server meet its first load, in multiples of the raw capacity, unmeasured.</summary>
+    public Task WarmUpAsync(double load, IServer server) => ServeAsync(server, load * R0, seed: 0);
 
     /// <summary>
     /// Runs under a multiple of the raw capacity, which is measured anew for it, as a machine that is shared has another speed after a while; between two measurements of the
@@ -93,9 +96,22 @@ internal sealed class OpenLoopBench : IDisposable
     /// <param name="seed">The seed of the generator that the capacity is measured beside.</param>
     /// <param name="run">What runs, given the rate.</param>
     /// <param name="last">The capacity after the run just before, if there was one under the same load: it is the one before this.</param>
-    public Task<SettledRun<T>> MeasureSettledAsync<T>(double load, int seed, Func<double, Task<T>> run, double? last = null) =>
+    public Task<SettledRun<T>> MeasureSettledAsync<T>(double load, int seed, Func<double, Task<T>> run, BareRun? last = null) =>
         SettledRun<T>.MeasureAsync(
             () => load * MeasureR0(), rate => CapacityBesideAsync(rate, seed), run, _maxAttempts, last);
+
+    /// <summary>
+    /// The share of a run's load that could have been answered within the objective at most, whoever serves: the mean of the bare loop's ceilings before and after it. A machine that stalls lowers it.
+    /// </summary>
+    public double Ceiling<T>(SettledRun<T> run, int seed)
+    {
+        var due = new PoissonArrivals(run.Rate, 0, _capacitySeconds, seed).Due;
+        return (run.Before.Ceiling(due, Slo) + run.After.Ceiling(due, Slo)) / 2;
+    }
+
+    /// <summary>The highest load, in multiples of the raw capacity, of which a share could have been answered within the objective at most, whoever serves, around a run.</summary>
+    public double HighestLoad<T>(SettledRun<T> run, double share, double most, int seed) =>
+        (run.Before.HighestRate(share, Slo, most * R0, seed) + run.After.HighestRate(share, Slo, most * R0, seed)) / 2 / R0;
 
     /// <summary>The server whose window gets the most requests within the objective at a rate; of equals the one of the lower p99.</summary>
     public Task<(IServer Server, TimeSpan Window)> BestWindowAsync(WindowSearch search, double rate) => search.BestAsync(async server =>
@@ -114,10 +130,10 @@ internal sealed class OpenLoopBench : IDisposable
         Model.Dispose();
     }
 
-    private double MeasureR0() => R0 = _raw.Measure(_capacitySeconds);
+    private double MeasureR0() => R0 = _raw.Measure(_capacitySeconds).Rate;
 
-    /// <summary>The raw capacity, requests per second, beside a generator of a rate whose requests are dropped.</summary>
-    private async Task<double> CapacityBesideAsync(double rate, int seed)
+    /// <summary>The bare loop beside a generator of a rate whose requests are dropped.</summary>
+    private async Task<BareRun> CapacityBesideAsync(double rate, int seed)
     {
         const double Margin = 0.05;     // the generator is at work before the bare loop and after it
         var arrivals = new PoissonArrivals(rate, Margin, RawCapacity.WarmUp(_capacitySeconds) + _capacitySeconds + Margin, seed);

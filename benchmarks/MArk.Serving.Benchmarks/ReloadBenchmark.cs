@@ -36,10 +36,10 @@ internal static class ReloadBenchmark
             var reloads = ReloadAsync(() => reloader.ReloadOnnxAsync(bench.Model.Path, stop.Token), every, stop.Token);
             var reloaded = await bench.ServeAsync(engine, rate, seed: 1);
             await stop.CancelAsync();
-            return (Rate: rate, Alone: alone, Reloaded: reloaded, Reloads: await reloads);
+            return (Alone: alone, Reloaded: reloaded, Reloads: await reloads);
         });
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"\n{run.Value.Rate:N0} requests/s; capacity beside the generator {run.Capacity:N0}/s; drift {run.Drift:P1}{(run.Settled ? "" : "   VOID: the capacity never settled")}"));
+            $"\n{run.Rate:N0} requests/s; capacity beside the generator {run.Capacity:N0}/s; drift {run.Drift:P1}{(run.Settled ? "" : "   VOID: the capacity never settled")}"));
         Console.WriteLine("                        within SLO     failed    p50 ms    p99 ms");
         Print("left alone", run.Value.Alone);
         Print($"{run.Value.Reloads} reloads", run.Value.Reloaded);

@@ -86,12 +86,12 @@ internal static class SaturationBenchmark
         var overRaw = servers.Select(_ => new List<double>()).ToArray();
         for (var round = 0; round < arguments.Integer("--rounds"); round++)
         {
-            rawRates.Add(raw.Measure(seconds));
+            rawRates.Add(raw.Measure(seconds).Rate);
             for (var i = 0; i < servers.Length; i++)
             {
                 var rate = await loop.MeasureAsync(servers[i], warmUp, seconds);
                 var before = rawRates[^1];
-                rawRates.Add(raw.Measure(seconds));
+                rawRates.Add(raw.Measure(seconds).Rate);
                 rates[i].Add(rate);
                 overRaw[i].Add(2 * rate / (before + rawRates[^1]));
             }

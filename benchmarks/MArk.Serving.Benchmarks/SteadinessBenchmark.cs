@@ -8,16 +8,19 @@ namespace MArk.Serving.Benchmarks;
 
 /// <summary>
 /// What the machine makes of the same work from one moment to the next. The verbs with an open-loop load take a run for void whose capacity was not the same, to two percent, before and after it, and a
-/// model that computes on the machine is slowed down by its stalls whatever serves it: this tells beforehand what their figures will be worth.
+/// model that computes on the machine is slowed down by its stalls whatever serves it: this tells beforehand what their figures will be worth, and what they can be at most.
 /// </summary>
 internal static class SteadinessBenchmark
 {
+    private const double Load = 0.95;
+
     public static async Task<int> RunAsync(string[] args)
     {
         if (Arguments.Parse(args,
             Option.Integer("--windows", 30, 3, 10_000, quick: 3),
             Option.Number("--idle-seconds", 20, 0.1, 3600, quick: 0.5),
             Option.Number("--seconds", OpenLoopBench.CapacitySeconds, 0.05, 60, quick: 0.1),
+            Option.Number("--slo-ms", 20, 1, 60_000),
             Option.Choice("--model", "mlp", BenchmarkModel.Names)) is not { } arguments)
         {
             return 2;
@@ -31,15 +34,21 @@ internal static class SteadinessBenchmark
             $"{model.Name}, batches of {raw.Batch} in a bare loop, {arguments.Integer("--windows")} windows of {seconds} s, one after the other"));
         var idle = await WatchIdleAsync(TimeSpan.FromSeconds(arguments.Number("--idle-seconds")));
         using var stalls = new StallWatch();
-        var rates = new List<double>();
+        var windows = new List<BareRun>();
         for (var i = 0; i < arguments.Integer("--windows"); i++)
         {
-            rates.Add(await Task.Run(() => raw.Measure(seconds)));
+            windows.Add(await Task.Run(() => raw.Measure(seconds)));
         }
+        var rates = windows.ConvertAll(window => window.Rate);
         var drifts = rates.Zip(rates.Skip(1), (before, after) => Math.Abs(after / before - 1)).ToArray();
         var steady = (double)drifts.Count(drift => drift <= SettledRun.MaxDrift) / drifts.Length;
+        var slo = TimeSpan.FromMilliseconds(arguments.Number("--slo-ms"));
+        var afterwards = windows.Zip(windows.Skip(1), (before, window) => Ceiling(window, before.Rate)).Average();
+        var meanwhile = windows.Average(window => Ceiling(window, window.Rate));
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
             $"\nrequests/s: {rates.Min():N0} to {rates.Max():N0}, median {Statistics.Median(rates):N0}; from one window to the next {Statistics.Median(drifts):P1} (median), within {SettledRun.MaxDrift:P0} in {steady:P0} of the cases"));
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"Of a Poisson load of {Load} x R0 at most {afterwards:P2} could be answered within {slo.TotalMilliseconds} ms, whoever serves, if R0 is the window before, and {meanwhile:P2} if it is the same window."));
         Console.WriteLine(stalls.ToString());
         Console.WriteLine($"While nothing else ran: {idle}");
         return arguments.Finish(new JsonObject
@@ -47,12 +56,16 @@ internal static class SteadinessBenchmark
             ["medianDrift"] = Format.Round(Statistics.Median(drifts)),
             ["withinAllowedDrift"] = Format.Round(steady),
             ["slowestOverFastest"] = Format.Round(rates.Min() / rates.Max()),
+            ["ceilingAt095"] = Format.Round(afterwards),
+            ["ceilingAt095OfSameWindow"] = Format.Round(meanwhile),
             ["stallsPerSecond"] = Format.Round(stalls.PerSecond),
             ["stalledShare"] = Format.Round(stalls.StalledShare),
             ["slownessWhenStalled"] = Format.Round(stalls.Slowness, 2),
             ["stallsPerSecondIdle"] = Format.Round(idle.PerSecond),
             ["stalledShareIdle"] = Format.Round(idle.StalledShare),
         });
+
+        double Ceiling(BareRun window, double r0) => window.Ceiling(new PoissonArrivals(Load * r0, 0, seconds, seed: 1).Due, slo);
     }
 
     private static async Task<StallWatch> WatchIdleAsync(TimeSpan time)

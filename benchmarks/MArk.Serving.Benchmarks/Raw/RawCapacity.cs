@@ -39,7 +39,7 @@ internal sealed class RawCapacity : IDisposable
         var shares = Array.ConvertAll(sizes, _ => new List<double>());
         for (var turn = 0; turn < rounds * TurnsPerRound; turn++)
         {
-            var rates = Array.ConvertAll(sizes, size => Measure(size, seconds / TurnsPerRound));
+            var rates = Array.ConvertAll(sizes, size => Measure(size, seconds / TurnsPerRound).Rate);
             var sum = rates.Sum();
             for (var i = 0; i < sizes.Length; i++)
             {
@@ -47,11 +47,11 @@ internal sealed class RawCapacity : IDisposable
             }
         }
         Batch = sizes[Enumerable.Range(0, sizes.Length).MaxBy(i => Statistics.Median(shares[i]))];
-        return Statistics.Median(Enumerable.Range(0, rounds).Select(_ => Measure(seconds)));
+        return Statistics.Median(Enumerable.Range(0, rounds).Select(_ => Measure(seconds).Rate));
     }
 
-    /// <summary>Requests per second at the best size, after a warm-up that is not counted.</summary>
-    public double Measure(double seconds) => Measure(Batch, seconds);
+    /// <summary>Runs batches of the best size, after a warm-up that is not counted.</summary>
+    public BareRun Measure(double seconds) => Measure(Batch, seconds);
 
     /// <summary>How long the loop runs before a measurement begins, seconds; it is as warm then as the servers are.</summary>
     public static double WarmUp(double seconds) => Math.Min(WarmUpSeconds, seconds);
@@ -64,13 +64,13 @@ internal sealed class RawCapacity : IDisposable
         }
     }
 
-    private double Measure(int batch, double seconds)
+    private BareRun Measure(int batch, double seconds)
     {
-        var rates = new double[_sessions.Length];
+        var loops = new List<long>[_sessions.Length];
         var threads = _sessions.Select((session, i) => new Thread(() =>
         {
             Loop(session, batch, WarmUp(seconds));
-            rates[i] = Loop(session, batch, seconds);
+            loops[i] = Loop(session, batch, seconds);
         }) { IsBackground = true }).ToArray();
         foreach (var thread in threads)
         {
@@ -80,17 +80,17 @@ internal sealed class RawCapacity : IDisposable
         {
             thread.Join();
         }
-        return rates.Sum();
+        return new BareRun(batch, loops);
     }
 
-    private double Loop(RawSession session, int batch, double seconds)
+    /// <summary>When the first batch began, and when each was done.</summary>
+    private List<long> Loop(RawSession session, int batch, double seconds)
     {
         var inputs = _model.Inputs;
         var next = 0;
-        var done = 0L;
-        var start = Stopwatch.GetTimestamp();
-        var end = start + (long)(seconds * Stopwatch.Frequency);
-        long now;
+        var now = Stopwatch.GetTimestamp();
+        var end = now + (long)(seconds * Stopwatch.Frequency);
+        var times = new List<long> { now };
         do
         {
             for (var row = 0; row < batch; row++)
@@ -99,10 +99,10 @@ internal sealed class RawCapacity : IDisposable
                 next = next + 1 == inputs.Length ? 0 : next + 1;
             }
             session.Run(batch);
-            done += batch;
             now = Stopwatch.GetTimestamp();
+            times.Add(now);
         }
         while (now < end);
-        return done / Stopwatch.GetElapsedTime(start, now).TotalSeconds;
+        return times;
     }
 }
