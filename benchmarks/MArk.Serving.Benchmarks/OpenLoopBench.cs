@@ -101,22 +101,19 @@ internal sealed class OpenLoopBench : IDisposable
             () => load * MeasureR0(), rate => CapacityBesideAsync(rate, seed), run, _maxAttempts, last);
 
     /// <summary>
-    /// The share of a run's load that could have been answered within the objective at most, whoever serves: the mean of the bare loop's ceilings before and after it. A machine that stalls lowers it.
+    /// The share of a run's load that an ideal server (<see cref="BareRun.IdealShare"/>) would have answered within the objective in the bare loop's place: the mean of before and after the run. A machine
+    /// that stalls lowers it.
     /// </summary>
-    public double Ceiling<T>(SettledRun<T> run, int seed)
+    public double IdealShare<T>(SettledRun<T> run, int seed)
     {
         var due = new PoissonArrivals(run.Rate, 0, _capacitySeconds, seed).Due;
-        return (run.Before.Ceiling(due, Slo) + run.After.Ceiling(due, Slo)) / 2;
+        return (run.Before.IdealShare(due, Slo) + run.After.IdealShare(due, Slo)) / 2;
     }
-
-    /// <summary>The highest load, in multiples of the raw capacity, of which a share could have been answered within the objective at most, whoever serves, around a run.</summary>
-    public double HighestLoad<T>(SettledRun<T> run, double share, double most, int seed) =>
-        (run.Before.HighestRate(share, Slo, most * R0, seed) + run.After.HighestRate(share, Slo, most * R0, seed)) / 2 / R0;
 
     /// <summary>The server whose window gets the most requests within the objective at a rate; of equals the one of the lower p99.</summary>
     public Task<(IServer Server, TimeSpan Window)> BestWindowAsync(WindowSearch search, double rate) => search.BestAsync(async server =>
     {
-        var result = await ServeAsync(server, rate, seed: 0, Seconds / 2);
+        var result = await ServeAsync(server, rate, seed: 0);
         return (Math.Round(result.Share, 3), -result.P99Ms);
     });
 

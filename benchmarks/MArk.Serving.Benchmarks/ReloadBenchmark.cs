@@ -29,6 +29,7 @@ internal static class ReloadBenchmark
         await using var engine = (EngineServer)await bench.Servers.ServeLateAsync();
         var reloader = engine.Services.GetRequiredKeyedService<IModelReloader<float[], float[]>>(bench.Model.Name);
         await bench.WarmUpAsync(engine);
+        var failed = 0;
         var run = await bench.MeasureSettledAsync(Load, seed: 1, async rate =>
         {
             var alone = await bench.ServeAsync(engine, rate, seed: 1);
@@ -36,6 +37,8 @@ internal static class ReloadBenchmark
             var reloads = ReloadAsync(() => reloader.ReloadOnnxAsync(bench.Model.Path, stop.Token), every, stop.Token);
             var reloaded = await bench.ServeAsync(engine, rate, seed: 1);
             await stop.CancelAsync();
+            // Those of a run that is made again as well: a capacity that drifts is no excuse for them.
+            failed += reloaded.RefusedInTheEnd;
             return (Alone: alone, Reloaded: reloaded, Reloads: await reloads);
         });
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
@@ -46,7 +49,7 @@ internal static class ReloadBenchmark
         Console.WriteLine($"\n{bench.Conditions()}");
         return arguments.Finish(new JsonObject
         {
-            ["failed"] = run.Value.Reloaded.Refused,
+            ["failed"] = failed,
             ["addedP99Ms"] = Format.Round(run.Value.Reloaded.P99Ms - run.Value.Alone.P99Ms, 2),
             ["reloads"] = run.Value.Reloads,
             ["sloShare"] = Format.Round(run.Value.Reloaded.Share),

@@ -78,5 +78,8 @@ internal sealed class LatencyLog(PoissonArrivals arrivals)
         };
     }
 
+    /// <summary>How many were refused or failed so far, of all, those that are not counted otherwise too.</summary>
+    public int CountRefused() => _latencies.Count(latency => latency == Refused);
+
     private static double Milliseconds(long ticks) => ticks * 1000.0 / Stopwatch.Frequency;
 }

@@ -11,6 +11,9 @@ internal sealed record LoadResult
     /// <summary>Refused or failed.</summary>
     public required int Refused { get; init; }
 
+    /// <summary>Refused or failed until the last had ended, those of the warm-up too.</summary>
+    public int RefusedInTheEnd { get; init; }
+
     public required double Seconds { get; init; }
 
     /// <summary>The median latency of what was not refused.</summary>

@@ -37,7 +37,7 @@ internal sealed class OpenLoop(float[][] inputs)
             throw new InvalidOperationException($"{server.Name} left {log.Left} of {log.Count} requests without an answer for {Patience}.", e);
         }
         server.RefusesWaiting = false;
-        return result;
+        return result with { RefusedInTheEnd = log.CountRefused() };
     }
 
     private void Issue(IServer server, LatencyLog log, TaskCompletionSource issued)

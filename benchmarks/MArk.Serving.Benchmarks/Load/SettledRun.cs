@@ -5,8 +5,8 @@ namespace MArk.Serving.Benchmarks.Load;
 /// <summary>A run between two measurements of the capacity.</summary>
 /// <param name="Value">What was measured.</param>
 /// <param name="Rate">The rate that was offered, requests per second.</param>
-/// <param name="Before">The bare loop beside a generator of that rate, before the run.</param>
-/// <param name="After">The same after it.</param>
+/// <param name="Before">The bare loop before the run, beside a generator of that rate, or of that of the run just before: the raw capacity is measured anew in between.</param>
+/// <param name="After">The bare loop after the run, beside a generator of that rate.</param>
 internal sealed record SettledRun<T>(T Value, double Rate, BareRun Before, BareRun After)
 {
     /// <summary>The mean of the capacity before and after, requests per second.</summary>

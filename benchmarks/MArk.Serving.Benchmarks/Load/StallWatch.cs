@@ -21,7 +21,7 @@ internal sealed class StallWatch : IDisposable
     private readonly double[] _last = new double[Remembered];
     private volatile bool _isDisposed;
     private long _ended;
-    private long _lastSlow;
+    private long _lastPiece;
     private long _stalledTicks;
     private int _slowPieces;
     private double _slowness;       // sum over those, in usual times
@@ -34,7 +34,7 @@ internal sealed class StallWatch : IDisposable
         _thread.Start();
     }
 
-    /// <summary>How much of the time the machine was stalled.</summary>
+    /// <summary>How much of the time the machine was stalled, from the first slow piece of arithmetic to the last of a row.</summary>
     public double StalledShare => (double)Volatile.Read(ref _stalledTicks) / Watched;
 
     /// <summary>How often it stalled.</summary>
@@ -70,15 +70,15 @@ internal sealed class StallWatch : IDisposable
                 usual = Statistics.Median(_last.Take(Math.Min(seen, Remembered)));
             }
             slowInARow = took > SlowFactor * usual ? slowInARow + 1 : 0;
+            var now = Stopwatch.GetTimestamp();
             if (slowInARow >= SlowInARow)
             {
-                var now = Stopwatch.GetTimestamp();
                 Volatile.Write(ref _stalls, _stalls + (slowInARow == SlowInARow ? 1 : 0));
-                Volatile.Write(ref _stalledTicks, _stalledTicks + (slowInARow == SlowInARow ? 0 : now - _lastSlow));
+                Volatile.Write(ref _stalledTicks, _stalledTicks + now - _lastPiece);
                 Volatile.Write(ref _slowness, _slowness + took / usual);
                 Volatile.Write(ref _slowPieces, _slowPieces + 1);
-                _lastSlow = now;
             }
+            _lastPiece = now;
             Thread.Sleep(Every);
         }
     }

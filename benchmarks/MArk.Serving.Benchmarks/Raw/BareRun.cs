@@ -1,13 +1,10 @@
 using System.Diagnostics;
-using MArk.Serving.Benchmarks.Load;
 
 namespace MArk.Serving.Benchmarks.Raw;
 
 /// <summary>What a bare loop did, batch by batch: how fast the machine was, on the whole and from one moment to the next.</summary>
 internal sealed class BareRun
 {
-    private const int BisectionSteps = 10;
-
     private readonly long[] _done;      // when each request was done, in ticks of Stopwatch from the start, in order
     private readonly long _end;
 
@@ -25,13 +22,13 @@ internal sealed class BareRun
     public double Rate { get; }
 
     /// <summary>
-    /// The share of these arrivals that could be answered within an objective at most, by whoever serves at the speed the loop had from moment to moment and knows what is to come: with every instant
-    /// at which a request could be done given to the oldest that is there and in time. (Points are matched to intervals of the same length in order: none matches more.)
-    /// What arrives too late to be seen to its deadline is not counted.
+    /// The share of these arrivals that an ideal server would have answered within an objective in the loop's place: one that has done as much as the loop at every moment, but with single requests instead
+    /// of batches, and knows what is to come. Every instant at which a request is done goes to the oldest that is there and still in time; points are so matched to intervals of the same length
+    /// in order, and no other matching is greater. What arrives too late to be seen to its deadline is not counted.
     /// </summary>
     /// <param name="due">When the requests arrive, in ticks of <see cref="Stopwatch"/> from the start, in order.</param>
     /// <param name="slo">The objective.</param>
-    public double Ceiling(ReadOnlySpan<long> due, TimeSpan slo)
+    public double IdealShare(ReadOnlySpan<long> due, TimeSpan slo)
     {
         var limit = (long)(slo.TotalSeconds * Stopwatch.Frequency);
         var (offered, good, next) = (0, 0, 0);
@@ -55,18 +52,6 @@ internal sealed class BareRun
         return offered == 0 ? 1 : (double)good / offered;
     }
 
-    /// <summary>The highest Poisson rate, requests per second, of which a share could be answered within an objective by whoever serves so, as far as the run is long enough to tell.</summary>
-    public double HighestRate(double share, TimeSpan slo, double most, int seed)
-    {
-        double low = 0, high = most;
-        for (var step = 0; step < BisectionSteps; step++)
-        {
-            var rate = (low + high) / 2;
-            (low, high) = Ceiling(new PoissonArrivals(rate, 0, Stopwatch.GetElapsedTime(0, _end).TotalSeconds, seed).Due, slo) >= share ? (rate, high) : (low, rate);
-        }
-        return low;
-    }
-
-    // A batch's requests one after the other, evenly over its time: no batch answers sooner.
+    // A batch's requests one after the other, evenly over its time.
     private static IEnumerable<long> OneByOne(long begun, long done, int batch) => Enumerable.Range(1, batch).Select(k => begun + (done - begun) * k / batch);
 }

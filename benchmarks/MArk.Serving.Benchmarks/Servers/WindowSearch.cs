@@ -6,7 +6,7 @@ internal sealed class WindowSearch(Func<TimeSpan, Task<IServer>> create, IReadOn
     private readonly Dictionary<TimeSpan, IServer> _servers = [];
 
     /// <summary>The windows that are worth trying under a latency objective.</summary>
-    public static TimeSpan[] Windows(bool quick) => [.. (quick ? new[] { 2 } : [1, 2, 4, 8]).Select(ms => TimeSpan.FromMilliseconds(ms))];
+    public static TimeSpan[] Windows(bool quick) => [.. (quick ? new[] { 2 } : [1, 2, 3, 4, 6, 8, 12]).Select(ms => TimeSpan.FromMilliseconds(ms))];
 
     /// <summary>The server of the highest score, higher being better; of equal ones the first.</summary>
     public async Task<(IServer Server, TimeSpan Window)> BestAsync<TScore>(Func<IServer, Task<TScore>> score)
