@@ -7,7 +7,7 @@ namespace MArk.Serving.Engine;
 /// <summary>
 /// One call of a client, from arrival until its caller has the answer. Reused, unless its token has fired: then the canceller may hold on to it.
 /// </summary>
-internal sealed class InferenceOperation<TIn, TOut> : IValueTaskSource<TOut>, IValueTaskSource<InferenceResult<TOut>>
+internal sealed class InferenceOperation<TIn, TOut> : SpareOperation, IValueTaskSource<TOut>, IValueTaskSource<InferenceResult<TOut>>
 {
     // The state of a call that has not ended has the call's number in it, so that who knows only an earlier call of this object does nothing to a later one.
     private const int Claimed = 1;
@@ -36,9 +36,14 @@ internal sealed class InferenceOperation<TIn, TOut> : IValueTaskSource<TOut>, IV
 
     public TimeSpan Arrival { get; set; }
 
+    /// <summary>When it arrived, on a clock that costs less to read and is coarser.</summary>
+    public long ArrivalTick { get; set; }
+
     public TimeSpan Deadline { get; private set; }
 
     public short Version => _core.Version;
+
+    public override bool HasEnded => _engine.HasEnded;
 
     public bool IsOf(ModelEngine<TIn, TOut> engine) => _engine == engine;
 

@@ -302,7 +302,8 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
     public void Recycle(InferenceOperation<TIn, TOut> operation)
     {
         // The thread that has an answer often asks next.
-        if (SpareOperation.OfThread is null)
+        // A model that has ended, and all it holds, is not kept for a call that will not come.
+        if (SpareOperation.OfThread is not { } spare || spare.HasEnded)
         {
             SpareOperation.OfThread = operation;
         }
@@ -330,6 +331,9 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         }
         return new InferenceOperation<TIn, TOut>(this);
     }
+
+    /// <summary>Whether the model was stopped.</summary>
+    public bool HasEnded => _ended;
 
     public void Report(ServingException error) => Report(() => _parts.Report(error));
 
@@ -609,8 +613,11 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
 }
 
 /// <summary>An operation that a thread keeps for its next call. Not in the generic engine, where a thread's static costs a look-up.</summary>
-internal static class SpareOperation
+internal abstract class SpareOperation
 {
     [ThreadStatic]
-    public static object? OfThread;
+    public static SpareOperation? OfThread;
+
+    /// <summary>Whether its model has ended: it will not be used again.</summary>
+    public abstract bool HasEnded { get; }
 }

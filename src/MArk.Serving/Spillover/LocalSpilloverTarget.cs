@@ -20,6 +20,7 @@ internal sealed class LocalSpilloverTarget<TIn, TOut>(
     private TimeSpan _connectTime;
     private volatile IBatchRunnerFactory<TIn, TOut> _factory = factory;
     private volatile bool _isDisposed;
+    private Action<ServingException>? _report;      // of the last switch: before it there is no older version
 
     public async ValueTask InitializeAsync(CancellationToken cancellationToken)
     {
@@ -68,7 +69,13 @@ internal sealed class LocalSpilloverTarget<TIn, TOut>(
         await place.ConfigureAwait(false);
         try
         {
-            if (!_idle.TryPop(out var copy))
+            Copy copy;
+            bool isWarm;
+            while ((isWarm = _idle.TryPop(out copy)) && copy.Version != _factory)
+            {
+                await EndAsync(copy).ConfigureAwait(false);
+            }
+            if (!isWarm)
             {
                 var version = _factory;
                 copy = new Copy(version, Scaled(await ConnectAsync(version, cancellationToken).ConfigureAwait(false)));
@@ -135,14 +142,46 @@ internal sealed class LocalSpilloverTarget<TIn, TOut>(
         if (copy.Version == _factory)
         {
             _idle.Push(copy);
+            if (copy.Version != _factory)
+            {
+                await DropOlderAsync().ConfigureAwait(false);
+            }
         }
         else
         {
-            await copy.Runner.DisposeAsync().ConfigureAwait(false);
+            await EndAsync(copy).ConfigureAwait(false);
         }
         if (_isDisposed)
         {
             await DisposeAsync().ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>A copy of an older version became idle just as the version was switched, after those that were idle had gone.</summary>
+    private async Task DropOlderAsync()
+    {
+        var idle = new List<Copy>();
+        while (_idle.TryPop(out var copy))
+        {
+            idle.Add(copy);
+        }
+        idle.Where(copy => copy.Version == _factory).ToList().ForEach(_idle.Push);
+        foreach (var copy in idle.Where(copy => copy.Version != _factory))
+        {
+            await EndAsync(copy).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Ends a copy of an older version. What it throws is nobody's request's fault.</summary>
+    private async Task EndAsync(Copy copy)
+    {
+        try
+        {
+            await copy.Runner.DisposeAsync().ConfigureAwait(false);
+        }
+        catch (Exception e)
+        {
+            _report?.Invoke(new ServingException($"A copy of the older version of model '{modelName}', for the local spillover, did not end cleanly: {e.Message}", e));
         }
     }
 
@@ -155,6 +194,7 @@ internal sealed class LocalSpilloverTarget<TIn, TOut>(
 
     private async Task SwitchToAsync(Copy next, Action<ServingException> report)
     {
+        _report = report;
         _factory = next.Version;
         // The copies of the older version that are idle go now, those that run once they are done.
         var old = new List<Copy>();
@@ -165,14 +205,7 @@ internal sealed class LocalSpilloverTarget<TIn, TOut>(
         await GiveBackAsync(next).ConfigureAwait(false);
         foreach (var copy in old)
         {
-            try
-            {
-                await copy.Runner.DisposeAsync().ConfigureAwait(false);
-            }
-            catch (Exception e)
-            {
-                report(new ServingException($"A copy of the older version of model '{modelName}', for the local spillover, did not end cleanly: {e.Message}", e));
-            }
+            await EndAsync(copy).ConfigureAwait(false);
         }
     }
 
