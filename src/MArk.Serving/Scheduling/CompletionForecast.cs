@@ -1,13 +1,14 @@
 namespace MArk.Serving.Scheduling;
 
 /// <summary>
-/// When the k-th waiting request will be done (the paper's bouncer, over all instances): each pulls a full batch whenever it is free.
+/// When the k-th waiting request will be done (the paper's bouncer, over all instances): each pulls a batch whenever it is free, a full one unless what waits may not share one.
 /// The pulls are worked out as far as they are asked for and kept until an instance changes, so that an arrival is judged in
 /// O(log pulls); most arrivals pass a bound that needs no pulls at all.
 /// </summary>
 internal sealed class CompletionForecast(List<SchedulerInstance> instances, int maxBatchSize)
 {
     private readonly List<Pull> _pulls = [];
+    private (int Requests, int Batches) _expected;      // so many pulls hold so many requests; (0, 0) for full ones
     private readonly PriorityQueue<SchedulerInstance, (TimeSpan Free, int Order)> _next = new();
     private bool _pullsValid;
     private bool _boundValid;
@@ -17,6 +18,7 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
     private TimeSpan _roundTime;
     private TimeSpan _lastBatch;
     private int _roundSize;
+    private int _serving;
     private double _throughput;
 
     /// <summary>The most requests a batch is expected to hold.</summary>
@@ -26,6 +28,17 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
         {
             maxBatchSize = limit;
             Invalidate();
+        }
+    }
+
+    /// <summary>That what is asked for next stands among so many requests that make so many batches, if none is fuller than it may be; 0 for full ones, where all may share them.</summary>
+    public void ExpectBatches(int requests, int batches)
+    {
+        var expected = batches == 0 || requests >= (long)batches * maxBatchSize ? default : (requests, batches);
+        if (expected != _expected)
+        {
+            _expected = expected;
+            _pullsValid = false;
         }
     }
 
@@ -50,7 +63,11 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
     }
 
     /// <summary>Whether a request with some others ahead of it is done by an instant even on a pessimistic reckoning.</summary>
-    public bool IsSurelyDoneBy(TimeSpan instant, TimeSpan now, int ahead)
+    /// <param name="instant">By when.</param>
+    /// <param name="now">Now.</param>
+    /// <param name="ahead">How many go before it, at most.</param>
+    /// <param name="batches">How many batches these make at most, where they may not share all of them; otherwise 0.</param>
+    public bool IsSurelyDoneBy(TimeSpan instant, TimeSpan now, int ahead, int batches = 0)
     {
         EnsureBound();
         if (_roundSize == 0)
@@ -59,8 +76,12 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
         }
         // In ticks and without a division where none is needed, on a path that every request takes.
         var free = Math.Max(_allFree.Ticks, now.Ticks);
-        var rounds = ahead < _roundSize ? 0 : ahead / _roundSize * _roundTime.Ticks;
-        return free + rounds + _lastBatch.Ticks <= instant.Ticks;
+        var rounds = ahead < _roundSize ? 0 : ahead / _roundSize;
+        if (batches > rounds)
+        {
+            rounds = Math.Max(rounds, batches / _serving);
+        }
+        return free + rounds * _roundTime.Ticks + _lastBatch.Ticks <= instant.Ticks;
     }
 
     /// <summary>
@@ -92,7 +113,7 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
         start = pull.Start;
         var position = ahead - (index == 0 ? 0 : _pulls[index - 1].Through) + 1;
         var joining = arrivalRate * (start - now).TotalSeconds;
-        var finish = start + pull.Instance.Profile.High((int)Math.Min(position + joining, Math.Max(position, FullBatch(pull.Instance))));
+        var finish = start + pull.Instance.Profile.High((int)Math.Min(position + joining, Math.Max(position, SizeOf(index, pull.Instance))));
         return start + pull.Instance.Profile.High(1) > deadline && AreUnlike ? FinishOnAFasterOne(index, finish, ref start) : finish;
     }
 
@@ -102,7 +123,7 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
         for (var next = index + 1; next <= index + instances.Count && (next < _pulls.Count || TryAddPull()) && _pulls[next].Start < finish; next++)
         {
             var pull = _pulls[next];
-            var sooner = pull.Start + pull.Instance.Profile.High(FullBatch(pull.Instance));
+            var sooner = pull.Start + pull.Instance.Profile.High(SizeOf(next, pull.Instance));
             if (sooner < finish)
             {
                 (finish, start) = (sooner, pull.Start);
@@ -133,7 +154,7 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
         {
             return false;
         }
-        var size = FullBatch(instance);
+        var size = SizeOf(_pulls.Count, instance);
         var duration = instance.Profile.Mean(size);
         var before = _pulls.Count == 0 ? 0 : _pulls[^1].Through;
         // While nothing is measured, an instance takes all there is at once as far as anyone knows.
@@ -144,6 +165,11 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
 
     private int FullBatch(SchedulerInstance instance) =>
         instance.Profile.BestBatchSize(Math.Min(maxBatchSize, instance.MaxBatchSize));
+
+    private int SizeOf(int pull, SchedulerInstance instance) =>
+        _expected.Batches == 0 ? FullBatch(instance) : (int)Math.Clamp(HeldBy(pull + 1) - HeldBy(pull), 1, FullBatch(instance));
+
+    private long HeldBy(long pulls) => pulls * _expected.Requests / _expected.Batches;
 
     private void EnsureBound()
     {
@@ -156,12 +182,13 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
     private void WorkOutBound()
     {
         _boundValid = true;
-        (_allFree, _roundTime, _lastBatch, _roundSize, _throughput) = (default, default, default, 0, 0);
+        (_allFree, _roundTime, _lastBatch, _roundSize, _serving, _throughput) = (default, default, default, 0, 0, 0);
         foreach (var instance in instances)
         {
             if (instance.Serves)
             {
                 var size = FullBatch(instance);
+                _serving++;
                 _roundSize += size;
                 _allFree = Max(_allFree, instance.BusyUntil);
                 _roundTime = Max(_roundTime, instance.Profile.Mean(size));

@@ -13,6 +13,9 @@ internal sealed class GroupList(RequestTable requests, TenantTable tenants)
 
     public List<RequestGroup>.Enumerator GetEnumerator() => _listed.GetEnumerator();
 
+    /// <summary>The group of a number; nothing if it has no requests.</summary>
+    public RequestGroup? Find(int id) => id < _byId.Length ? _byId[id] : null;
+
     /// <summary>The group of a number that has requests.</summary>
     public RequestGroup Of(int id) => _byId[id]!;
 

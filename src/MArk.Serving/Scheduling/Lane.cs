@@ -1,13 +1,17 @@
 namespace MArk.Serving.Scheduling;
 
-/// <summary>The requests of one group, priority class and tenant that wait in time.</summary>
+/// <summary>The requests of one group, priority class and tenant that wait: those in time, or those that are late.</summary>
 internal sealed class Lane(RequestTable requests)
 {
     private readonly DeadlineQueue _queue = new(requests);
+    private bool _holdsTurn;
 
-    public int Class { get; set; }
+    public int Class { get; private set; }
 
-    public Tenant Tenant { get; set; } = null!;
+    /// <summary>Which turns it takes: its class's, among those in time or among the late.</summary>
+    public int Turn { get; private set; }
+
+    public Tenant Tenant { get; private set; } = null!;
 
     public int Count => _queue.Count;
 
@@ -22,14 +26,37 @@ internal sealed class Lane(RequestTable requests)
 
     public double Served;
 
+    /// <summary>What leaves and comes back until <see cref="LetGoOfTurn"/>, as what is judged anew does, does not cost its tenant the turn that it waits for.</summary>
+    public void HoldTurn()
+    {
+        _holdsTurn = Count > 0;
+        if (_holdsTurn)
+        {
+            Tenant.OnLaneFilled(Turn);
+        }
+    }
+
+    public void LetGoOfTurn()
+    {
+        if (_holdsTurn)
+        {
+            _holdsTurn = false;
+            Tenant.OnLaneEmptied(Turn);
+        }
+    }
+
     public int CountBefore(TimeSpan instant) => _queue.CountBefore(instant);
+
+    /// <summary>Whose it is, from now on.</summary>
+    public void Assign(int priorityClass, bool ofLate, Tenant tenant) =>
+        (Class, Turn, Tenant) = (priorityClass, ofLate ? TenantTable.LateTurn(priorityClass) : priorityClass, tenant);
 
     public void Add(int slot, in RequestState request)
     {
         _queue.Add(slot, request);
         if (_queue.Count == 1)
         {
-            Tenant.OnLaneFilled(Class);
+            Tenant.OnLaneFilled(Turn);
         }
     }
 
@@ -52,7 +79,7 @@ internal sealed class Lane(RequestTable requests)
     {
         if (_queue.Count == 0)
         {
-            Tenant.OnLaneEmptied(Class);
+            Tenant.OnLaneEmptied(Turn);
         }
     }
 }

@@ -7,8 +7,8 @@ internal sealed partial class ModelScheduler
 {
     private const double WeightOfLast = 0.02;
 
-    // How long the last moment to spill a request lasts: a timer's resolution.
-    private static readonly TimeSpan LastMoment = TimeSpan.FromMilliseconds(1);
+    // How long the last moment to spill a request lasts: a timer of a millisecond that is set to whole ones, and is late.
+    private static readonly TimeSpan LastMoment = TimeSpan.FromMilliseconds(3);
 
     private SpilloverQuote? _quote;
     private TimeSpan _quoteExpires;
@@ -40,7 +40,7 @@ internal sealed partial class ModelScheduler
         {
             Reject(slot, RejectionReason.Draining, null);
         }
-        else if (!(request.Aim == request.Terms.Deadline && IsReachableByFar(now, request.Aim)) && !IsReachable(now, slot, MarginUnderOverload(now, request)))
+        else if (!(request.Aim == request.Terms.Deadline && IsReachableByFar(now, request.Aim, request.Terms.Group)) && !IsReachable(now, slot, MarginUnderOverload(now, request)))
         {
             if (bounded && IsDueForTrial(now, request.Terms))
             {
@@ -71,12 +71,12 @@ internal sealed partial class ModelScheduler
     /// <summary>Of requests that ask for the same, how many may wait whatever is known of each: there is room for all of them, and the last of them is reachable by far.</summary>
     private int CountWithoutLook(TimeSpan now, in RequestTerms terms, int most)
     {
-        if (_stopping || _isWeighed || terms.WhenUnreachable == WhenUnreachable.Spill)
+        if (_stopping || _isWeighed || terms.WhenUnreachable == WhenUnreachable.Spill || !MayShareWithAll(terms.Group))
         {
             return 0;
         }
         var count = RoomFor(terms, most);
-        return count > 0 && IsReachableByFar(now, terms.Deadline, count - 1) ? count : 0;
+        return count > 0 && IsReachableByFar(now, terms.Deadline, terms.Group, count - 1) ? count : 0;
     }
 
     /// <summary>What can be spilled is to be done before its deadline by a margin, since a spill costs less than a late answer.</summary>
@@ -137,24 +137,34 @@ internal sealed partial class ModelScheduler
     }
 
     /// <summary>Whether a request that is not to be spilled is reachable whatever the margin; so most arrivals are, and little is needed to tell.</summary>
-    private bool IsReachableByFar(TimeSpan now, TimeSpan deadline, int moreAhead = 0) =>
-        _forecast.IsSurelyDoneBy(new TimeSpan(deadline.Ticks - _overloadMargin.Value.Ticks), now, _inTimeCount + _retryCount + moreAhead);
+    private bool IsReachableByFar(TimeSpan now, TimeSpan deadline, int group, int moreAhead = 0) =>
+        _forecast.IsSurelyDoneBy(new TimeSpan(deadline.Ticks - _overloadMargin.Value.Ticks), now, _inTimeCount + _retryCount + moreAhead, BatchesBefore(group));
 
     private bool IsReachable(TimeSpan now, int slot, TimeSpan margin = default)
     {
         ref var request = ref _requests[slot];
         var deadline = ToBeDoneBy(now, request) - margin;
         // Most arrivals could wait behind all that wait.
-        return _forecast.IsSurelyDoneBy(deadline, now, _inTimeCount + _retryCount) || IsDoneBy(now, deadline, CountAhead(request));
-    }
-
-    /// <summary>Whether a request behind so many is expected to be done by then.</summary>
-    private bool IsDoneBy(TimeSpan now, TimeSpan deadline, int ahead)
-    {
-        if (_forecast.IsSurelyDoneBy(deadline, now, ahead))
+        if (_forecast.IsSurelyDoneBy(deadline, now, _inTimeCount + _retryCount, BatchesBefore(request.Terms.Group)))
         {
             return true;
         }
+        var ahead = CountAhead(request, out var batches);
+        return IsDoneBy(now, deadline, ahead, batches);
+    }
+
+    /// <summary>Whether a request behind so many is expected to be done by then.</summary>
+    /// <param name="now">Now.</param>
+    /// <param name="deadline">Then.</param>
+    /// <param name="ahead">How many go before it.</param>
+    /// <param name="batches">How many batches they make together with it, where they may not share all of them; otherwise 0.</param>
+    private bool IsDoneBy(TimeSpan now, TimeSpan deadline, int ahead, int batches)
+    {
+        if (_forecast.IsSurelyDoneBy(deadline, now, ahead, batches))
+        {
+            return true;
+        }
+        _forecast.ExpectBatches(ahead + 1, batches);
         var finish = _forecast.Finish(now, ahead, _arrivalRate.Rate(now), out _, deadline);
         return (finish == TimeSpan.MaxValue ? ExpectedWithoutInstance(now) : finish) <= deadline;
     }
@@ -180,45 +190,83 @@ internal sealed partial class ModelScheduler
     private TimeSpan ExpectedWithoutInstance(TimeSpan now) => NextCapacityAt() is var next && next > now ? next : now;
 
     /// <summary>How many that wait go before a request that does not.</summary>
-    private int CountAhead(in RequestState request) => _tenants.AreSeveral ? CountAheadFairly(request) : CountAheadByDeadline(request);
+    /// <param name="request">The request.</param>
+    /// <param name="batches">How many batches they make together with it, where they may not share all of them; otherwise 0.</param>
+    private int CountAhead(in RequestState request, out int batches)
+    {
+        var isShared = MayShareWithAll(request.Terms.Group);
+        var ahead = _tenants.AreSeveral ? CountAheadFairly(request, out batches) : CountAheadByDeadline(request, out batches);
+        batches = isShared ? 0 : batches;
+        return ahead;
+    }
 
-    private int CountAheadByDeadline(in RequestState request)
+    private int CountAheadByDeadline(in RequestState request, out int batches)
     {
         var ahead = _retryCount;
         var ownClass = RequestGroup.ClassOf(request.Terms.Priority);
+        var own = 1;        // in its group, itself included
+        batches = _retries.Count;
         foreach (var group in _groups)
         {
+            var before = 0;
             foreach (var lane in group.Lanes)
             {
-                ahead += lane.Class < ownClass ? lane.Count
+                before += lane.Class < ownClass ? lane.Count
                     : lane.Class == ownClass ? lane.CountBefore(After(request.Aim))
                     : 0;
             }
+            ahead += before;
+            if (group.Id == request.Terms.Group)
+            {
+                own += before;
+            }
+            else if (before > 0)
+            {
+                batches += BatchesOf(before);
+            }
         }
+        batches += BatchesOf(own);
         return ahead;
     }
+
+    private int BatchesOf(int requests) => (requests - 1) / _settings.MaxBatchSize + 1;
 
     /// <summary>
     /// Among tenants: all of higher classes, those of its own tenant with earlier deadlines, and of each other tenant as much as it is served while these are.
     /// </summary>
-    private int CountAheadFairly(in RequestState request)
+    private int CountAheadFairly(in RequestState request, out int batches)
     {
         ref readonly var terms = ref request.Terms;
-        var ahead = _retryCount;
+        var ahead = 0;
         var c = RequestGroup.ClassOf(terms.Priority);
         var own = _tenants[terms.Tenant];
         var before = 0;
+        var ofGroup = 1;
+        batches = _retries.Count;
         CountByTenant(c);
         foreach (var group in _groups)
         {
+            var (higher, earlier) = (0, 0);
             foreach (var lane in group.Lanes)
             {
-                ahead += lane.Class < c ? lane.Count : 0;
-                before += lane.Class == c && lane.Tenant == own ? lane.CountBefore(After(request.Aim)) : 0;
+                higher += lane.Class < c ? lane.Count : 0;
+                earlier += lane.Class == c && lane.Tenant == own ? lane.CountBefore(After(request.Aim)) : 0;
+            }
+            ahead += higher;
+            before += earlier;
+            if (group.Id == terms.Group)
+            {
+                ofGroup += higher + earlier;
+            }
+            else if (higher + earlier > 0)
+            {
+                batches += BatchesOf(higher + earlier);
             }
         }
+        batches += BatchesOf(ofGroup);
         var turn = _tenants.StartOf(own, c) + before * own.MeanWeight / own.Share;
         own.Counted = 0;
+        var ofOthers = 0;
         foreach (var group in _groups)
         {
             foreach (var lane in group.Lanes)
@@ -226,15 +274,26 @@ internal sealed partial class ModelScheduler
                 if (lane.Class == c && lane.Tenant.Counted > 0)
                 {
                     var served = Math.Max(0, turn - lane.Tenant.Served(c)) * lane.Tenant.Share / lane.Tenant.MeanWeight;
-                    ahead += (int)Math.Min(lane.Tenant.Counted, served + 1);
+                    ofOthers += (int)Math.Min(lane.Tenant.Counted, served + 1);
                     lane.Tenant.Counted = 0;
                 }
             }
         }
-        return ahead + before;
+        // Of what keys those of the others are that go first is not known: they make as many batches as all that wait.
+        batches += ofOthers == 0 ? 0 : (int)((long)ofOthers * _batchesInTime / _inTimeCount);
+        return _retryCount + ahead + before + ofOthers;
     }
 
     private static TimeSpan After(TimeSpan deadline) => deadline == TimeSpan.MaxValue ? deadline : deadline + new TimeSpan(1);
+
+    /// <summary>Deals with one that waits and cannot be in time where it does. Its lane stays, though it may be empty.</summary>
+    private void HandleUnreachable(TimeSpan now, Lane lane, int slot)
+    {
+        lane.HoldTurn();
+        Leave(slot);
+        HandleUnreachable(now, slot);
+        lane.LetGoOfTurn();
+    }
 
     private void HandleUnreachable(TimeSpan now, int slot, bool bounded = false)
     {
@@ -298,7 +357,7 @@ internal sealed partial class ModelScheduler
         request.Place = RequestPlace.Late;
         request.IsGivenUp = true;
         request.Aim = request.Terms.Deadline;
-        _groups.Open(request.Terms.Group).LateOf(request.Terms).Add(slot, request);
+        _groups.Open(request.Terms.Group).OpenLate(request.Terms, _tenants).Add(slot, request);
         CountLate(request.Terms, 1);
     }
 
@@ -331,6 +390,7 @@ internal sealed partial class ModelScheduler
         {
             return false;
         }
+        ExpectBatchesOfAll();
         var finish = _forecast.Finish(now, ahead, _arrivalRate.Rate(now), out _);
         if ((finish == TimeSpan.MaxValue ? ExpectedWithoutInstance(now) : finish) <= now + latency)
         {
@@ -344,7 +404,10 @@ internal sealed partial class ModelScheduler
     {
         _spillsIssued++;
         _spilledCount++;
-        _requests[slot].Place = RequestPlace.Spilled;
+        ref var request = ref _requests[slot];
+        request.Place = RequestPlace.Spilled;
+        // It is not kept any more: what becomes of it there, or here if it is given back, says nothing of what is.
+        request.CouldSpill = false;
         Emit(new SchedulerCommand(SchedulerCommandKind.Spill) { Slot = slot });
     }
 
@@ -364,6 +427,7 @@ internal sealed partial class ModelScheduler
             var group = _groups[g];
             foreach (var lane in group.Lanes)
             {
+                lane.HoldTurn();
                 for (var i = lane.CountBefore(lastMoment); i < lane.Count && lane.Deadlines[i] <= lastMoment + LastMoment;)
                 {
                     var slot = lane.Slots[i];
@@ -381,6 +445,7 @@ internal sealed partial class ModelScheduler
                         i++;
                     }
                 }
+                lane.LetGoOfTurn();
             }
             _groups.DropIfEmpty(group);
         }
@@ -414,6 +479,7 @@ internal sealed partial class ModelScheduler
             var group = _groups[g];
             foreach (var lane in group.Lanes)
             {
+                lane.HoldTurn();
                 for (var i = 0; i < lane.Count;)
                 {
                     var slot = lane.Slots[i];
@@ -432,6 +498,7 @@ internal sealed partial class ModelScheduler
                         HandleUnreachable(now, slot);
                     }
                 }
+                lane.LetGoOfTurn();
             }
             _groups.DropIfEmpty(group);
         }
@@ -466,6 +533,7 @@ internal sealed partial class ModelScheduler
                     }
                 }
             }
+            _groups[g].DropEmptyLanes();
         }
     }
 
@@ -480,9 +548,7 @@ internal sealed partial class ModelScheduler
             {
                 while (lane.Count > 0 && lane.Deadlines[0] < first)
                 {
-                    var slot = lane.Slots[0];
-                    Leave(slot);
-                    HandleUnreachable(now, slot);
+                    HandleUnreachable(now, lane, lane.Slots[0]);
                 }
             }
             _groups.DropIfEmpty(group);
@@ -523,7 +589,7 @@ internal sealed partial class ModelScheduler
         }
         // Out of the queue first, so that a request does not count itself as being ahead.
         LeaveRetry(in request.Terms);
-        if (isLate ? TrySpill(now, slot) : !IsDoneBy(now, ToBeDoneBy(now, request), ahead) && TrySpill(now, slot))
+        if (isLate ? TrySpill(now, slot) : !IsDoneBy(now, ToBeDoneBy(now, request), ahead, batches: 0) && TrySpill(now, slot))
         {
             return true;
         }
@@ -572,8 +638,10 @@ internal sealed partial class ModelScheduler
     {
         request.Place = RequestPlace.Queued;
         request.IsGivenUp = false;
-        _groups.Open(request.Terms.Group).OpenLane(request.Terms, _tenants).Add(slot, request);
+        var group = _groups.Open(request.Terms.Group);
+        group.OpenLane(request.Terms, _tenants).Add(slot, request);
         CountInTime(request.Terms, 1);
+        CountInGroup(group, 1);
     }
 
     private void CountInTime(in RequestTerms terms, int count)
@@ -586,6 +654,23 @@ internal sealed partial class ModelScheduler
         CountStrict(terms, count);
     }
 
+    private void CountInGroup(RequestGroup group, int count)
+    {
+        var (before, batchesBefore) = (group.InTimeCount, group.Batches);
+        group.Count(count, _settings.MaxBatchSize);
+        _groupsInTime += (group.InTimeCount > 0 ? 1 : 0) - (before > 0 ? 1 : 0);
+        _batchesInTime += group.Batches - batchesBefore;
+    }
+
+    /// <summary>What is asked for next stands among all that wait in time, or behind them.</summary>
+    private void ExpectBatchesOfAll() => _forecast.ExpectBatches(_inTimeCount + _retryCount, _groupsInTime > 1 ? _batchesInTime + _retries.Count : 0);
+
+    /// <summary>Whether one more of a group may share batches with all that wait in time.</summary>
+    private bool MayShareWithAll(int group) => _groupsInTime == 0 || (_groupsInTime == 1 && _groups.Find(group) is { InTimeCount: > 0 });
+
+    /// <summary>How many batches all that wait in time make at most, and what is to be run again, if one of a group goes behind them; 0 where they may share them.</summary>
+    private int BatchesBefore(int group) => MayShareWithAll(group) ? 0 : _batchesInTime + _retries.Count;
+
     /// <summary>Takes a request out of its queue; its group, if that is empty now, is still to be dropped.</summary>
     private RequestGroup Leave(int slot)
     {
@@ -593,6 +678,7 @@ internal sealed partial class ModelScheduler
         var group = _groups.Of(request.Terms.Group);
         group.LaneOf(request.Terms, _tenants).Remove(slot);
         CountInTime(request.Terms, -1);
+        CountInGroup(group, -1);
         return group;
     }
 
@@ -604,38 +690,45 @@ internal sealed partial class ModelScheduler
     {
         ref var request = ref _requests[slot];
         var group = _groups.Of(request.Terms.Group);
-        group.LateOf(request.Terms).Remove(slot);
+        group.LateOf(request.Terms, _tenants).Remove(slot);
         CountLate(request.Terms, -1);
         return group;
     }
 
     private void DequeueLate(int slot) => _groups.DropIfEmpty(LeaveLate(slot));
 
-    /// <summary>The group whose first late request is of the highest class, then has the earliest deadline.</summary>
+    /// <summary>The group whose first late request is of the highest class, then of the tenant that was served the least, then has the earliest deadline.</summary>
     private RequestGroup? FirstLate()
     {
-        for (var c = 0; c < RequestGroup.Classes; c++)
-        {
-            if (_lateClassCount[c] > 0)
-            {
-                return FirstLateOf(c);
-            }
-        }
-        return null;
-    }
-
-    private RequestGroup? FirstLateOf(int priorityClass)
-    {
         RequestGroup? first = null;
-        var earliest = TimeSpan.MaxValue;
+        Lane? firstLane = null;
         foreach (var group in _groups)
         {
-            var late = group.Late[priorityClass];
-            if (late.Count > 0 && (first is null || late.Deadlines[0] < earliest))
+            if (FirstLateOf(group) is { } lane && (firstLane is null || GoesBefore(lane, firstLane)))
             {
-                (first, earliest) = (group, late.Deadlines[0]);
+                (first, firstLane) = (group, lane);
             }
         }
         return first;
     }
+
+    /// <summary>The lane of a group whose first late request goes first; nothing if none is late.</summary>
+    private static Lane? FirstLateOf(RequestGroup group)
+    {
+        Lane? first = null;
+        foreach (var lane in group.Late)
+        {
+            if (lane.Count > 0 && (first is null || GoesBefore(lane, first)))
+            {
+                first = lane;
+            }
+        }
+        return first;
+    }
+
+    /// <summary>Whether the first of a lane goes before that of another, of the same turns or other ones, neither being empty.</summary>
+    private static bool GoesBefore(Lane lane, Lane other) =>
+        lane.Class != other.Class ? lane.Class < other.Class
+        : lane.Tenant != other.Tenant ? lane.Tenant.IsBefore(other.Tenant, lane.Turn)
+        : lane.Deadlines[0] < other.Deadlines[0];
 }

@@ -315,12 +315,21 @@ internal sealed partial class ModelScheduler
             target++;
         }
         var bar = instance.FreeAt(now) + profile.High(target);
-        var tight = 0;
+        // None is given up for the sake of lower classes: of these nothing counts.
+        var (tight, waiting, highest) = (0, 0, RequestGroup.Classes);
         foreach (var lane in group.Lanes)
         {
-            tight += lane.CountBefore(bar) - lane.CountBefore(soonest);
+            if (lane.Class > highest)
+            {
+                break;
+            }
+            var first = lane.CountBefore(soonest);
+            var crowded = lane.CountBefore(bar) - first;
+            highest = crowded > 0 ? lane.Class : highest;
+            tight += crowded;
+            waiting += lane.Count - first;
         }
-        var kept = Math.Min(target, _candidates.Waiting - tight);
+        var kept = Math.Min(target, waiting - tight);
         if (kept < 1 || profile.Throughput(kept) <= profile.Throughput(fitting))
         {
             return false;
@@ -330,9 +339,7 @@ internal sealed partial class ModelScheduler
             var skip = lane.CountBefore(soonest);
             while (lane.CountBefore(bar) > skip)
             {
-                var slot = lane.Slots[skip];
-                Leave(slot);
-                HandleUnreachable(now, slot);
+                HandleUnreachable(now, lane, lane.Slots[skip]);
             }
         }
         // The policy may hold what is left, and a lane's tenant be forgotten meanwhile.
@@ -384,6 +391,7 @@ internal sealed partial class ModelScheduler
         }
         var (earliest, takesAll) = (_candidates.Earliest, count == _candidates.Count);
         _candidates.Remove(count);
+        CountInGroup(group, -count);
         // Where others could have gone in time, the batch is as small as the policy wants it.
         if (takesAll)
         {
@@ -401,7 +409,7 @@ internal sealed partial class ModelScheduler
     private void TakeLateAlong(TimeSpan now, SchedulerInstance instance, RequestGroup group, DispatchedBatch batch, TimeSpan earliest)
     {
         var profile = instance.Profile;
-        if (group.LateCount == 0 || batch.Count == 0 || !profile.IsMeasured)
+        if (_lateCount == 0 || group.LateCount == 0 || batch.Count == 0 || !profile.IsMeasured)
         {
             return;
         }
@@ -456,42 +464,34 @@ internal sealed partial class ModelScheduler
 
     private void BoardLate(TimeSpan now, RequestGroup group, DispatchedBatch batch, int most)
     {
-        foreach (var late in group.Late)
+        var weight = _isWeighed ? WeightOf(batch) : 0;
+        for (; most > 0 && FirstLateOf(group) is { } lane; most--)
         {
-            var slots = late.Slots[..Math.Min(late.Count, most)];
-            var count = FittingByWeight(batch, slots);
-            foreach (var slot in slots[..count])
-            {
-                CountLate(_requests[slot].Terms, -1);
-                Board(now, slot, ref _requests[slot], batch);
-            }
-            late.RemoveRange(0, count);
-            most -= count;
-            if (count < slots.Length || most == 0)
+            var slot = lane.Slots[0];
+            ref var request = ref _requests[slot];
+            weight += request.Terms.Weight;
+            if (_isWeighed && batch.Count > 0 && weight > _settings.MaxBatchWeight)
             {
                 return;
             }
+            CountLate(request.Terms, -1);
+            if (_tenants.AreSeveral)
+            {
+                lane.Tenant.Charge(lane.Turn, request.Terms.Weight);
+            }
+            Board(now, slot, ref request, batch);
+            lane.RemoveRange(0, 1);
         }
     }
 
-    /// <summary>How many of these, from the first, the batch may hold besides those it has.</summary>
-    private int FittingByWeight(DispatchedBatch batch, ReadOnlySpan<int> slots)
+    private long WeightOf(DispatchedBatch batch)
     {
-        if (!_isWeighed)
-        {
-            return slots.Length;
-        }
         var weight = 0L;
         foreach (var slot in batch.Slots)
         {
             weight += _requests[slot].Terms.Weight;
         }
-        var count = 0;
-        while (count < slots.Length && (batch.Count + count == 0 || weight + _requests[slots[count]].Terms.Weight <= _settings.MaxBatchWeight))
-        {
-            weight += _requests[slots[count++]].Terms.Weight;
-        }
-        return count;
+        return weight;
     }
 
     /// <summary>

@@ -20,13 +20,17 @@ internal sealed partial class ModelScheduler
     /// <summary>Whether a request would fit if so many fewer waited, of so many bytes.</summary>
     private bool Fits(in RequestTerms terms, int fewer = 0, long fewerBytes = 0) => RoomFor(terms, 1, fewer, fewerBytes) > 0;
 
-    /// <summary>How many such requests would fit if so many fewer waited, of so many bytes; none where it is not more than zero.</summary>
+    /// <summary>
+    /// How many such requests would fit if so many fewer waited, of so many bytes; none where it is not more than zero. Where nothing waits, one fits, whatever is kept of the bytes for
+    /// higher classes: it would never be let in otherwise.
+    /// </summary>
     private int RoomFor(in RequestTerms terms, int most, int fewer = 0, long fewerBytes = 0)
     {
         var c = RequestGroup.ClassOf(terms.Priority);
         var count = Math.Min(most, _maxLength[c] - (WaitingCount - fewer));
         var bytes = _maxBytes[c] - (_waitingBytes - fewerBytes);
-        return bytes < 0 ? 0 : terms.Bytes > 0 ? (int)Math.Min(count, bytes / terms.Bytes) : count;
+        var room = bytes < 0 ? 0 : terms.Bytes > 0 ? (int)Math.Min(count, bytes / terms.Bytes) : count;
+        return room == 0 && count > 0 && WaitingCount == 0 && terms.Bytes <= _settings.MaxQueueBytes ? 1 : room;
     }
 
     /// <summary>Whether one more may wait. The first to leave a full queue are requests that are late anyway, those of the lowest class before others.</summary>
@@ -81,9 +85,51 @@ internal sealed partial class ModelScheduler
         {
             c--;
         }
-        var slot = FirstLateOf(c)!.Late[c].Slots[0];
+        var slot = LateToLeave(c);
         DequeueLate(slot);
         Reject(slot, RejectionReason.QueueFull, RetryAfter(now));
+    }
+
+    /// <summary>Of the late of a class, the first of the tenant that has the most of them for its share.</summary>
+    private int LateToLeave(int priorityClass)
+    {
+        if (_tenants.AreSeveral)
+        {
+            CountLateByTenant(priorityClass);
+        }
+        Lane? first = null;
+        foreach (var group in _groups)
+        {
+            foreach (var lane in group.Late)
+            {
+                if (lane.Class == priorityClass && lane.Count > 0 && (first is null || (lane.Tenant == first.Tenant
+                    ? lane.Deadlines[0] < first.Deadlines[0]
+                    : lane.Tenant.Counted / lane.Tenant.Share > first.Tenant.Counted / first.Tenant.Share)))
+                {
+                    first = lane;
+                }
+            }
+        }
+        return first!.Slots[0];
+    }
+
+    /// <summary>Counts what is late of a class into the tenants' <see cref="Tenant.Counted"/>.</summary>
+    private void CountLateByTenant(int priorityClass)
+    {
+        foreach (var group in _groups)
+        {
+            foreach (var lane in group.Late)
+            {
+                lane.Tenant.Counted = 0;
+            }
+        }
+        foreach (var group in _groups)
+        {
+            foreach (var lane in group.Late)
+            {
+                lane.Tenant.Counted += lane.Class == priorityClass ? lane.Count : 0;
+            }
+        }
     }
 
     /// <summary>
@@ -220,6 +266,7 @@ internal sealed partial class ModelScheduler
     /// </summary>
     private TimeSpan? RetryAfter(TimeSpan now)
     {
+        ExpectBatchesOfAll();
         var finish = _forecast.Finish(now, _inTimeCount + _retryCount, 0, out var start);
         if (finish == TimeSpan.MaxValue)
         {

@@ -30,6 +30,8 @@ internal sealed partial class ModelScheduler
     private TimeSpan _wakeAt = TimeSpan.MaxValue;
     private int _lateCount;
     private int _inTimeCount;
+    private int _groupsInTime;      // that have requests in time
+    private int _batchesInTime;     // that these make at least
     private readonly int[] _classCount = new int[RequestGroup.Classes];    // of those in time
     private readonly long[] _classBytes = new long[RequestGroup.Classes];
     private readonly int[] _lateClassCount = new int[RequestGroup.Classes];
@@ -154,7 +156,8 @@ internal sealed partial class ModelScheduler
             return 0;
         }
         _arrivalRate.Add(now, count);
-        var lane = _groups.Open(terms.Group).OpenLane(terms, _tenants);
+        var group = _groups.Open(terms.Group);
+        var lane = group.OpenLane(terms, _tenants);
         for (var i = 0; i < count; i++)
         {
             var slot = Add(now, terms);
@@ -162,6 +165,7 @@ internal sealed partial class ModelScheduler
             ids[i] = _requests.IdOf(slot);
         }
         CountInTime(terms, count);
+        CountInGroup(group, count);
         return count;
     }
 

@@ -1,111 +1,80 @@
 namespace MArk.Serving.Scheduling;
 
-/// <summary>
-/// Requests that may share a batch: for each priority class a lane of those in time that name no tenant, and one for each tenant that waits; and one queue for
-/// those of the class that are late.
-/// </summary>
-internal sealed class RequestGroup
+/// <summary>Requests that may share a batch, in lanes: those in time, and those that are late.</summary>
+internal sealed class RequestGroup(RequestTable requests, Tenant nameless)
 {
     public const int Classes = 3;
 
-    private readonly RequestTable _requests;
-    private readonly Lane[] _nameless = new Lane[Classes];
-    private readonly DeadlineQueue[] _late = new DeadlineQueue[Classes];
-    private Lane[] _lanes;          // by class, from high to low: the order in which they are taken
-    private int _count = Classes;
-    private Stack<Lane>? _spare;
-
-    public RequestGroup(RequestTable requests, Tenant nameless)
-    {
-        _requests = requests;
-        for (var c = 0; c < Classes; c++)
-        {
-            _nameless[c] = new Lane(requests) { Class = c, Tenant = nameless };
-            _late[c] = new DeadlineQueue(requests);
-        }
-        _lanes = [.. _nameless];
-    }
+    private readonly LaneList _inTime = new(requests, nameless, ofLate: false);
+    private readonly LaneList _late = new(requests, nameless, ofLate: true);
 
     public int Id { get; set; }
 
     /// <summary>Its place in the list of groups.</summary>
     public int Index { get; set; }
 
-    /// <summary>Those that are late, by class.</summary>
-    public ReadOnlySpan<DeadlineQueue> Late => _late;
+    /// <summary>How many are in time, and how many batches these make at least.</summary>
+    public int InTimeCount { get; private set; }
 
-    public int LateCount => _late[0].Count + _late[1].Count + _late[2].Count;
+    public int Batches { get; private set; }
+
+    /// <summary>The lanes of those in time, by class. Lanes of tenants stay, though they be empty, until <see cref="DropEmptyLanes"/>.</summary>
+    public ReadOnlySpan<Lane> Lanes => _inTime.All;
+
+    /// <summary>The lanes of those that are late, by class.</summary>
+    public ReadOnlySpan<Lane> Late => _late.All;
+
+    public int LateCount
+    {
+        get
+        {
+            var count = 0;
+            foreach (var lane in Late)
+            {
+                count += lane.Count;
+            }
+            return count;
+        }
+    }
 
     /// <summary>Until when a policy holds its requests; reset when a batch of it leaves.</summary>
     public TimeSpan HeldUntil { get; set; }
 
-    /// <summary>The lanes, by class. Lanes of tenants stay, though they be empty, until <see cref="DropEmptyLanes"/>.</summary>
-    public ReadOnlySpan<Lane> Lanes => _lanes.AsSpan(0, _count);
-
-    public bool IsEmpty => _count == Classes && _nameless[0].Count + _nameless[1].Count + _nameless[2].Count == 0 && LateCount == 0;
+    public bool IsEmpty => _inTime.IsEmpty && _late.IsEmpty;
 
     /// <summary>The lane that a request waits in.</summary>
-    public Lane LaneOf(in RequestTerms terms, TenantTable tenants) =>
-        terms.Tenant == 0 ? _nameless[ClassOf(terms.Priority)] : Find(ClassOf(terms.Priority), tenants[terms.Tenant])!;
+    public Lane LaneOf(in RequestTerms terms, TenantTable tenants) => _inTime.Of(terms, tenants);
 
-    /// <summary>The queue of a request that is late.</summary>
-    public DeadlineQueue LateOf(in RequestTerms terms) => _late[ClassOf(terms.Priority)];
+    /// <summary>The lane of a request that is late.</summary>
+    public Lane LateOf(in RequestTerms terms, TenantTable tenants) => _late.Of(terms, tenants);
 
     /// <summary>The lane for a request that is about to wait.</summary>
-    public Lane OpenLane(in RequestTerms terms, TenantTable tenants)
+    public Lane OpenLane(in RequestTerms terms, TenantTable tenants) => _inTime.Open(terms, tenants);
+
+    /// <summary>The lane for a request that is late from now on.</summary>
+    public Lane OpenLate(in RequestTerms terms, TenantTable tenants) => _late.Open(terms, tenants);
+
+    /// <summary>So many more are in time, or fewer.</summary>
+    public void Count(int change, int maxBatchSize)
     {
-        var priorityClass = ClassOf(terms.Priority);
-        if (terms.Tenant == 0)
+        InTimeCount += change;
+        while (InTimeCount > (long)Batches * maxBatchSize)
         {
-            return _nameless[priorityClass];
+            Batches++;
         }
-        var tenant = tenants[terms.Tenant];
-        return Find(priorityClass, tenant) ?? Insert(priorityClass, tenant);
+        while (InTimeCount <= (Batches - 1L) * maxBatchSize)
+        {
+            Batches--;
+        }
     }
 
     /// <summary>Puts the empty lanes of tenants by.</summary>
     public void DropEmptyLanes()
     {
-        for (var i = _count - 1; i >= 0 && _count > Classes; i--)
-        {
-            var lane = _lanes[i];
-            if (lane.Count == 0 && lane != _nameless[lane.Class])
-            {
-                Array.Copy(_lanes, i + 1, _lanes, i, --_count - i);
-                (_spare ??= new()).Push(lane);
-            }
-        }
+        _inTime.DropEmpty();
+        _late.DropEmpty();
     }
 
     /// <summary>A priority's class, from high to low; any of the three there are.</summary>
     public static int ClassOf(RequestPriority priority) => RequestPriority.High - priority;
-
-    private Lane? Find(int priorityClass, Tenant tenant)
-    {
-        foreach (var lane in Lanes)
-        {
-            if (lane.Class == priorityClass && lane.Tenant == tenant)
-            {
-                return lane;
-            }
-        }
-        return null;
-    }
-
-    private Lane Insert(int priorityClass, Tenant tenant)
-    {
-        var lane = _spare is { Count: > 0 } ? _spare.Pop() : new Lane(_requests);
-        (lane.Class, lane.Tenant) = (priorityClass, tenant);
-        if (_count == _lanes.Length)
-        {
-            Array.Resize(ref _lanes, 2 * _count);
-        }
-        var place = _count;
-        while (place > 0 && _lanes[place - 1].Class > priorityClass)
-        {
-            _lanes[place] = _lanes[--place];
-        }
-        _count++;
-        return _lanes[place] = lane;
-    }
 }

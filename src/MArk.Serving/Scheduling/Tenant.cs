@@ -3,9 +3,9 @@ namespace MArk.Serving.Scheduling;
 /// <summary>One of those that a model's capacity is shared between. Number 0 is everybody who gives no name.</summary>
 internal sealed class Tenant(TenantTable table)
 {
-    private readonly double[] _served = new double[RequestGroup.Classes];
-    private readonly long[] _since = new long[RequestGroup.Classes];
-    private readonly int[] _lanes = new int[RequestGroup.Classes];
+    private readonly double[] _served = new double[TenantTable.Turns];
+    private readonly long[] _since = new long[TenantTable.Turns];
+    private readonly int[] _lanes = new int[TenantTable.Turns];
 
     public int Id { get; init; }
 
@@ -25,41 +25,41 @@ internal sealed class Tenant(TenantTable table)
     /// <summary>Scratch, for counting over lanes.</summary>
     public int Counted { get; set; }
 
-    /// <summary>The weight it was served of a class over its share, on the class's own clock: who has the least goes first.</summary>
-    public double Served(int priorityClass) => _served[priorityClass];
+    /// <summary>The weight it was served of a class over its share, in time or late, on the clock of these turns: who has the least goes first.</summary>
+    public double Served(int turn) => _served[turn];
 
-    public bool IsWaiting(int priorityClass) => _lanes[priorityClass] > 0;
+    public bool IsWaiting(int turn) => _lanes[turn] > 0;
 
-    public void Charge(int priorityClass, int weight)
+    public void Charge(int turn, int weight)
     {
-        _served[priorityClass] += weight / Share;
-        table.OnCharged(this, priorityClass);
+        _served[turn] += weight / Share;
+        table.OnCharged(this, turn);
     }
 
-    /// <summary>Whether it goes before another of the same class: it was served less, or as much and waits for longer.</summary>
-    public bool IsBefore(Tenant other, int priorityClass) =>
-        _served[priorityClass] < other._served[priorityClass]
-        || (_served[priorityClass] == other._served[priorityClass] && _since[priorityClass] < other._since[priorityClass]);
+    /// <summary>Whether it goes before another in the same turns: it was served less, or as much and waits for longer.</summary>
+    public bool IsBefore(Tenant other, int turn) =>
+        _served[turn] < other._served[turn]
+        || (_served[turn] == other._served[turn] && _since[turn] < other._since[turn]);
 
     /// <summary>The order among those that were served as much.</summary>
-    public long Since(int priorityClass) => _since[priorityClass];
+    public long Since(int turn) => _since[turn];
 
     /// <summary>A lane of its got its first request.</summary>
-    public void OnLaneFilled(int priorityClass)
+    public void OnLaneFilled(int turn)
     {
-        if (_lanes[priorityClass] == 0)
+        if (_lanes[turn] == 0)
         {
-            _served[priorityClass] = Math.Max(_served[priorityClass], table.OnWaiting(priorityClass, out _since[priorityClass]));
+            _served[turn] = Math.Max(_served[turn], table.OnWaiting(turn, out _since[turn]));
         }
-        _lanes[priorityClass]++;
+        _lanes[turn]++;
     }
 
     /// <summary>A lane of its lost its last request.</summary>
-    public void OnLaneEmptied(int priorityClass)
+    public void OnLaneEmptied(int turn)
     {
-        if (--_lanes[priorityClass] == 0)
+        if (--_lanes[turn] == 0)
         {
-            table.OnIdle(priorityClass);
+            table.OnIdle(turn);
         }
     }
 }

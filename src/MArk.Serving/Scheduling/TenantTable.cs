@@ -1,13 +1,16 @@
 namespace MArk.Serving.Scheduling;
 
 /// <summary>
-/// The tenants there are. Within a class the one that was served the least weight for its share goes first, which is deficit round-robin with the deficit
+/// The tenants there are. Within a class, and there among those in time and among the late, the one that was served the least weight for its share goes first, which is deficit round-robin with the deficit
 /// kept as a running sum (start-time fair queueing, Goyal, Vin, Cheng, SIGCOMM 1996): it needs no quantum, and a light tenant's request meets one
 /// request of each other tenant, not a round of them. One that begins to wait starts where the least served of those that wait stands, so
 /// that time it did not wait in is not made up for.
 /// </summary>
 internal sealed class TenantTable
 {
+    /// <summary>In how many things turns are taken: each class, in time and late.</summary>
+    public const int Turns = 2 * RequestGroup.Classes;
+
     private const int MaxParked = 1024;
     private const int MinSweep = 16;
     private const double WeightOfLast = 0.05;
@@ -15,20 +18,23 @@ internal sealed class TenantTable
     private readonly Dictionary<string, Tenant> _byName = new(StringComparer.Ordinal);
     private readonly Stack<int> _free = [];
     private readonly List<Tenant> _parked = [];     // without requests, but served ahead of the clock: so that leaving and coming back gains nothing
-    private readonly double[] _furthest = new double[RequestGroup.Classes];
-    private readonly double[] _clocks = new double[RequestGroup.Classes];      // while those are looked through
-    private readonly int[] _waiting = new int[RequestGroup.Classes];
+    private readonly double[] _furthest = new double[Turns];
+    private readonly double[] _clocks = new double[Turns];      // while those are looked through
+    private readonly int[] _waiting = new int[Turns];
     private readonly IReadOnlyDictionary<string, double> _shares;
     private Tenant[] _byId = new Tenant[16];
     private int _used;
     private int _sweepAt = MinSweep;
-    private long _turns;
+    private long _began;
 
     public TenantTable(IReadOnlyDictionary<string, double> shares)
     {
         _shares = shares;
         Nameless = Add(null);
     }
+
+    /// <summary>The turns that the late of a class take; those in time take the class's own.</summary>
+    public static int LateTurn(int priorityClass) => RequestGroup.Classes + priorityClass;
 
     public Tenant Nameless { get; }
 
@@ -78,38 +84,38 @@ internal sealed class TenantTable
         }
     }
 
-    public void OnCharged(Tenant tenant, int priorityClass) => _furthest[priorityClass] = Math.Max(_furthest[priorityClass], tenant.Served(priorityClass));
+    public void OnCharged(Tenant tenant, int turn) => _furthest[turn] = Math.Max(_furthest[turn], tenant.Served(turn));
 
     /// <summary>A tenant begins to wait.</summary>
-    /// <returns>Where the class's clock stands.</returns>
-    public double OnWaiting(int priorityClass, out long turn)
+    /// <returns>Where the clock of these turns stands.</returns>
+    public double OnWaiting(int turn, out long since)
     {
-        turn = _turns++;
-        var clock = Clock(priorityClass);
-        _waiting[priorityClass]++;
+        since = _began++;
+        var clock = Clock(turn);
+        _waiting[turn]++;
         return clock;
     }
 
-    public void OnIdle(int priorityClass) => _waiting[priorityClass]--;
+    public void OnIdle(int turn) => _waiting[turn]--;
 
-    /// <summary>Where a request of a tenant would start on a class's clock if it were the tenant's only one.</summary>
-    public double StartOf(Tenant tenant, int priorityClass) =>
-        tenant.IsWaiting(priorityClass) ? tenant.Served(priorityClass) : Math.Max(tenant.Served(priorityClass), Clock(priorityClass));
+    /// <summary>Where a request of a tenant would start on the clock of some turns if it were the tenant's only one.</summary>
+    public double StartOf(Tenant tenant, int turn) =>
+        tenant.IsWaiting(turn) ? tenant.Served(turn) : Math.Max(tenant.Served(turn), Clock(turn));
 
     /// <summary>What the least served of those that wait was served; where nobody waits nobody is ahead of anybody.</summary>
-    private double Clock(int priorityClass)
+    private double Clock(int turn)
     {
-        if (_waiting[priorityClass] == 0)
+        if (_waiting[turn] == 0)
         {
-            return _furthest[priorityClass];
+            return _furthest[turn];
         }
         var least = double.PositiveInfinity;
         for (var id = 0; id < _used; id++)
         {
             var tenant = _byId[id];
-            if (tenant.IsWaiting(priorityClass) && tenant.Served(priorityClass) < least)
+            if (tenant.IsWaiting(turn) && tenant.Served(turn) < least)
             {
-                least = tenant.Served(priorityClass);
+                least = tenant.Served(turn);
             }
         }
         return least;
@@ -129,7 +135,7 @@ internal sealed class TenantTable
     private void Sweep()
     {
         var forgive = _parked.Count > MaxParked;
-        for (var c = 0; c < RequestGroup.Classes; c++)
+        for (var c = 0; c < Turns; c++)
         {
             _clocks[c] = Clock(c);
         }
@@ -154,7 +160,7 @@ internal sealed class TenantTable
 
     private bool IsAhead(Tenant tenant)
     {
-        for (var c = 0; c < RequestGroup.Classes; c++)
+        for (var c = 0; c < Turns; c++)
         {
             if (tenant.Served(c) > _clocks[c])
             {

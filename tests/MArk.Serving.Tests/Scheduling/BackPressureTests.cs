@@ -111,4 +111,14 @@ public sealed class BackPressureTests
         var refused = driver.Arrive(50, WhenUnreachable.Reject);
         Assert.Equal((RejectionReason.NoCapacity, null), (refused.Reason, refused.RetryAfter));
     }
+
+    [Fact]
+    public void ALargeRequestOfALowClassIsLetInWhereNothingWaits()
+    {
+        // A quarter of the bytes is for low ones, and it takes more.
+        var driver = new SchedulerDriver(maxQueue: 100, sloMs: 10_000, maxBytes: 1000, headroom: 0.5);
+        driver.Expect(1000);
+        Assert.Equal(Ending.None, driver.Arrive(bytes: 300, priority: RequestPriority.Low).Ending);
+        Assert.Equal(RejectionReason.QueueFull, driver.Arrive(bytes: 300, priority: RequestPriority.Low).Reason);
+    }
 }

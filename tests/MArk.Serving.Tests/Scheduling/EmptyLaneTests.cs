@@ -29,13 +29,15 @@ public sealed class EmptyLaneTests
             // Known and without requests: as many as are kept so before any is forgotten. Then they wait again, in a lower class.
             driver.Cancel(driver.Arrive(10_000, WhenUnreachable.ServeLate, tenant: $"t{i}"));
         }
-        for (var i = 0; i < 26; i++)
+        for (var i = 0; i < 16; i++)
         {
-            driver.Arrive(10_000, WhenUnreachable.ServeLate, tenant: i < 16 ? $"t{i}" : null);
+            driver.Arrive(10_000, WhenUnreachable.ServeLate, tenant: $"t{i}");
         }
+        var behind = Enumerable.Range(0, 10).Select(_ => driver.Arrive(10_000, WhenUnreachable.ServeLate, priority: RequestPriority.High)).ToList();
         var tight = driver.Arrive(52.5, WhenUnreachable.Reject, priority: RequestPriority.High, tenant: "gone");
         Assert.Equal(RejectionReason.DeadlineUnreachable, tight.Reason);
         Assert.Equal(16, driver.Scheduler.TenantCount);
+        behind.ForEach(driver.Cancel);
         Arrive("u", 1);
         Arrive("v", 6);
         Arrive("w", 6);

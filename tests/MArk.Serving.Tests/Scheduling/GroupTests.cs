@@ -332,4 +332,56 @@ public sealed class GroupTests
             // It learns nothing.
         }
     }
+
+    [Fact]
+    public void RequestsThatMayNotShareABatchAreNotExpectedToLeaveTogether()
+    {
+        // T_1 = 6 ms: eight of as many keys end at 6, 12, ... 48 ms, where a batch of them would have ended at 13.
+        var driver = new SchedulerDriver(maxBatch: 16, sloMs: 10_000);
+        driver.Ready();
+        var callers = Enumerable.Range(1, 8).Select(key => driver.Arrive(40, WhenUnreachable.Reject, group: key)).ToArray();
+        Assert.All(callers[..6], caller => Assert.Equal(Ending.None, caller.Ending));
+        Assert.All(callers[6..], caller => Assert.Equal(RejectionReason.DeadlineUnreachable, caller.Reason));
+        Assert.All(callers[6..], caller => Assert.Equal(SchedulerDriver.Ms(36), caller.RetryAfter));
+    }
+
+    [Fact]
+    public void OneKeyOfTwoDoesNotMakeTheOthersTwo()
+    {
+        // Behind the one that runs until 6 ms, of five keys two, one, one, one, one, which end at 37: the next key would end at 43.
+        var driver = new SchedulerDriver(maxBatch: 16, sloMs: 10_000);
+        driver.Ready();
+        foreach (var key in (int[])[1, 2, 2, 3, 4, 5, 6])
+        {
+            driver.Arrive(40, WhenUnreachable.ServeLate, group: key);
+        }
+        Assert.Equal(0, driver.Scheduler.LateCount);
+        Assert.Equal(RejectionReason.DeadlineUnreachable, driver.Arrive(40, WhenUnreachable.Reject, group: 8).Reason);
+    }
+
+    [Fact]
+    public void WhatGoesLaterMakesNoBatchesAhead()
+    {
+        // A hundred keys wait in the lowest class. Fifteen of one key in the highest end in one batch, at 26 ms.
+        var driver = new SchedulerDriver(maxBatch: 16, maxQueue: 1000, sloMs: 10_000);
+        driver.Ready();
+        for (var key = 1; key <= 101; key++)
+        {
+            driver.Arrive(group: key, priority: RequestPriority.Low);
+        }
+        var callers = Enumerable.Range(0, 15).Select(_ => driver.Arrive(30, WhenUnreachable.Reject, group: 1000, priority: RequestPriority.High)).ToArray();
+        Assert.All(callers, caller => Assert.Equal(Ending.None, caller.Ending));
+    }
+
+    [Fact]
+    public void AKeyThatManyShareStillFillsItsBatches()
+    {
+        // Of one key fifteen, of another one: a batch of 20 ms and one of 6, after one of 6.
+        var driver = new SchedulerDriver(maxBatch: 16, sloMs: 10_000);
+        driver.Ready();
+        driver.Arrive();
+        var other = driver.Arrive(40, WhenUnreachable.Reject, group: 2);
+        var callers = Enumerable.Range(0, 15).Select(_ => driver.Arrive(40, WhenUnreachable.Reject, group: 1)).ToArray();
+        Assert.All(callers.Append(other), caller => Assert.Equal(Ending.None, caller.Ending));
+    }
 }

@@ -121,4 +121,20 @@ public sealed class PriorityTests
         Assert.Equal(RejectionReason.QueueFull, driver.Arrive(10, WhenUnreachable.ServeLate, priority: RequestPriority.High).Reason);
         Assert.Equal(Ending.None, low.Ending);
     }
+
+    [Fact]
+    public void NoRequestIsGivenUpForTheSakeOfALowerClass()
+    {
+        // T_b = 5 + b ms, 762/s in batches of 16, and 1000/s arrive: with the high one, which has 18 ms left, 13 fit, without it 16, which serves more.
+        var driver = new SchedulerDriver(maxBatch: 16, maxQueue: 1000, sloMs: 20);
+        driver.Ready();
+        for (var i = 0; i < 100; i++)
+        {
+            driver.Arrive(10_000, WhenUnreachable.ServeLate, priority: RequestPriority.Low);
+        }
+        var high = driver.Arrive(30, WhenUnreachable.Reject, priority: RequestPriority.High);
+        driver.Advance(12);
+        driver.Complete(Assert.Single(driver.Running));
+        Assert.Equal((Ending.None, 1, 13), (high.Ending, high.Deliveries, Assert.Single(driver.Running).Count));
+    }
 }

@@ -4,7 +4,7 @@ namespace MArk.Serving.Tests.Scheduling;
 public sealed class SpillMomentTests
 {
     [Theory]
-    [InlineData(null, 27, 0)]
+    [InlineData(null, 26, 0)]
     [InlineData(null, 32, 9)]
     [InlineData(26, 32, 5)]
     public void WhatIsNotSafeIsSpilledAtTheLastMoment(int? endsAfterMs, double afterMs, int spilled)

@@ -227,4 +227,58 @@ public sealed class TenantTests
             }
         }
     }
+
+    [Fact]
+    public void WhatIsJudgedAnewKeepsItsTenantsTurn()
+    {
+        var driver = Waiting(maxBatch: 2);
+        Arrive(driver, "a", 6, group: 1);
+        var instance = driver.Ready();
+        Arrive(driver, "b", 1, group: 2);
+        driver.Complete(Assert.Single(driver.Running));     // a was served two, as much as b is taken for; a waits for longer
+        driver.Busy(instance, true);                        // b is next, and all that waits is judged again
+        driver.Busy(instance, false);
+        driver.Finish();
+        Assert.Equal("aaaabaa", Order(driver));
+    }
+
+    [Fact]
+    public void LateRequestsTakeTurnsToo()
+    {
+        var driver = Late();
+        Arrive(driver, "a", 6);
+        Arrive(driver, "b", 2);
+        driver.Busy(0, false);
+        driver.Finish();
+        Assert.Equal("ababaaaa", Order(driver));
+    }
+
+    [Fact]
+    public void LateRequestsOfSeveralKeysTakeTurnsToo()
+    {
+        var driver = Late();
+        Arrive(driver, "a", 6, group: 1);
+        Arrive(driver, "b", 2, group: 2);
+        driver.Busy(0, false);
+        driver.Finish();
+        Assert.Equal("aabbaaaa", Order(driver));
+    }
+
+    [Fact]
+    public void OfTheLateTheTenantThatHasTheMostMakesRoom()
+    {
+        var driver = Late(maxQueue: 4);
+        var light = driver.Arrive(tenant: "b");
+        Arrive(driver, "a", 3);
+        Assert.Equal(Ending.None, driver.Arrive(tenant: "a").Ending);
+        Assert.Equal((Ending.None, RejectionReason.QueueFull), (light.Ending, driver.Callers[1].Reason));
+    }
+
+    // All that arrives is late: T_1 = 6 ms, and the objective is 1.
+    private static SchedulerDriver Late(int maxQueue = 1000)
+    {
+        var driver = new SchedulerDriver(maxBatch: 2, maxQueue: maxQueue, sloMs: 1);
+        driver.Busy(driver.Ready(), true);
+        return driver;
+    }
 }
