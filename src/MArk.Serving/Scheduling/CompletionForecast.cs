@@ -7,8 +7,10 @@ namespace MArk.Serving.Scheduling;
 /// </summary>
 internal sealed class CompletionForecast(List<SchedulerInstance> instances, int maxBatchSize)
 {
+    private const int Parts = 16;
+
     private readonly List<Pull> _pulls = [];
-    private (int Requests, int Batches) _expected;      // so many pulls hold so many requests; (0, 0) for full ones
+    private long _mean;     // what pulls hold in the mean, in parts of a request; 0 for full ones
     private readonly PriorityQueue<SchedulerInstance, (TimeSpan Free, int Order)> _next = new();
     private bool _pullsValid;
     private bool _boundValid;
@@ -19,6 +21,8 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
     private TimeSpan _lastBatch;
     private int _roundSize;
     private int _serving;
+    private int _least;
+    private int _largest;
     private double _throughput;
 
     /// <summary>The most requests a batch is expected to hold.</summary>
@@ -31,14 +35,25 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
         }
     }
 
-    /// <summary>That what is asked for next stands among so many requests that make so many batches, if none is fuller than it may be; 0 for full ones, where all may share them.</summary>
+    /// <summary>That what is asked for next comes after so many requests in so many batches, or stands among them; 0 batches for full ones.</summary>
     public void ExpectBatches(int requests, int batches)
     {
-        var expected = batches == 0 || requests >= (long)batches * maxBatchSize ? default : (requests, batches);
-        if (expected != _expected)
+        var mean = batches == 0 ? 0 : Math.Max(Parts, ((long)requests * Parts + batches - 1) / batches);
+        mean = mean >= (long)maxBatchSize * Parts ? 0 : mean;
+        if (mean != _mean)
         {
-            _expected = expected;
+            _mean = mean;
             _pullsValid = false;
+        }
+    }
+
+    /// <summary>The largest batch that is expected on any instance that serves; 0 if none does.</summary>
+    public int LargestPull
+    {
+        get
+        {
+            EnsureBound();
+            return _largest;
         }
     }
 
@@ -66,8 +81,8 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
     /// <param name="instant">By when.</param>
     /// <param name="now">Now.</param>
     /// <param name="ahead">How many go before it, at most.</param>
-    /// <param name="batches">How many batches these make at most, where they may not share all of them; otherwise 0.</param>
-    public bool IsSurelyDoneBy(TimeSpan instant, TimeSpan now, int ahead, int batches = 0)
+    /// <param name="groups">In how many groups they are at most that share no batches, itself included, if in more than one; otherwise 0.</param>
+    public bool IsSurelyDoneBy(TimeSpan instant, TimeSpan now, int ahead, int groups = 0)
     {
         EnsureBound();
         if (_roundSize == 0)
@@ -76,11 +91,8 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
         }
         // In ticks and without a division where none is needed, on a path that every request takes.
         var free = Math.Max(_allFree.Ticks, now.Ticks);
-        var rounds = ahead < _roundSize ? 0 : ahead / _roundSize;
-        if (batches > rounds)
-        {
-            rounds = Math.Max(rounds, batches / _serving);
-        }
+        // Of several groups each may leave a batch that is not full, besides the full ones.
+        var rounds = groups > 0 ? (ahead / _least + groups) / _serving + 1 : ahead < _roundSize ? 0 : ahead / _roundSize;
         return free + rounds * _roundTime.Ticks + _lastBatch.Ticks <= instant.Ticks;
     }
 
@@ -115,6 +127,33 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
         var joining = arrivalRate * (start - now).TotalSeconds;
         var finish = start + pull.Instance.Profile.High((int)Math.Min(position + joining, Math.Max(position, SizeOf(index, pull.Instance))));
         return start + pull.Instance.Profile.High(1) > deadline && AreUnlike ? FinishOnAFasterOne(index, finish, ref start) : finish;
+    }
+
+    /// <summary>When a request is expected to be done whose own batch is pulled after some others, whatever these hold: <see cref="ExpectBatches"/> says that.</summary>
+    /// <param name="now">Now.</param>
+    /// <param name="batches">How many are pulled before its own.</param>
+    /// <param name="position">Its place in its own, from 1.</param>
+    /// <param name="arrivalRate">Requests per second that may join its batch.</param>
+    /// <param name="deadline">By when it should be done: an instance that is too slow for that leaves it to another.</param>
+    public TimeSpan FinishAfter(TimeSpan now, int batches, int position, double arrivalRate, TimeSpan deadline)
+    {
+        if (!_pullsValid || (_pulls.Count > 0 && _pulls[0].Start < now))
+        {
+            Begin(now);
+        }
+        while (_pulls.Count <= batches && TryAddPull())
+        {
+            // One more.
+        }
+        if (_pulls.Count <= batches)
+        {
+            return TimeSpan.MaxValue;
+        }
+        var pull = _pulls[batches];
+        var start = pull.Start;
+        var joining = arrivalRate * (start - now).TotalSeconds;
+        var finish = start + pull.Instance.Profile.High((int)Math.Min(position + joining, Math.Max(position, FullBatch(pull.Instance))));
+        return start + pull.Instance.Profile.High(1) > deadline && AreUnlike ? FinishOnAFasterOne(batches, finish, ref start) : finish;
     }
 
     /// <summary>What an instance is too slow for, even alone, it leaves to a faster one, which is free later and done sooner.</summary>
@@ -167,9 +206,7 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
         instance.Profile.BestBatchSize(Math.Min(maxBatchSize, instance.MaxBatchSize));
 
     private int SizeOf(int pull, SchedulerInstance instance) =>
-        _expected.Batches == 0 ? FullBatch(instance) : (int)Math.Clamp(HeldBy(pull + 1) - HeldBy(pull), 1, FullBatch(instance));
-
-    private long HeldBy(long pulls) => pulls * _expected.Requests / _expected.Batches;
+        _mean == 0 ? FullBatch(instance) : (int)Math.Clamp((pull + 1) * _mean / Parts - pull * _mean / Parts, 1, FullBatch(instance));
 
     private void EnsureBound()
     {
@@ -183,12 +220,15 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
     {
         _boundValid = true;
         (_allFree, _roundTime, _lastBatch, _roundSize, _serving, _throughput) = (default, default, default, 0, 0, 0);
+        (_least, _largest) = (int.MaxValue, 0);
         foreach (var instance in instances)
         {
             if (instance.Serves)
             {
                 var size = FullBatch(instance);
                 _serving++;
+                _least = Math.Min(_least, size);
+                _largest = Math.Max(_largest, size);
                 _roundSize += size;
                 _allFree = Max(_allFree, instance.BusyUntil);
                 _roundTime = Max(_roundTime, instance.Profile.Mean(size));

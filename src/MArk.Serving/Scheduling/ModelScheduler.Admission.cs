@@ -138,34 +138,39 @@ internal sealed partial class ModelScheduler
 
     /// <summary>Whether a request that is not to be spilled is reachable whatever the margin; so most arrivals are, and little is needed to tell.</summary>
     private bool IsReachableByFar(TimeSpan now, TimeSpan deadline, int group, int moreAhead = 0) =>
-        _forecast.IsSurelyDoneBy(new TimeSpan(deadline.Ticks - _overloadMargin.Value.Ticks), now, _inTimeCount + _retryCount + moreAhead, BatchesBefore(group));
+        _forecast.IsSurelyDoneBy(new TimeSpan(deadline.Ticks - _overloadMargin.Value.Ticks), now, _inTimeCount + _retryCount + moreAhead, GroupsBefore(group));
 
     private bool IsReachable(TimeSpan now, int slot, TimeSpan margin = default)
     {
         ref var request = ref _requests[slot];
         var deadline = ToBeDoneBy(now, request) - margin;
         // Most arrivals could wait behind all that wait.
-        if (_forecast.IsSurelyDoneBy(deadline, now, _inTimeCount + _retryCount, BatchesBefore(request.Terms.Group)))
+        if (_forecast.IsSurelyDoneBy(deadline, now, _inTimeCount + _retryCount, GroupsBefore(request.Terms.Group)))
         {
             return true;
         }
-        var ahead = CountAhead(request, out var batches);
-        return IsDoneBy(now, deadline, ahead, batches);
+        return IsDoneBy(now, deadline, CountAhead(request));
     }
 
     /// <summary>Whether a request behind so many is expected to be done by then.</summary>
-    /// <param name="now">Now.</param>
-    /// <param name="deadline">Then.</param>
-    /// <param name="ahead">How many go before it.</param>
-    /// <param name="batches">How many batches they make together with it, where they may not share all of them; otherwise 0.</param>
-    private bool IsDoneBy(TimeSpan now, TimeSpan deadline, int ahead, int batches)
+    private bool IsDoneBy(TimeSpan now, TimeSpan deadline, in Ahead ahead)
     {
-        if (_forecast.IsSurelyDoneBy(deadline, now, ahead, batches))
+        if (_forecast.IsSurelyDoneBy(deadline, now, ahead.Requests, ahead.IsShared ? 0 : ahead.Batches + 1))
         {
             return true;
         }
-        _forecast.ExpectBatches(ahead + 1, batches);
-        var finish = _forecast.Finish(now, ahead, _arrivalRate.Rate(now), out _, deadline);
+        var rate = _arrivalRate.Rate(now);
+        TimeSpan finish;
+        if (ahead.IsShared)
+        {
+            _forecast.ExpectBatches(0, 0);
+            finish = _forecast.Finish(now, ahead.Requests, rate, out _, deadline);
+        }
+        else
+        {
+            _forecast.ExpectBatches(ahead.Held, ahead.Batches);
+            finish = _forecast.FinishAfter(now, ahead.Batches, ahead.Position, rate * ahead.Joining, deadline);
+        }
         return (finish == TimeSpan.MaxValue ? ExpectedWithoutInstance(now) : finish) <= deadline;
     }
 
@@ -189,23 +194,13 @@ internal sealed partial class ModelScheduler
     /// <summary>With no instance, the earliest a request can be served is when the next one is ready.</summary>
     private TimeSpan ExpectedWithoutInstance(TimeSpan now) => NextCapacityAt() is var next && next > now ? next : now;
 
-    /// <summary>How many that wait go before a request that does not.</summary>
-    /// <param name="request">The request.</param>
-    /// <param name="batches">How many batches they make together with it, where they may not share all of them; otherwise 0.</param>
-    private int CountAhead(in RequestState request, out int batches)
-    {
-        var isShared = MayShareWithAll(request.Terms.Group);
-        var ahead = _tenants.AreSeveral ? CountAheadFairly(request, out batches) : CountAheadByDeadline(request, out batches);
-        batches = isShared ? 0 : batches;
-        return ahead;
-    }
+    /// <summary>What that waits goes before a request that does not.</summary>
+    private Ahead CountAhead(in RequestState request) => _tenants.AreSeveral ? CountAheadFairly(request) : CountAheadByDeadline(request);
 
-    private int CountAheadByDeadline(in RequestState request, out int batches)
+    private Ahead CountAheadByDeadline(in RequestState request)
     {
-        var ahead = _retryCount;
+        var count = new AheadCount(this, request.Terms.Group);
         var ownClass = RequestGroup.ClassOf(request.Terms.Priority);
-        var own = 1;        // in its group, itself included
-        batches = _retries.Count;
         foreach (var group in _groups)
         {
             var before = 0;
@@ -215,58 +210,40 @@ internal sealed partial class ModelScheduler
                     : lane.Class == ownClass ? lane.CountBefore(After(request.Aim))
                     : 0;
             }
-            ahead += before;
-            if (group.Id == request.Terms.Group)
-            {
-                own += before;
-            }
-            else if (before > 0)
-            {
-                batches += BatchesOf(before);
-            }
+            count.Add(group, before);
         }
-        batches += BatchesOf(own);
-        return ahead;
+        return count.Result;
     }
-
-    private int BatchesOf(int requests) => (requests - 1) / _settings.MaxBatchSize + 1;
 
     /// <summary>
     /// Among tenants: all of higher classes, those of its own tenant with earlier deadlines, and of each other tenant as much as it is served while these are.
     /// </summary>
-    private int CountAheadFairly(in RequestState request, out int batches)
+    private Ahead CountAheadFairly(in RequestState request)
     {
         ref readonly var terms = ref request.Terms;
-        var ahead = 0;
+        var count = new AheadCount(this, terms.Group);
         var c = RequestGroup.ClassOf(terms.Priority);
         var own = _tenants[terms.Tenant];
         var before = 0;
-        var ofGroup = 1;
-        batches = _retries.Count;
+        var (others, batchesOfOthers) = (0, 0);
         CountByTenant(c);
         foreach (var group in _groups)
         {
-            var (higher, earlier) = (0, 0);
+            var (higher, earlier, ofOthers) = (0, 0, 0);
             foreach (var lane in group.Lanes)
             {
                 higher += lane.Class < c ? lane.Count : 0;
                 earlier += lane.Class == c && lane.Tenant == own ? lane.CountBefore(After(request.Aim)) : 0;
+                ofOthers += lane.Class == c && lane.Tenant != own ? lane.Count : 0;
             }
-            ahead += higher;
+            count.Add(group, higher + earlier);
             before += earlier;
-            if (group.Id == terms.Group)
-            {
-                ofGroup += higher + earlier;
-            }
-            else if (higher + earlier > 0)
-            {
-                batches += BatchesOf(higher + earlier);
-            }
+            others += ofOthers;
+            batchesOfOthers += ofOthers > 0 ? BatchesOf(ofOthers) : 0;
         }
-        batches += BatchesOf(ofGroup);
         var turn = _tenants.StartOf(own, c) + before * own.MeanWeight / own.Share;
         own.Counted = 0;
-        var ofOthers = 0;
+        var first = 0;
         foreach (var group in _groups)
         {
             foreach (var lane in group.Lanes)
@@ -274,14 +251,67 @@ internal sealed partial class ModelScheduler
                 if (lane.Class == c && lane.Tenant.Counted > 0)
                 {
                     var served = Math.Max(0, turn - lane.Tenant.Served(c)) * lane.Tenant.Share / lane.Tenant.MeanWeight;
-                    ofOthers += (int)Math.Min(lane.Tenant.Counted, served + 1);
+                    first += (int)Math.Min(lane.Tenant.Counted, served + 1);
                     lane.Tenant.Counted = 0;
                 }
             }
         }
-        // Of what keys those of the others are that go first is not known: they make as many batches as all that wait.
-        batches += ofOthers == 0 ? 0 : (int)((long)ofOthers * _batchesInTime / _inTimeCount);
-        return _retryCount + ahead + before + ofOthers;
+        // Which of the others' keys these are is not known: they make as many batches as all of the others'.
+        return count.Result.With(first, first == 0 ? 0 : (int)(((long)first * batchesOfOthers + others - 1) / others));
+    }
+
+    private int BatchesOf(int requests) => (requests - 1) / LargestBatch + 1;
+
+    /// <summary>The most that a batch is expected to hold.</summary>
+    private int LargestBatch => _forecast.LargestPull is > 0 and var largest ? largest : _settings.MaxBatchSize;
+
+    /// <summary>What goes before a request.</summary>
+    /// <param name="IsShared">Whether it may share its batches with all of that: then only the number of requests counts.</param>
+    /// <param name="Requests">How many requests.</param>
+    /// <param name="Batches">In how many batches before its own.</param>
+    /// <param name="Held">What these hold: what goes later, and may share them, fills them up.</param>
+    /// <param name="Position">Its place in its own batch, from 1.</param>
+    /// <param name="Joining">What share of the arrivals may join its batch.</param>
+    private readonly record struct Ahead(bool IsShared, int Requests, int Batches, int Held, int Position, double Joining)
+    {
+        public Ahead With(int requests, int batches) => this with { Requests = Requests + requests, Batches = Batches + batches, Held = Held + requests };
+    }
+
+    /// <summary>Adds up, group by group, what goes before a request of one of them, besides what is to be run again.</summary>
+    private ref struct AheadCount(ModelScheduler scheduler, int ownGroup)
+    {
+        private readonly bool _isShared = scheduler.MayShareWithAll(ownGroup);
+        private int _requests = scheduler._retryCount;
+        private int _batches = scheduler._retries.Count;
+        private int _held = scheduler._retryCount;
+        private int _own;       // that share its batches
+
+        public void Add(RequestGroup group, int before)
+        {
+            _requests += before;
+            if (_isShared || before == 0)
+            {
+                return;
+            }
+            if (group.Id == ownGroup)
+            {
+                _own += before;
+                return;
+            }
+            var batches = scheduler.BatchesOf(before);
+            _batches += batches;
+            _held += Math.Min(group.InTimeCount, batches * scheduler.LargestBatch);
+        }
+
+        public readonly Ahead Result
+        {
+            get
+            {
+                var full = _own / scheduler.LargestBatch;
+                // Of its own key come as many as wait of it.
+                return new Ahead(_isShared, _requests, _batches + full, _held + full * scheduler.LargestBatch, _own % scheduler.LargestBatch + 1, (_own + 1.0) / (_requests + 1));
+            }
+        }
     }
 
     private static TimeSpan After(TimeSpan deadline) => deadline == TimeSpan.MaxValue ? deadline : deadline + new TimeSpan(1);
@@ -327,7 +357,7 @@ internal sealed partial class ModelScheduler
     }
 
     /// <summary>Has what cannot be in time any more leave, if it is answered sooner elsewhere or its caller wants no late answer.</summary>
-    private bool TryGiveUp(TimeSpan now, int slot, int ahead)
+    private bool TryGiveUp(TimeSpan now, int slot, int ahead, bool isRetry = false)
     {
         ref var request = ref _requests[slot];
         if (request.CouldSpill)
@@ -335,7 +365,7 @@ internal sealed partial class ModelScheduler
             request.CouldSpill = false;
             _spillMargin.OnGivenUp();
         }
-        if (TrySpillLate(now, slot, ahead))
+        if (TrySpillLate(now, slot, ahead, isRetry))
         {
             return true;
         }
@@ -383,14 +413,21 @@ internal sealed partial class ModelScheduler
     }
 
     /// <summary>What is late wherever it goes is spilled if it is answered sooner so.</summary>
-    private bool TrySpillLate(TimeSpan now, int slot, int ahead)
+    private bool TrySpillLate(TimeSpan now, int slot, int ahead, bool isRetry)
     {
         ref var request = ref _requests[slot];
         if (request.Terms.WhenUnreachable != WhenUnreachable.Spill || request.Terms.OwnDeadline || request.SpillFailed || SpillLatency(now) is not { } latency)
         {
             return false;
         }
-        ExpectBatchesOfAll();
+        if (isRetry)
+        {
+            _forecast.ExpectBatches(_retryCount, _retries.Count);
+        }
+        else
+        {
+            ExpectBatchesOfAll(andLate: true);
+        }
         var finish = _forecast.Finish(now, ahead, _arrivalRate.Rate(now), out _);
         if ((finish == TimeSpan.MaxValue ? ExpectedWithoutInstance(now) : finish) <= now + latency)
         {
@@ -559,14 +596,15 @@ internal sealed partial class ModelScheduler
     private void JudgeRetries(TimeSpan now)
     {
         var first = EarliestFinish(now);
-        var ahead = 0;
+        var (ahead, batches) = (0, 0);
         for (var left = _retries.Count; left > 0; left--)
         {
             var retry = _retries.Dequeue();
             var kept = 0;
+            var before = new Ahead(IsShared: false, ahead, batches, Held: ahead, Position: retry.Slots.Length, Joining: 0);
             foreach (var slot in retry.Slots)
             {
-                if (!TryEndRetry(now, slot, first, ahead))
+                if (!TryEndRetry(now, slot, first, before))
                 {
                     retry.Slots[kept++] = slot;
                     ahead++;
@@ -574,12 +612,13 @@ internal sealed partial class ModelScheduler
             }
             if (kept > 0)
             {
+                batches++;
                 _retries.Enqueue(kept == retry.Slots.Length ? retry : retry with { Slots = retry.Slots[..kept] });
             }
         }
     }
 
-    private bool TryEndRetry(TimeSpan now, int slot, TimeSpan first, int ahead)
+    private bool TryEndRetry(TimeSpan now, int slot, TimeSpan first, in Ahead ahead)
     {
         ref var request = ref _requests[slot];
         var isLate = request.Aim < first;
@@ -589,7 +628,7 @@ internal sealed partial class ModelScheduler
         }
         // Out of the queue first, so that a request does not count itself as being ahead.
         LeaveRetry(in request.Terms);
-        if (isLate ? TrySpill(now, slot) : !IsDoneBy(now, ToBeDoneBy(now, request), ahead, batches: 0) && TrySpill(now, slot))
+        if (isLate ? TrySpill(now, slot) : !IsDoneBy(now, ToBeDoneBy(now, request), ahead) && TrySpill(now, slot))
         {
             return true;
         }
@@ -599,7 +638,7 @@ internal sealed partial class ModelScheduler
             // It could be spilled when it was admitted, and cannot now: what is left is to try.
             request.Aim = request.Terms.Deadline;
             request.IsGivenUp = request.Aim < first;
-            if (request.IsGivenUp && TryGiveUp(now, slot, ahead))
+            if (request.IsGivenUp && TryGiveUp(now, slot, ahead.Requests, isRetry: true))
             {
                 return true;
             }
@@ -656,20 +695,38 @@ internal sealed partial class ModelScheduler
 
     private void CountInGroup(RequestGroup group, int count)
     {
-        var (before, batchesBefore) = (group.InTimeCount, group.Batches);
-        group.Count(count, _settings.MaxBatchSize);
+        var before = group.InTimeCount;
+        group.InTimeCount += count;
         _groupsInTime += (group.InTimeCount > 0 ? 1 : 0) - (before > 0 ? 1 : 0);
-        _batchesInTime += group.Batches - batchesBefore;
     }
 
     /// <summary>What is asked for next stands among all that wait in time, or behind them.</summary>
-    private void ExpectBatchesOfAll() => _forecast.ExpectBatches(_inTimeCount + _retryCount, _groupsInTime > 1 ? _batchesInTime + _retries.Count : 0);
+    private void ExpectBatchesOfAll(bool andLate = false)
+    {
+        if (_retries.Count == 0 && _groupsInTime <= 1 && !andLate)
+        {
+            _forecast.ExpectBatches(0, 0);
+            return;
+        }
+        var (requests, batches, groups) = (_retryCount, _retries.Count, _retries.Count);
+        foreach (var group in _groups)
+        {
+            var waiting = group.InTimeCount + (andLate ? group.LateCount : 0);
+            if (waiting > 0)
+            {
+                requests += waiting;
+                batches += BatchesOf(waiting);
+                groups++;
+            }
+        }
+        _forecast.ExpectBatches(requests, groups > 1 ? batches : 0);
+    }
 
     /// <summary>Whether one more of a group may share batches with all that wait in time.</summary>
-    private bool MayShareWithAll(int group) => _groupsInTime == 0 || (_groupsInTime == 1 && _groups.Find(group) is { InTimeCount: > 0 });
+    private bool MayShareWithAll(int group) => _retries.Count == 0 && (_groupsInTime == 0 || (_groupsInTime == 1 && _groups.Find(group) is { InTimeCount: > 0 }));
 
-    /// <summary>How many batches all that wait in time make at most, and what is to be run again, if one of a group goes behind them; 0 where they may share them.</summary>
-    private int BatchesBefore(int group) => MayShareWithAll(group) ? 0 : _batchesInTime + _retries.Count;
+    /// <summary>How many groups wait in time, besides what is to be run again, if one of a group goes behind them all; 0 where they may share batches.</summary>
+    private int GroupsBefore(int group) => MayShareWithAll(group) ? 0 : _groupsInTime + 1 + _retries.Count;
 
     /// <summary>Takes a request out of its queue; its group, if that is empty now, is still to be dropped.</summary>
     private RequestGroup Leave(int slot)

@@ -314,25 +314,35 @@ internal sealed partial class ModelScheduler
         {
             target++;
         }
-        var bar = instance.FreeAt(now) + profile.High(target);
-        // None is given up for the sake of lower classes: of these nothing counts.
-        var (tight, waiting, highest) = (0, 0, RequestGroup.Classes);
-        foreach (var lane in group.Lanes)
+        TimeSpan bar;
+        while (true)
         {
-            if (lane.Class > highest)
+            bar = instance.FreeAt(now) + profile.High(target);
+            // None is given up for the sake of lower classes: of these nothing counts.
+            var (tight, waiting, highest) = (0, 0, RequestGroup.Classes);
+            foreach (var lane in group.Lanes)
+            {
+                if (lane.Class > highest)
+                {
+                    break;
+                }
+                var first = lane.CountBefore(soonest);
+                var crowded = lane.CountBefore(bar) - first;
+                highest = crowded > 0 ? lane.Class : highest;
+                tight += crowded;
+                waiting += lane.Count - first;
+            }
+            var kept = Math.Min(target, waiting - tight);
+            if (kept > 0 && profile.Throughput(kept) > profile.Throughput(fitting))
             {
                 break;
             }
-            var first = lane.CountBefore(soonest);
-            var crowded = lane.CountBefore(bar) - first;
-            highest = crowded > 0 ? lane.Class : highest;
-            tight += crowded;
-            waiting += lane.Count - first;
-        }
-        var kept = Math.Min(target, waiting - tight);
-        if (kept < 1 || profile.Throughput(kept) <= profile.Throughput(fitting))
-        {
-            return false;
+            // These heads are spared, and with them all of higher classes: a batch that ends by the first of them may still be worth those of lower ones.
+            target = profile.LargestWithin(FirstDeadline(group, soonest, highest) - instance.FreeAt(now), target - 1);
+            if (target <= fitting)
+            {
+                return false;
+            }
         }
         foreach (var lane in group.Lanes)
         {
@@ -346,6 +356,21 @@ internal sealed partial class ModelScheduler
         group.DropEmptyLanes();
         soonest = bar;
         return true;
+    }
+
+    /// <summary>The earliest deadline, of those that can be met, in a class and those above.</summary>
+    private static TimeSpan FirstDeadline(RequestGroup group, TimeSpan soonest, int lowestClass)
+    {
+        var earliest = TimeSpan.MaxValue;
+        foreach (var lane in group.Lanes)
+        {
+            var first = lane.CountBefore(soonest);
+            if (lane.Class <= lowestClass && first < lane.Count && lane.Deadlines[first] < earliest)
+            {
+                earliest = lane.Deadlines[first];
+            }
+        }
+        return earliest;
     }
 
     private BatchDecision Decide(IBatchPolicy policy, in BatchContext context)

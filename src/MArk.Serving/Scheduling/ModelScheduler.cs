@@ -31,7 +31,6 @@ internal sealed partial class ModelScheduler
     private int _lateCount;
     private int _inTimeCount;
     private int _groupsInTime;      // that have requests in time
-    private int _batchesInTime;     // that these make at least
     private readonly int[] _classCount = new int[RequestGroup.Classes];    // of those in time
     private readonly long[] _classBytes = new long[RequestGroup.Classes];
     private readonly int[] _lateClassCount = new int[RequestGroup.Classes];

@@ -13,10 +13,8 @@ internal sealed class RequestGroup(RequestTable requests, Tenant nameless)
     /// <summary>Its place in the list of groups.</summary>
     public int Index { get; set; }
 
-    /// <summary>How many are in time, and how many batches these make at least.</summary>
-    public int InTimeCount { get; private set; }
-
-    public int Batches { get; private set; }
+    /// <summary>How many are in time.</summary>
+    public int InTimeCount { get; set; }
 
     /// <summary>The lanes of those in time, by class. Lanes of tenants stay, though they be empty, until <see cref="DropEmptyLanes"/>.</summary>
     public ReadOnlySpan<Lane> Lanes => _inTime.All;
@@ -53,20 +51,6 @@ internal sealed class RequestGroup(RequestTable requests, Tenant nameless)
 
     /// <summary>The lane for a request that is late from now on.</summary>
     public Lane OpenLate(in RequestTerms terms, TenantTable tenants) => _late.Open(terms, tenants);
-
-    /// <summary>So many more are in time, or fewer.</summary>
-    public void Count(int change, int maxBatchSize)
-    {
-        InTimeCount += change;
-        while (InTimeCount > (long)Batches * maxBatchSize)
-        {
-            Batches++;
-        }
-        while (InTimeCount <= (Batches - 1L) * maxBatchSize)
-        {
-            Batches--;
-        }
-    }
 
     /// <summary>Puts the empty lanes of tenants by.</summary>
     public void DropEmptyLanes()

@@ -70,15 +70,18 @@ internal sealed class LocalSpilloverTarget<TIn, TOut>(
         try
         {
             Copy copy;
-            bool isWarm;
-            while ((isWarm = _idle.TryPop(out copy)) && copy.Version != _factory)
+            while (true)
             {
+                if (!_idle.TryPop(out copy))
+                {
+                    var version = _factory;
+                    copy = new Copy(version, Scaled(await ConnectAsync(version, cancellationToken).ConfigureAwait(false)));
+                }
+                if (copy.Version == _factory)
+                {
+                    break;
+                }
                 await EndAsync(copy).ConfigureAwait(false);
-            }
-            if (!isWarm)
-            {
-                var version = _factory;
-                copy = new Copy(version, Scaled(await ConnectAsync(version, cancellationToken).ConfigureAwait(false)));
             }
             await RunWarmAsync(copy, batch, sink, cancellationToken).ConfigureAwait(false);
         }
@@ -165,8 +168,9 @@ internal sealed class LocalSpilloverTarget<TIn, TOut>(
         {
             idle.Add(copy);
         }
-        idle.Where(copy => copy.Version == _factory).ToList().ForEach(_idle.Push);
-        foreach (var copy in idle.Where(copy => copy.Version != _factory))
+        var version = _factory;
+        idle.Where(copy => copy.Version == version).ToList().ForEach(_idle.Push);
+        foreach (var copy in idle.Where(copy => copy.Version != version))
         {
             await EndAsync(copy).ConfigureAwait(false);
         }

@@ -360,6 +360,41 @@ public sealed class GroupTests
     }
 
     [Fact]
+    public void AKeyGoesToTheInstanceThatAnothersBatchLeavesFree()
+    {
+        // Both instances are free at 6 ms: one takes the sixteen, the other the one, which is done at 12.
+        var driver = new SchedulerDriver(maxBatch: 16, maxQueue: 1000, sloMs: 10_000);
+        driver.Ready();
+        driver.Ready();
+        driver.Arrive(group: 3);
+        driver.Arrive(group: 3);
+        for (var i = 0; i < 16; i++)
+        {
+            driver.Arrive(group: 1, priority: RequestPriority.High);
+        }
+        Assert.Equal(Ending.None, driver.Arrive(14, WhenUnreachable.Reject, group: 2).Ending);
+    }
+
+    [Fact]
+    public void WhatIsToBeRunAgainMakesBatchesOfItsOwn()
+    {
+        // Two halves of two wait to be run again, each for 7 ms, behind one that runs until 6: the next ends at 26.
+        var driver = new SchedulerDriver(maxBatch: 4, sloMs: 10_000);
+        driver.Arrive(poison: true);
+        for (var i = 0; i < 3; i++)
+        {
+            driver.Arrive();
+        }
+        var instance = driver.Ready();
+        driver.Drain(instance);
+        driver.Ready();
+        driver.Arrive();
+        driver.Complete(driver.Running.First(batch => batch.Instance.Id == instance));
+        Assert.Equal(RejectionReason.DeadlineUnreachable, driver.Arrive(25, WhenUnreachable.Reject).Reason);
+        Assert.Equal(Ending.None, driver.Arrive(27, WhenUnreachable.Reject).Ending);
+    }
+
+    [Fact]
     public void WhatGoesLaterMakesNoBatchesAhead()
     {
         // A hundred keys wait in the lowest class. Fifteen of one key in the highest end in one batch, at 26 ms.

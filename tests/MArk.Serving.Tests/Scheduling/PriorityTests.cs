@@ -137,4 +137,22 @@ public sealed class PriorityTests
         driver.Complete(Assert.Single(driver.Running));
         Assert.Equal((Ending.None, 1, 13), (high.Ending, high.Deliveries, Assert.Single(driver.Running).Count));
     }
+
+    [Fact]
+    public void OneThatIsNotGivenUpKeepsNoLowerOneThatIsInItsWay()
+    {
+        // As above, and one of the low ones has 6.5 ms left, for which one alone would have to go: it is given up, and thirteen go with the high one.
+        var driver = new SchedulerDriver(maxBatch: 16, maxQueue: 1000, sloMs: 20);
+        driver.Ready();
+        for (var i = 0; i < 100; i++)
+        {
+            driver.Arrive(10_000, WhenUnreachable.ServeLate, priority: RequestPriority.Low);
+        }
+        driver.Arrive(18.5, WhenUnreachable.ServeLate, priority: RequestPriority.Low);
+        Assert.Equal(0, driver.Scheduler.LateCount);
+        var high = driver.Arrive(30, WhenUnreachable.Reject, priority: RequestPriority.High);
+        driver.Advance(12);
+        driver.Complete(Assert.Single(driver.Running));
+        Assert.Equal((Ending.None, 1, 13, 1), (high.Ending, high.Deliveries, Assert.Single(driver.Running).Count, driver.Scheduler.LateCount));
+    }
 }
