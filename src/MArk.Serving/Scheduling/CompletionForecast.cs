@@ -131,29 +131,44 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
 
     /// <summary>When a request is expected to be done whose own batch is pulled after some others, whatever these hold: <see cref="ExpectBatches"/> says that.</summary>
     /// <param name="now">Now.</param>
-    /// <param name="batches">How many are pulled before its own.</param>
+    /// <param name="batches">How many are pulled before its own, by instances that take full ones.</param>
+    /// <param name="requests">How many requests these hold that go before it: where instances take fewer, there are the more batches.</param>
     /// <param name="position">Its place in its own, from 1.</param>
     /// <param name="arrivalRate">Requests per second that may join its batch.</param>
-    /// <param name="deadline">By when it should be done: an instance that is too slow for that leaves it to another.</param>
-    public TimeSpan FinishAfter(TimeSpan now, int batches, int position, double arrivalRate, TimeSpan deadline)
+    /// <param name="deadline">By when it should be done: an instance that is too slow for that leaves it to another, and what is later is not worked out to the end.</param>
+    public TimeSpan FinishAfter(TimeSpan now, int batches, int requests, int position, double arrivalRate, TimeSpan deadline)
     {
         if (!_pullsValid || (_pulls.Count > 0 && _pulls[0].Start < now))
         {
             Begin(now);
         }
-        while (_pulls.Count <= batches && TryAddPull())
+        for (var index = batches; ; index++)
         {
-            // One more.
+            while (_pulls.Count <= index && (_pulls.Count == 0 || _pulls[^1].Start <= deadline) && TryAddPull())
+            {
+                // One more.
+            }
+            if (_pulls.Count <= index)
+            {
+                return _pulls.Count > 0 ? _pulls[^1].Start : TimeSpan.MaxValue;
+            }
+            var pull = _pulls[index];
+            var full = FullBatch(pull.Instance);
+            var takesAll = pull.Through == int.MaxValue;
+            if (index > 0 && _pulls[index - 1].Through < requests)
+            {
+                continue;
+            }
+            if (position > full && !takesAll)
+            {
+                position -= full;
+                continue;
+            }
+            var start = pull.Start;
+            var joining = arrivalRate * (start - now).TotalSeconds;
+            var finish = start + pull.Instance.Profile.High((int)Math.Min(position + joining, Math.Max(position, full)));
+            return start + pull.Instance.Profile.High(1) > deadline && AreUnlike ? FinishOnAFasterOne(index, finish, ref start) : finish;
         }
-        if (_pulls.Count <= batches)
-        {
-            return TimeSpan.MaxValue;
-        }
-        var pull = _pulls[batches];
-        var start = pull.Start;
-        var joining = arrivalRate * (start - now).TotalSeconds;
-        var finish = start + pull.Instance.Profile.High((int)Math.Min(position + joining, Math.Max(position, FullBatch(pull.Instance))));
-        return start + pull.Instance.Profile.High(1) > deadline && AreUnlike ? FinishOnAFasterOne(batches, finish, ref start) : finish;
     }
 
     /// <summary>What an instance is too slow for, even alone, it leaves to a faster one, which is free later and done sooner.</summary>

@@ -155,7 +155,7 @@ internal sealed partial class ModelScheduler
     /// <summary>Whether a request behind so many is expected to be done by then.</summary>
     private bool IsDoneBy(TimeSpan now, TimeSpan deadline, in Ahead ahead)
     {
-        if (_forecast.IsSurelyDoneBy(deadline, now, ahead.Requests, ahead.IsShared ? 0 : ahead.Batches + 1))
+        if (_forecast.IsSurelyDoneBy(deadline, now, ahead.IsShared ? ahead.Requests : ahead.InBatches + ahead.Position - 1, ahead.IsShared ? 0 : ahead.Batches + 1))
         {
             return true;
         }
@@ -168,10 +168,16 @@ internal sealed partial class ModelScheduler
         }
         else
         {
-            _forecast.ExpectBatches(ahead.Held, ahead.Batches);
-            finish = _forecast.FinishAfter(now, ahead.Batches, ahead.Position, rate * ahead.Joining, deadline);
+            finish = FinishBehind(now, ahead, rate, deadline);
         }
         return (finish == TimeSpan.MaxValue ? ExpectedWithoutInstance(now) : finish) <= deadline;
+    }
+
+    /// <summary>When a request is expected to be done that may not share its batches with all that goes before it.</summary>
+    private TimeSpan FinishBehind(TimeSpan now, in Ahead ahead, double arrivalRate, TimeSpan deadline)
+    {
+        _forecast.ExpectBatches(ahead.Held, ahead.Batches);
+        return _forecast.FinishAfter(now, ahead.Batches, ahead.InBatches, ahead.Position, arrivalRate * ahead.Joining, deadline);
     }
 
     private TimeSpan ToBeDoneBy(TimeSpan now, in RequestState request) => request.Aim < request.Terms.Deadline ? request.Aim - LeastOverdue(now) : request.Aim;
@@ -269,12 +275,14 @@ internal sealed partial class ModelScheduler
     /// <param name="IsShared">Whether it may share its batches with all of that: then only the number of requests counts.</param>
     /// <param name="Requests">How many requests.</param>
     /// <param name="Batches">In how many batches before its own.</param>
+    /// <param name="InBatches">How many of the requests are in these, and not in its own.</param>
     /// <param name="Held">What these hold: what goes later, and may share them, fills them up.</param>
     /// <param name="Position">Its place in its own batch, from 1.</param>
     /// <param name="Joining">What share of the arrivals may join its batch.</param>
-    private readonly record struct Ahead(bool IsShared, int Requests, int Batches, int Held, int Position, double Joining)
+    private readonly record struct Ahead(bool IsShared, int Requests, int Batches, int InBatches, int Held, int Position, double Joining)
     {
-        public Ahead With(int requests, int batches) => this with { Requests = Requests + requests, Batches = Batches + batches, Held = Held + requests };
+        public Ahead With(int requests, int batches) =>
+            this with { Requests = Requests + requests, Batches = Batches + batches, InBatches = InBatches + requests, Held = Held + requests };
     }
 
     /// <summary>Adds up, group by group, what goes before a request of one of them, besides what is to be run again.</summary>
@@ -309,7 +317,7 @@ internal sealed partial class ModelScheduler
             {
                 var full = _own / scheduler.LargestBatch;
                 // Of its own key come as many as wait of it.
-                return new Ahead(_isShared, _requests, _batches + full, _held + full * scheduler.LargestBatch, _own % scheduler.LargestBatch + 1, (_own + 1.0) / (_requests + 1));
+                return new Ahead(_isShared, _requests, _batches + full, _requests - _own % scheduler.LargestBatch, _held + full * scheduler.LargestBatch, _own % scheduler.LargestBatch + 1, (_own + 1.0) / (_requests + 1));
             }
         }
     }
@@ -342,7 +350,7 @@ internal sealed partial class ModelScheduler
                 return;
             }
         }
-        if (TryGiveUp(now, slot, _inTimeCount + _retryCount + _lateCount))
+        if (TryGiveUp(now, slot))
         {
             return;
         }
@@ -357,7 +365,10 @@ internal sealed partial class ModelScheduler
     }
 
     /// <summary>Has what cannot be in time any more leave, if it is answered sooner elsewhere or its caller wants no late answer.</summary>
-    private bool TryGiveUp(TimeSpan now, int slot, int ahead, bool isRetry = false)
+    /// <param name="now">Now.</param>
+    /// <param name="slot">The request.</param>
+    /// <param name="ahead">What goes before it; all that waits, if nothing is said.</param>
+    private bool TryGiveUp(TimeSpan now, int slot, Ahead? ahead = null)
     {
         ref var request = ref _requests[slot];
         if (request.CouldSpill)
@@ -365,7 +376,7 @@ internal sealed partial class ModelScheduler
             request.CouldSpill = false;
             _spillMargin.OnGivenUp();
         }
-        if (TrySpillLate(now, slot, ahead, isRetry))
+        if (TrySpillLate(now, slot, ahead))
         {
             return true;
         }
@@ -413,22 +424,23 @@ internal sealed partial class ModelScheduler
     }
 
     /// <summary>What is late wherever it goes is spilled if it is answered sooner so.</summary>
-    private bool TrySpillLate(TimeSpan now, int slot, int ahead, bool isRetry)
+    private bool TrySpillLate(TimeSpan now, int slot, Ahead? ahead)
     {
         ref var request = ref _requests[slot];
         if (request.Terms.WhenUnreachable != WhenUnreachable.Spill || request.Terms.OwnDeadline || request.SpillFailed || SpillLatency(now) is not { } latency)
         {
             return false;
         }
-        if (isRetry)
+        TimeSpan finish;
+        if (ahead is { } known)
         {
-            _forecast.ExpectBatches(_retryCount, _retries.Count);
+            finish = FinishBehind(now, known, 0, now + latency);
         }
         else
         {
             ExpectBatchesOfAll(andLate: true);
+            finish = _forecast.Finish(now, _inTimeCount + _retryCount + _lateCount, _arrivalRate.Rate(now), out _);
         }
-        var finish = _forecast.Finish(now, ahead, _arrivalRate.Rate(now), out _);
         if ((finish == TimeSpan.MaxValue ? ExpectedWithoutInstance(now) : finish) <= now + latency)
         {
             return false;
@@ -601,7 +613,7 @@ internal sealed partial class ModelScheduler
         {
             var retry = _retries.Dequeue();
             var kept = 0;
-            var before = new Ahead(IsShared: false, ahead, batches, Held: ahead, Position: retry.Slots.Length, Joining: 0);
+            var before = new Ahead(IsShared: false, ahead, batches, InBatches: ahead, Held: ahead, Position: retry.Slots.Length, Joining: 0);
             foreach (var slot in retry.Slots)
             {
                 if (!TryEndRetry(now, slot, first, before))
@@ -638,7 +650,7 @@ internal sealed partial class ModelScheduler
             // It could be spilled when it was admitted, and cannot now: what is left is to try.
             request.Aim = request.Terms.Deadline;
             request.IsGivenUp = request.Aim < first;
-            if (request.IsGivenUp && TryGiveUp(now, slot, ahead.Requests, isRetry: true))
+            if (request.IsGivenUp && TryGiveUp(now, slot, ahead))
             {
                 return true;
             }

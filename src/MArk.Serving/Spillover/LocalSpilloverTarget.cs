@@ -174,6 +174,10 @@ internal sealed class LocalSpilloverTarget<TIn, TOut>(
         {
             await EndAsync(copy).ConfigureAwait(false);
         }
+        if (version != _factory)
+        {
+            await DropOlderAsync().ConfigureAwait(false);
+        }
     }
 
     /// <summary>Ends a copy of an older version. What it throws is nobody's request's fault.</summary>

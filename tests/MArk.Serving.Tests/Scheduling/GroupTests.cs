@@ -395,6 +395,22 @@ public sealed class GroupTests
     }
 
     [Fact]
+    public void ABatchOfAnotherKeyIsSeveralOnAnInstanceThatTakesFewer()
+    {
+        // One instance takes sixteen and is busy for long, the other takes one, for 6 ms each: the request behind sixteen of another key is done by neither in 20 ms.
+        var driver = new SchedulerDriver(maxBatch: 16, maxQueue: 1000, sloMs: 10_000);
+        driver.Ready(LatencyProfile.Linear(SchedulerDriver.Ms(500), SchedulerDriver.Ms(1), 16));
+        driver.Arrive(group: 3);
+        driver.Ready(maxBatch: 1, offering: 1);
+        driver.Arrive(group: 3);
+        for (var i = 0; i < 16; i++)
+        {
+            driver.Arrive(group: 1, priority: RequestPriority.High);
+        }
+        Assert.Equal(RejectionReason.DeadlineUnreachable, driver.Arrive(20, WhenUnreachable.Reject, group: 2).Reason);
+    }
+
+    [Fact]
     public void WhatGoesLaterMakesNoBatchesAhead()
     {
         // A hundred keys wait in the lowest class. Fifteen of one key in the highest end in one batch, at 26 ms.
