@@ -2,7 +2,7 @@ namespace MArk.Serving.Scheduling;
 
 /// <summary>
 /// When the k-th waiting request will be done (the paper's bouncer, over all instances): each pulls a batch whenever it is free, a full one unless what waits may not share one.
-/// The pulls are worked out as far as they are asked for and kept until an instance changes, so that an arrival is judged in
+/// The pulls are worked out as far as they are asked for and kept until an instance changes, or what batches hold is expected to, so that an arrival is judged in
 /// O(log pulls); most arrivals pass a bound that needs no pulls at all.
 /// </summary>
 internal sealed class CompletionForecast(List<SchedulerInstance> instances, int maxBatchSize)
@@ -82,7 +82,7 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
     /// <param name="now">Now.</param>
     /// <param name="ahead">How many go before it, at most.</param>
     /// <param name="groups">In how many groups they are at most that share no batches, itself included, if in more than one; otherwise 0.</param>
-    public bool IsSurelyDoneBy(TimeSpan instant, TimeSpan now, int ahead, int groups = 0)
+    public bool IsSurelyDoneBy(TimeSpan instant, TimeSpan now, int ahead, int groups)
     {
         EnsureBound();
         if (_roundSize == 0)
@@ -107,11 +107,7 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
     /// <param name="deadline">By when it should be done: an instance that is too slow for that leaves it to another.</param>
     public TimeSpan Finish(TimeSpan now, int ahead, double arrivalRate, out TimeSpan start, TimeSpan? deadline = null)
     {
-        // A pull that should have begun and did not shifts all that follow it.
-        if (!_pullsValid || (_pulls.Count > 0 && _pulls[0].Start < now))
-        {
-            Begin(now);
-        }
+        EnsureBegun(now);
         while ((_pulls.Count == 0 || _pulls[^1].Through <= ahead) && TryAddPull())
         {
             // One more.
@@ -121,12 +117,8 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
             return start = TimeSpan.MaxValue;
         }
         var index = Search(ahead);
-        var pull = _pulls[index];
-        start = pull.Start;
         var position = ahead - (index == 0 ? 0 : _pulls[index - 1].Through) + 1;
-        var joining = arrivalRate * (start - now).TotalSeconds;
-        var finish = start + pull.Instance.Profile.High((int)Math.Min(position + joining, Math.Max(position, SizeOf(index, pull.Instance))));
-        return start + pull.Instance.Profile.High(1) > deadline && AreUnlike ? FinishOnAFasterOne(index, finish, ref start) : finish;
+        return FinishIn(index, now, position, SizeOf(index, _pulls[index].Instance), arrivalRate, deadline, out start);
     }
 
     /// <summary>When a request is expected to be done whose own batch is pulled after some others, whatever these hold: <see cref="ExpectBatches"/> says that.</summary>
@@ -138,10 +130,7 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
     /// <param name="deadline">By when it should be done: an instance that is too slow for that leaves it to another, and what is later is not worked out to the end.</param>
     public TimeSpan FinishAfter(TimeSpan now, int batches, int requests, int position, double arrivalRate, TimeSpan deadline)
     {
-        if (!_pullsValid || (_pulls.Count > 0 && _pulls[0].Start < now))
-        {
-            Begin(now);
-        }
+        EnsureBegun(now);
         for (var index = batches; ; index++)
         {
             while (_pulls.Count <= index && (_pulls.Count == 0 || _pulls[^1].Start <= deadline) && TryAddPull())
@@ -164,11 +153,18 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
                 position -= full;
                 continue;
             }
-            var start = pull.Start;
-            var joining = arrivalRate * (start - now).TotalSeconds;
-            var finish = start + pull.Instance.Profile.High((int)Math.Min(position + joining, Math.Max(position, full)));
-            return start + pull.Instance.Profile.High(1) > deadline && AreUnlike ? FinishOnAFasterOne(index, finish, ref start) : finish;
+            return FinishIn(index, now, position, full, arrivalRate, deadline, out _);
         }
+    }
+
+    /// <summary>When a request at some place in a pull is expected to be done, with those that arrive until it starts, as far as it has room for them.</summary>
+    private TimeSpan FinishIn(int index, TimeSpan now, int position, int room, double arrivalRate, TimeSpan? deadline, out TimeSpan start)
+    {
+        var pull = _pulls[index];
+        start = pull.Start;
+        var joining = arrivalRate * (start - now).TotalSeconds;
+        var finish = start + pull.Instance.Profile.High((int)Math.Min(position + joining, Math.Max(position, room)));
+        return start + pull.Instance.Profile.High(1) > deadline && AreUnlike ? FinishOnAFasterOne(index, finish, ref start) : finish;
     }
 
     /// <summary>What an instance is too slow for, even alone, it leaves to a faster one, which is free later and done sooner.</summary>
@@ -250,6 +246,15 @@ internal sealed class CompletionForecast(List<SchedulerInstance> instances, int 
                 _lastBatch = Max(_lastBatch, instance.Profile.High(size));
                 _throughput += instance.Profile.Throughput(size);
             }
+        }
+    }
+
+    private void EnsureBegun(TimeSpan now)
+    {
+        // A pull that should have begun and did not shifts all that follow it.
+        if (!_pullsValid || (_pulls.Count > 0 && _pulls[0].Start < now))
+        {
+            Begin(now);
         }
     }
 

@@ -145,11 +145,7 @@ internal sealed partial class ModelScheduler
         ref var request = ref _requests[slot];
         var deadline = ToBeDoneBy(now, request) - margin;
         // Most arrivals could wait behind all that wait.
-        if (_forecast.IsSurelyDoneBy(deadline, now, _inTimeCount + _retryCount, GroupsBefore(request.Terms.Group)))
-        {
-            return true;
-        }
-        return IsDoneBy(now, deadline, CountAhead(request));
+        return _forecast.IsSurelyDoneBy(deadline, now, _inTimeCount + _retryCount, GroupsBefore(request.Terms.Group)) || IsDoneBy(now, deadline, CountAhead(request));
     }
 
     /// <summary>Whether a request behind so many is expected to be done by then.</summary>

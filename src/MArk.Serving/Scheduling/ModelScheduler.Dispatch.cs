@@ -318,21 +318,7 @@ internal sealed partial class ModelScheduler
         while (true)
         {
             bar = instance.FreeAt(now) + profile.High(target);
-            // None is given up for the sake of lower classes: of these nothing counts.
-            var (tight, waiting, highest) = (0, 0, RequestGroup.Classes);
-            foreach (var lane in group.Lanes)
-            {
-                if (lane.Class > highest)
-                {
-                    break;
-                }
-                var first = lane.CountBefore(soonest);
-                var crowded = lane.CountBefore(bar) - first;
-                highest = crowded > 0 ? lane.Class : highest;
-                tight += crowded;
-                waiting += lane.Count - first;
-            }
-            var kept = Math.Min(target, waiting - tight);
+            var kept = Math.Min(target, CountBehind(group, soonest, bar, out var highest));
             if (kept > 0 && profile.Throughput(kept) > profile.Throughput(fitting))
             {
                 break;
@@ -356,6 +342,27 @@ internal sealed partial class ModelScheduler
         group.DropEmptyLanes();
         soonest = bar;
         return true;
+    }
+
+    /// <summary>
+    /// How many would be left if the heads before a bar were given up, in the highest class that has any of these and in those above: none is given up for the sake of lower classes, of which
+    /// nothing counts.
+    /// </summary>
+    private static int CountBehind(RequestGroup group, TimeSpan soonest, TimeSpan bar, out int highest)
+    {
+        var left = 0;
+        highest = RequestGroup.Classes;
+        foreach (var lane in group.Lanes)
+        {
+            if (lane.Class > highest)
+            {
+                break;
+            }
+            var first = lane.CountBefore(bar);
+            highest = first > lane.CountBefore(soonest) ? lane.Class : highest;
+            left += lane.Count - first;
+        }
+        return left;
     }
 
     /// <summary>The earliest deadline, of those that can be met, in a class and those above.</summary>

@@ -95,7 +95,7 @@ internal sealed partial class ModelScheduler
     {
         if (_tenants.AreSeveral)
         {
-            CountLateByTenant(priorityClass);
+            CountByTenant(TenantTable.LateTurn(priorityClass));
         }
         Lane? first = null;
         foreach (var group in _groups)
@@ -111,25 +111,6 @@ internal sealed partial class ModelScheduler
             }
         }
         return first!.Slots[0];
-    }
-
-    /// <summary>Counts what is late of a class into the tenants' <see cref="Tenant.Counted"/>.</summary>
-    private void CountLateByTenant(int priorityClass)
-    {
-        foreach (var group in _groups)
-        {
-            foreach (var lane in group.Late)
-            {
-                lane.Tenant.Counted = 0;
-            }
-        }
-        foreach (var group in _groups)
-        {
-            foreach (var lane in group.Late)
-            {
-                lane.Tenant.Counted += lane.Class == priorityClass ? lane.Count : 0;
-            }
-        }
     }
 
     /// <summary>
@@ -241,21 +222,21 @@ internal sealed partial class ModelScheduler
         return last!.Slots[^1];
     }
 
-    /// <summary>Counts what waits of a class into the tenants' <see cref="Tenant.Counted"/>.</summary>
-    private void CountByTenant(int priorityClass)
+    /// <summary>Counts what waits for some turns, a class's in time or its late ones, into the tenants' <see cref="Tenant.Counted"/>.</summary>
+    private void CountByTenant(int turn)
     {
         foreach (var group in _groups)
         {
-            foreach (var lane in group.Lanes)
+            foreach (var lane in group.LanesOf(turn))
             {
                 lane.Tenant.Counted = 0;
             }
         }
         foreach (var group in _groups)
         {
-            foreach (var lane in group.Lanes)
+            foreach (var lane in group.LanesOf(turn))
             {
-                lane.Tenant.Counted += lane.Class == priorityClass ? lane.Count : 0;
+                lane.Tenant.Counted += lane.Turn == turn ? lane.Count : 0;
             }
         }
     }

@@ -22,6 +22,9 @@ internal sealed class RequestGroup(RequestTable requests, Tenant nameless)
     /// <summary>The lanes of those that are late, by class.</summary>
     public ReadOnlySpan<Lane> Late => _late.All;
 
+    /// <summary>The lanes among which are those of some turns.</summary>
+    public ReadOnlySpan<Lane> LanesOf(int turn) => turn < Classes ? Lanes : Late;
+
     public int LateCount
     {
         get

@@ -160,7 +160,7 @@ internal sealed class LocalSpilloverTarget<TIn, TOut>(
         }
     }
 
-    /// <summary>A copy of an older version became idle just as the version was switched, after those that were idle had gone.</summary>
+    /// <summary>Ends what is idle of older versions; also where a copy became idle just as the version was switched, after the others had gone.</summary>
     private async Task DropOlderAsync()
     {
         var idle = new List<Copy>();
@@ -204,17 +204,9 @@ internal sealed class LocalSpilloverTarget<TIn, TOut>(
     {
         _report = report;
         _factory = next.Version;
-        // The copies of the older version that are idle go now, those that run once they are done.
-        var old = new List<Copy>();
-        while (_idle.TryPop(out var copy))
-        {
-            old.Add(copy);
-        }
         await GiveBackAsync(next).ConfigureAwait(false);
-        foreach (var copy in old)
-        {
-            await EndAsync(copy).ConfigureAwait(false);
-        }
+        // The copies of the older version that are idle go now, those that run once they are done.
+        await DropOlderAsync().ConfigureAwait(false);
     }
 
     private sealed class Switch(LocalSpilloverTarget<TIn, TOut> target, Copy next) : IVersionSwitch

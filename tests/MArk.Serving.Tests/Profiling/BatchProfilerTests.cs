@@ -111,17 +111,4 @@ public sealed class BatchProfilerTests
         await run;
         Assert.Equal([7, 8], answers);
     }
-
-    private sealed class ListSink(List<int> answers) : IBatchSink<int>
-    {
-        public void SetResult(int index, int result) => answers.Add(result);
-
-        public void SetError(int index, Exception error) => throw error;
-
-        public bool TryGetDestination(int index, out int destination)
-        {
-            destination = 0;
-            return false;
-        }
-    }
 }

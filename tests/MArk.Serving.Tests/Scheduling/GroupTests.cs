@@ -368,10 +368,7 @@ public sealed class GroupTests
         driver.Ready();
         driver.Arrive(group: 3);
         driver.Arrive(group: 3);
-        for (var i = 0; i < 16; i++)
-        {
-            driver.Arrive(group: 1, priority: RequestPriority.High);
-        }
+        ArriveOfAnotherKey(driver, 16);
         Assert.Equal(Ending.None, driver.Arrive(14, WhenUnreachable.Reject, group: 2).Ending);
     }
 
@@ -403,10 +400,7 @@ public sealed class GroupTests
         driver.Arrive(group: 3);
         driver.Ready(maxBatch: 1, offering: 1);
         driver.Arrive(group: 3);
-        for (var i = 0; i < 16; i++)
-        {
-            driver.Arrive(group: 1, priority: RequestPriority.High);
-        }
+        ArriveOfAnotherKey(driver, 16);
         Assert.Equal(RejectionReason.DeadlineUnreachable, driver.Arrive(20, WhenUnreachable.Reject, group: 2).Reason);
     }
 
@@ -434,5 +428,13 @@ public sealed class GroupTests
         var other = driver.Arrive(40, WhenUnreachable.Reject, group: 2);
         var callers = Enumerable.Range(0, 15).Select(_ => driver.Arrive(40, WhenUnreachable.Reject, group: 1)).ToArray();
         Assert.All(callers.Append(other), caller => Assert.Equal(Ending.None, caller.Ending));
+    }
+
+    private static void ArriveOfAnotherKey(SchedulerDriver driver, int count)
+    {
+        for (var i = 0; i < count; i++)
+        {
+            driver.Arrive(group: 1, priority: RequestPriority.High);
+        }
     }
 }

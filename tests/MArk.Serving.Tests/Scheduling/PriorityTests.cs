@@ -126,12 +126,7 @@ public sealed class PriorityTests
     public void NoRequestIsGivenUpForTheSakeOfALowerClass()
     {
         // T_b = 5 + b ms, 762/s in batches of 16, and 1000/s arrive: with the high one, which has 18 ms left, 13 fit, without it 16, which serves more.
-        var driver = new SchedulerDriver(maxBatch: 16, maxQueue: 1000, sloMs: 20);
-        driver.Ready();
-        for (var i = 0; i < 100; i++)
-        {
-            driver.Arrive(10_000, WhenUnreachable.ServeLate, priority: RequestPriority.Low);
-        }
+        var driver = Overloaded();
         var high = driver.Arrive(30, WhenUnreachable.Reject, priority: RequestPriority.High);
         driver.Advance(12);
         driver.Complete(Assert.Single(driver.Running));
@@ -142,17 +137,24 @@ public sealed class PriorityTests
     public void OneThatIsNotGivenUpKeepsNoLowerOneThatIsInItsWay()
     {
         // As above, and one of the low ones has 6.5 ms left, for which one alone would have to go: it is given up, and thirteen go with the high one.
-        var driver = new SchedulerDriver(maxBatch: 16, maxQueue: 1000, sloMs: 20);
-        driver.Ready();
-        for (var i = 0; i < 100; i++)
-        {
-            driver.Arrive(10_000, WhenUnreachable.ServeLate, priority: RequestPriority.Low);
-        }
+        var driver = Overloaded();
         driver.Arrive(18.5, WhenUnreachable.ServeLate, priority: RequestPriority.Low);
         Assert.Equal(0, driver.Scheduler.LateCount);
         var high = driver.Arrive(30, WhenUnreachable.Reject, priority: RequestPriority.High);
         driver.Advance(12);
         driver.Complete(Assert.Single(driver.Running));
         Assert.Equal((Ending.None, 1, 13, 1), (high.Ending, high.Deliveries, Assert.Single(driver.Running).Count, driver.Scheduler.LateCount));
+    }
+
+    // T_b = 5 + b ms, and a hundred of the lowest class come within a tenth of a second, with time enough.
+    private static SchedulerDriver Overloaded()
+    {
+        var driver = new SchedulerDriver(maxBatch: 16, maxQueue: 1000, sloMs: 20);
+        driver.Ready();
+        for (var i = 0; i < 100; i++)
+        {
+            driver.Arrive(10_000, WhenUnreachable.ServeLate, priority: RequestPriority.Low);
+        }
+        return driver;
     }
 }
