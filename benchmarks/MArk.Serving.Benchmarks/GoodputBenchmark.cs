@@ -14,6 +14,7 @@ namespace MArk.Serving.Benchmarks;
 internal static class GoodputBenchmark
 {
     private const double SpilloverLoad = 1.2;
+    private const string AllLoads = "all";
     private static readonly double[] Loads = [0.5, 0.8, 0.95, SpilloverLoad, 2.0];
 
     public static async Task<int> RunAsync(string[] args)
@@ -23,14 +24,16 @@ internal static class GoodputBenchmark
             .. OpenLoopBench.Options(seconds: 2, BenchmarkModel.NamesUnderLoad),
             Option.Integer("--seeds", 5, 1, 100, quick: 1),
             Option.Number("--spill-ms", 5, 0, 1000),
+            Option.Choice("--load", AllLoads, [AllLoads, .. Loads.Select(load => load.ToString(CultureInfo.InvariantCulture))]),
         ];
         if (Arguments.Parse(args, options) is not { } arguments)
         {
             return 2;
         }
+        var loads = arguments.Text("--load") == AllLoads ? Loads : [arguments.Number("--load")];
         using var bench = OpenLoopBench.Start(arguments);
         var seeds = Enumerable.Range(1, arguments.Integer("--seeds")).ToArray();
-        Console.WriteLine($"loads x R0, which is measured anew for each run: {Format.List(Loads)}; seeds {string.Join(", ", seeds)}; spilled requests are answered after {arguments.Text("--spill-ms")} ms");
+        Console.WriteLine($"loads x R0, which is measured anew for each run: {Format.List(loads)}; seeds {string.Join(", ", seeds)}; spilled requests are answered after {arguments.Text("--spill-ms")} ms");
         var windows = WindowSearch.Windows(arguments.Quick);
         await using var batchBlocks = new WindowSearch(bench.Servers.BatchBlockAsync, windows);
         await using var fixedWindows = new WindowSearch(bench.Servers.FixedWindowAsync, windows);
@@ -42,7 +45,7 @@ internal static class GoodputBenchmark
         await bench.WarmUpAsync(serveLate, reject, naive, channel);
         await bench.WarmUpAsync(SpilloverLoad, spill);      // under less it spills nothing
         var byLoad = new Dictionary<double, LoadSummary>();
-        foreach (var load in Loads)
+        foreach (var load in loads)
         {
             var rate = load * bench.R0;
             var (batchBlock, batchBlockWindow) = await bench.BestWindowAsync(batchBlocks, rate);
@@ -77,31 +80,31 @@ internal static class GoodputBenchmark
         }
     }
 
-    /// <summary>The engine's own figure is the worse of its two modes without spillover; each mode is there too.</summary>
+    /// <summary>The engine's own figure is the worse of its two modes without spillover; each mode is there too. What was not measured is null.</summary>
     private static JsonObject Result(Dictionary<double, LoadSummary> byLoad, string serveLate, string reject, string spill, double stalledShare)
     {
-        var at120 = byLoad[SpilloverLoad];
+        var (at095, at120, at200) = (byLoad.GetValueOrDefault(0.95), byLoad.GetValueOrDefault(SpilloverLoad), byLoad.GetValueOrDefault(2.0));
         JsonObject Of(string server) => new()
         {
-            ["sloShareAt095"] = Format.Round(byLoad[0.95].Share(server)),
-            ["idealShareAt095"] = Format.Round(byLoad[0.95].IdealShare(server)),
-            ["goodputOverCapacityAt200"] = Format.Round(byLoad[2.0].GoodputOverCapacity(server)),
-            ["sloShareAt120WithSpillover"] = Format.Round(at120.Share(server)),
-            ["voidedAt095"] = byLoad[0.95].VoidedOf(server),
-            ["voidedAt200"] = byLoad[2.0].VoidedOf(server),
-            ["voidedAt120"] = at120.VoidedOf(server),
+            ["sloShareAt095"] = Rounded(at095?.Share(server)),
+            ["idealShareAt095"] = Rounded(at095?.IdealShare(server)),
+            ["goodputOverCapacityAt200"] = Rounded(at200?.GoodputOverCapacity(server)),
+            ["sloShareAt120WithSpillover"] = Rounded(at120?.Share(server)),
+            ["voidedAt095"] = at095?.VoidedOf(server),
+            ["voidedAt200"] = at200?.VoidedOf(server),
+            ["voidedAt120"] = at120?.VoidedOf(server),
         };
         var peers = new JsonObject();
-        foreach (var peer in at120.Servers.Except([serveLate, reject, spill]))
+        foreach (var peer in byLoad.Values.First().Servers.Except([serveLate, reject, spill]))
         {
             peers[Format.Key(peer)] = Of(peer);
         }
         return new JsonObject
         {
-            ["sloShareAt095"] = Format.Round(Math.Min(byLoad[0.95].Share(serveLate), byLoad[0.95].Share(reject))),
-            ["goodputOverCapacityAt200"] = Format.Round(Math.Min(byLoad[2.0].GoodputOverCapacity(serveLate), byLoad[2.0].GoodputOverCapacity(reject))),
-            ["sloShareAt120WithSpillover"] = Format.Round(at120.Share(spill)),
-            ["voidedWithSpillover"] = at120.VoidedOf(spill),
+            ["sloShareAt095"] = Rounded(at095 is null ? null : Math.Min(at095.Share(serveLate), at095.Share(reject))),
+            ["goodputOverCapacityAt200"] = Rounded(at200 is null ? null : Math.Min(at200.GoodputOverCapacity(serveLate), at200.GoodputOverCapacity(reject))),
+            ["sloShareAt120WithSpillover"] = Rounded(at120?.Share(spill)),
+            ["voidedWithSpillover"] = at120?.VoidedOf(spill),
             ["serveLate"] = Of(serveLate),
             ["reject"] = Of(reject),
             ["peers"] = peers,
@@ -110,4 +113,6 @@ internal static class GoodputBenchmark
             ["stalledShare"] = Format.Round(stalledShare),
         };
     }
+
+    private static JsonNode? Rounded(double? value) => value is { } known ? Format.Round(known) : null;
 }

@@ -240,7 +240,11 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
     private void Take(TimeSpan now, InstanceWorker<TIn, TOut> worker, LatencyProfile profile)
     {
         _workers.Add(worker.Id, worker);
-        _hasThreads |= !worker.RunsOnPool;
+        if (!worker.RunsOnPool && !_hasThreads)
+        {
+            _hasThreads = true;
+            _turnThread = new TurnThread($"{ModelName}'s callers", TakeClaimedTurn);
+        }
         _scheduler.OnInstanceReady(now, worker.Id, worker.Offering, worker.MaxBatchSize, worker.Slots, profile, worker.Machine.Endpoint is null ? 0 : RemoteSlowStart);
     }
 

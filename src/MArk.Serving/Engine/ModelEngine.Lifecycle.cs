@@ -97,6 +97,8 @@ internal sealed partial class ModelEngine<TIn, TOut>
                 }
                 TakeInArrivals();
                 await StopAllAsync(workers).ConfigureAwait(false);
+                // What is left to deliver is the pool's.
+                _turnThread?.End();
                 _parts.Cores.Release();
                 await _timer.DisposeAsync().ConfigureAwait(false);
             }

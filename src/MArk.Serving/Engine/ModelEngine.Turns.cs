@@ -3,7 +3,7 @@ using System.Diagnostics.CodeAnalysis;
 
 namespace MArk.Serving.Engine;
 
-// The engine's work on the thread pool, in turns: callers go on with their answers, then the requests that came meanwhile are taken in and run.
+// The engine's work besides the batches, in turns, on a thread of its own where batches have theirs, and on the thread pool otherwise: callers go on with their answers, then the requests that came meanwhile are taken in and run.
 // One turn at a time while that is quick, since handing small pieces from core to core costs more than they do. Further turns help where callers
 // keep the thread for long; and where one keeps it for good, a timer notices and has the turn taken by another thread, so that nobody holds up others.
 internal sealed partial class ModelEngine<TIn, TOut>
@@ -23,6 +23,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
     private int _hasDisplaced;          // 1 where there may be any
     private readonly Turn _turn;
     private readonly Turn _furtherTurn;
+    private volatile TurnThread? _turnThread;       // where an instance has threads of its own, until the engine ends
     private readonly ITimer _stuckTimer;
     private readonly PaddedReference<BatchWork<TIn, TOut>> _firstAnswered = new();
     private InstanceWorker<TIn, TOut>? _lingersFor;     // the worker that has short batches to run, whose ends the turn waits for
@@ -80,7 +81,10 @@ internal sealed partial class ModelEngine<TIn, TOut>
     {
         if (TryClaimTurn(out _))
         {
-            ThreadPool.UnsafeQueueUserWorkItem(_turn, preferLocal: false);
+            if (_turnThread is not { } thread || !thread.TryWake())
+            {
+                ThreadPool.UnsafeQueueUserWorkItem(_turn, preferLocal: false);
+            }
         }
         else if (_callersAreSlow)
         {
@@ -145,7 +149,8 @@ internal sealed partial class ModelEngine<TIn, TOut>
     /// <summary>Takes a turn.</summary>
     /// <param name="ticket">What it was claimed with; 0 if it is a further one.</param>
     /// <param name="next">A batch that is made up, and is run in it.</param>
-    public void TakeTurn(int ticket, BatchWork<TIn, TOut>? next)
+    /// <param name="thread">The thread that takes it, if that is the engine's own.</param>
+    public void TakeTurn(int ticket, BatchWork<TIn, TOut>? next, TurnThread? thread = null)
     {
         var left = DeliveriesPerTurn;
         while (left > 0)
@@ -188,7 +193,16 @@ internal sealed partial class ModelEngine<TIn, TOut>
             }
         }
         next?.Worker!.Enqueue(next);
+        thread?.Leave();
         ReleaseTurn(ticket);
+    }
+
+    /// <summary>Takes the turn that was claimed for whoever comes: queued or woken with each claim, and a claim that nobody took is not taken away, so that it is this one's.</summary>
+    private void TakeClaimedTurn(TurnThread? thread)
+    {
+        var ticket = Volatile.Read(ref _holder);
+        Volatile.Write(ref _begunTicket, ticket);
+        TakeTurn(ticket, next: null, thread);
     }
 
     /// <summary>Waits for the end of a short batch that a thread of its own runs.</summary>
@@ -350,10 +364,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
             }
             else
             {
-                // Queued with each claim, and a claim that nobody took is not taken away: it is this one's.
-                var ticket = Volatile.Read(ref engine._holder);
-                Volatile.Write(ref engine._begunTicket, ticket);
-                engine.TakeTurn(ticket, next: null);
+                engine.TakeClaimedTurn(thread: null);
             }
         }
     }

@@ -44,6 +44,19 @@ public sealed class TurnTests
         }
     }
 
+    private sealed class OnItsOwnThread(KeepingDoubler doubler) : IBatchRunnerFactory<int, int>, IBatchRunner<int, int>
+    {
+        public bool BlocksThread => true;
+
+        public int MaxBatchSize => 8;
+
+        public ValueTask<IBatchRunner<int, int>> ConnectAsync(InstanceDescriptor instance, CancellationToken cancellationToken) => new(this);
+
+        public ValueTask RunAsync(RequestBatch<int> batch, IBatchSink<int> sink, CancellationToken cancellationToken) => doubler.RunAsync(batch, sink, cancellationToken);
+
+        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+    }
+
     /// <summary>Many calls, a few at a time, so that the engine knows batches and callers for short.</summary>
     private static Task GrowUsedToItAsync(ServingHost host) => Task.WhenAll(Enumerable.Range(0, 8).Select(async caller =>
     {
@@ -54,12 +67,14 @@ public sealed class TurnTests
     }));
 
     [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public async Task ACallerThatKeepsItsThreadHoldsUpNobodyElse(bool used)
+    [InlineData(false, false)]
+    [InlineData(true, false)]
+    [InlineData(false, true)]
+    [InlineData(true, true)]
+    public async Task ACallerThatKeepsItsThreadHoldsUpNobodyElse(bool used, bool batchesHaveAThread)
     {
         using var doubler = new KeepingDoubler();
-        await using var host = await ServingHost.StartAsync(m => m.UseBatchFunction(doubler.RunAsync));
+        await using var host = await ServingHost.StartAsync(m => _ = batchesHaveAThread ? m.UseRunner(_ => new OnItsOwnThread(doubler)) : m.UseBatchFunction(doubler.RunAsync));
         if (used)
         {
             await GrowUsedToItAsync(host);
@@ -95,6 +110,26 @@ public sealed class TurnTests
         Assert.False(kept.IsCompleted);
         doubler.LetGo();
         Assert.Equal(0, await kept);
+    }
+
+    [Fact]
+    public async Task WhereBatchesHaveAThreadTheirCallersHaveOneToo()
+    {
+        using var doubler = new KeepingDoubler();
+        await using var host = await ServingHost.StartAsync(m => m.UseRunner(_ => new OnItsOwnThread(doubler)));
+        var threads = new HashSet<string?>();
+        for (var i = 1; i <= 200; i++)
+        {
+            await CallAsync(i).WaitAsync(GivenUp);
+        }
+        Assert.Contains("m's callers", threads);
+
+        async Task CallAsync(int input)
+        {
+            // The caller is waiting before its batch can have ended: it is not answered at once.
+            await host.Client.InferAsync(input, Patient).ConfigureAwait(false);
+            threads.Add(Thread.CurrentThread.Name);
+        }
     }
 
     [Fact]
