@@ -240,11 +240,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
     private void Take(TimeSpan now, InstanceWorker<TIn, TOut> worker, LatencyProfile profile)
     {
         _workers.Add(worker.Id, worker);
-        if (!worker.RunsOnPool && !_hasThreads)
-        {
-            _hasThreads = true;
-            _turnThread = new TurnThread($"{ModelName}'s callers", TakeClaimedTurn);
-        }
+        _hasThreads |= !worker.RunsOnPool;
         _scheduler.OnInstanceReady(now, worker.Id, worker.Offering, worker.MaxBatchSize, worker.Slots, profile, worker.Machine.Endpoint is null ? 0 : RemoteSlowStart);
     }
 
@@ -269,6 +265,10 @@ internal sealed partial class ModelEngine<TIn, TOut> : IInstancePool
             }
             (runner, profile) = await WarmUpAsync(factory, runner, descriptor, offering, largest, cancellationToken).ConfigureAwait(false);
             worker = new InstanceWorker<TIn, TOut>(this, Interlocked.Increment(ref _nextInstance), descriptor, offering, runner, _hardStop.Token);
+            if (!worker.RunsOnPool)
+            {
+                EnsureTurnThread();
+            }
         }
         catch
         {

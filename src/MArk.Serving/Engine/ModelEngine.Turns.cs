@@ -3,12 +3,13 @@ using System.Diagnostics.CodeAnalysis;
 
 namespace MArk.Serving.Engine;
 
-// The engine's work besides the batches, in turns, on a thread of its own where batches have theirs, and on the thread pool otherwise: callers go on with their answers, then the requests that came meanwhile are taken in and run.
+// The engine's work besides the batches, in turns, on the thread pool, or on a thread of the engine's own where batches have theirs: callers go on with their answers, then the requests that came
+// meanwhile are taken in and run.
 // One turn at a time while that is quick, since handing small pieces from core to core costs more than they do. Further turns help where callers
 // keep the thread for long; and where one keeps it for good, a timer notices and has the turn taken by another thread, so that nobody holds up others.
 internal sealed partial class ModelEngine<TIn, TOut>
 {
-    // Then the thread goes back to the pool, for what else the host has to do; sooner where callers are slow.
+    // Then a thread of the pool goes back to it, for what else the host has to do; sooner where callers are slow.
     private const int DeliveriesPerTurn = 16_384;
     private const int SlowDelivery = 256;
     private const int LooksWithin = 32;     // after so many callers the clock is looked at again, at the latest
@@ -23,7 +24,8 @@ internal sealed partial class ModelEngine<TIn, TOut>
     private int _hasDisplaced;          // 1 where there may be any
     private readonly Turn _turn;
     private readonly Turn _furtherTurn;
-    private volatile TurnThread? _turnThread;       // where an instance has threads of its own, until the engine ends
+    private volatile TurnThread? _turnThread;       // where an instance has threads of its own
+    private bool _hasTurnThread;
     private readonly ITimer _stuckTimer;
     private readonly PaddedReference<BatchWork<TIn, TOut>> _firstAnswered = new();
     private InstanceWorker<TIn, TOut>? _lingersFor;     // the worker that has short batches to run, whose ends the turn waits for
@@ -100,7 +102,22 @@ internal sealed partial class ModelEngine<TIn, TOut>
         }
     }
 
-    /// <summary>Claims the turn, for this thread or one of the pool; from here on the timer looks after it.</summary>
+    /// <summary>From here on turns are taken by a thread of the engine's own. Not under the lock: it takes time to start.</summary>
+    private void EnsureTurnThread()
+    {
+        if (!Interlocked.Exchange(ref _hasTurnThread, true))
+        {
+            var thread = new TurnThread($"{ModelName}'s callers", TakeClaimedTurn);
+            Interlocked.Exchange(ref _turnThread, thread);
+            if (_ended)
+            {
+                // Stopped meanwhile: nobody else ends it.
+                thread.End();
+            }
+        }
+    }
+
+    /// <summary>Claims the turn, for this thread or another; from here on the timer looks after it.</summary>
     private bool TryClaimTurn(out int ticket)
     {
         ticket = 0;
@@ -334,7 +351,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
         var holder = Volatile.Read(ref _holder);
         if (progress == _progressSeen && HasWork)
         {
-            // One that no thread has taken yet waits for the pool, and another would wait behind it.
+            // One that no thread has taken yet waits for its thread to come, and another would wait behind it.
             if (holder == 0 || holder == Volatile.Read(ref _begunTicket))
             {
                 ReleaseTurn(holder);

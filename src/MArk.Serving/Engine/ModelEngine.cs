@@ -501,7 +501,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
     /// <summary>Carries effects out, outside the lock.</summary>
     /// <param name="effects">What to do; nothing if there is nothing.</param>
     /// <param name="next">The batch this thread runs next, if it is known; set where there is one.</param>
-    /// <param name="worker">The instance this thread runs batches of; any that runs on the pool, if none is named and this is a thread of the pool.</param>
+    /// <param name="worker">The instance this thread runs batches of; any that has no threads of its own, if none is named and this thread takes a turn.</param>
     /// <param name="runs">Whether this thread runs a batch afterwards. A caller's thread, or a timer's, does not.</param>
     private void Execute(List<Effect<TIn, TOut>>? effects, ref BatchWork<TIn, TOut>? next, InstanceWorker<TIn, TOut>? worker, bool runs)
     {

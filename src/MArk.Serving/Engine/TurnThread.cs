@@ -72,9 +72,12 @@ internal sealed class TurnThread
 
     private void Loop()
     {
+        // As on the pool, what a caller leaves in its thread's context is no other's.
+        var context = ExecutionContext.Capture()!;
+        ContextCallback takeTurn = _ => _turn(this);
         while (WaitForTurn())
         {
-            _turn(this);
+            ExecutionContext.Run(context, takeTurn, null);
         }
     }
 

@@ -44,9 +44,11 @@ public sealed class TurnThreadTests
 
     private static async Task UntilWokenAsync(TurnThread thread)
     {
+        using var givenUp = new CancellationTokenSource(GivenUp);
         // After a turn it falls asleep in its own time.
         while (!thread.TryWake())
         {
+            givenUp.Token.ThrowIfCancellationRequested();
             await Task.Yield();
         }
     }
@@ -87,6 +89,29 @@ public sealed class TurnThreadTests
         await turns.HasEndedAsync();
         await turns.HasEndedAsync();
         Assert.Equal([true, false], woken);
+        thread.End();
+    }
+
+    [Fact]
+    public async Task WhatATurnLeavesInTheContextOfItsThreadTheNextDoesNotFind()
+    {
+        var left = new AsyncLocal<string?>();
+        var found = new List<string?>();
+        using var turns = new Turns();
+        turns.WhileLeaving = _ =>
+        {
+            found.Add(left.Value);
+            left.Value = "left";
+            return true;
+        };
+        var thread = new TurnThread("turns", turns.Take);
+        for (var i = 0; i < 2; i++)
+        {
+            await UntilWokenAsync(thread);
+            turns.LetGo();
+            await turns.HasEndedAsync();
+        }
+        Assert.Equal([null, null], found);
         thread.End();
     }
 

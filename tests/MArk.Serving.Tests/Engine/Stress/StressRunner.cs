@@ -104,9 +104,9 @@ internal sealed class StressRunner : IBatchRunner<StressCall, Reply>
         if (BlocksThread)
         {
             _threads.TryAdd(Thread.CurrentThread, true);
-            if (Thread.CurrentThread.IsThreadPoolThread)
+            if (Thread.CurrentThread.IsThreadPoolThread || Thread.CurrentThread.Name?.EndsWith("'s callers", StringComparison.Ordinal) == true)
             {
-                _world.Ledger.Violate($"runner {Id} blocks its thread, and was called on one of the pool");
+                _world.Ledger.Violate($"runner {Id} blocks its thread, and was called on one of the pool, or on that of the callers");
             }
         }
         var run = RunOnceAsync(batch, sink, random, cancellationToken);
