@@ -14,7 +14,7 @@ public sealed class TurnThreadTests
         private readonly SemaphoreSlim _letGo = new(0);
         private readonly SemaphoreSlim _ended = new(0);
 
-        public Func<TurnThread, bool>? WhileLeaving { get; set; }
+        public Action<TurnThread>? WhileLeaving { get; set; }
 
         public Thread? Thread { get; private set; }
 
@@ -80,7 +80,6 @@ public sealed class TurnThreadTests
             woken.Add(thread.TryWake());
             woken.Add(thread.TryWake());
             turns.WhileLeaving = null;
-            return true;
         };
         var thread = new TurnThread("turns", turns.Take);
         Assert.True(thread.TryWake());
@@ -102,7 +101,6 @@ public sealed class TurnThreadTests
         {
             found.Add(left.Value);
             left.Value = "left";
-            return true;
         };
         var thread = new TurnThread("turns", turns.Take);
         for (var i = 0; i < 2; i++)
