@@ -75,8 +75,11 @@ internal static class GoodputBenchmark
             // Each seed begins with another server, so that none always follows the same one.
             var server = servers[(i + seed) % servers.Length];
             var run = await bench.MeasureSettledAsync(load, seed, rate => bench.ServeAsync(server, rate, seed), last);
-            summary.Add(server.Name, run, bench.IdealShare(run, seed));
+            var ideal = bench.IdealShare(run, seed);
+            summary.Add(server.Name, run, ideal);
             last = run.After;
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+                $"{load} x R0, seed {seed}, {server.Name}: {run.Value.Share:P2} within SLO (ideal {ideal:P2}) of {run.Rate / run.Capacity:N3} of the capacity beside the generator, which drifted by {run.Drift:P1}{(run.Settled ? "" : ": void")}"));
         }
     }
 

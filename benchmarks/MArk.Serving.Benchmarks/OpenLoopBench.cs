@@ -21,6 +21,7 @@ internal sealed class OpenLoopBench : IDisposable
     private readonly OpenLoop _loop;
     private readonly DroppingServer _nothing = new();
     private readonly StallWatch _stalls = new();
+    private readonly InstanceCoresKeeper _cores;
     private readonly double _capacitySeconds;
     private readonly double _warmUpSeconds;
     private readonly int _maxAttempts;
@@ -35,6 +36,7 @@ internal sealed class OpenLoopBench : IDisposable
         _capacitySeconds = Math.Min(CapacitySeconds, Seconds);
         _warmUpSeconds = Math.Min(0.5, Seconds / 2);
         _maxAttempts = arguments.Quick ? 1 : MaxAttempts;
+        _cores = new InstanceCoresKeeper(Model, instances);
         _raw = new RawCapacity(Model, instances, MaxBatch);
         _loop = new OpenLoop(Model.Inputs);
         Servers = new ServerSet(Model, instances, MaxBatch, Slo);
@@ -123,6 +125,7 @@ internal sealed class OpenLoopBench : IDisposable
     public void Dispose()
     {
         _stalls.Dispose();
+        _cores.Dispose();
         _raw.Dispose();
         Model.Dispose();
     }

@@ -57,6 +57,7 @@ internal static class SaturationBenchmark
         var warmUp = RawCapacity.WarmUp(arguments.Number("--seconds"));
         var instances = arguments.Integer("--instances");
         using var model = BenchmarkModel.Open(name);
+        using var cores = new InstanceCoresKeeper(model, instances);
         using var raw = new RawCapacity(model, instances, MaxBatch);
         raw.FindBest(searchSeconds / 2, rounds: 5);
         var loop = new ClosedLoop(model, Callers);

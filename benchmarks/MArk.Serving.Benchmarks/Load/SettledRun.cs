@@ -13,10 +13,10 @@ internal sealed record SettledRun<T>(T Value, double Rate, BareRun Before, BareR
     public double Capacity => (Before.Rate + After.Rate) / 2;
 
     /// <summary>How far the capacity after is from that before.</summary>
-    public double Drift => Math.Abs(After.Rate / Before.Rate - 1);
+    public double Drift => SettledRun.Drift(Before.Rate, After.Rate);
 
     /// <summary>Whether it drifted less than is allowed.</summary>
-    public bool Settled => Drift <= SettledRun.MaxDrift;
+    public bool Settled => SettledRun.IsSettled(Before.Rate, After.Rate);
 
     /// <summary>Repeats a run whose capacity drifted, and gives the last one when it never settles.</summary>
     /// <param name="rate">The rate of a run, requests per second, asked for anew each time.</param>
@@ -45,4 +45,10 @@ internal static class SettledRun
 {
     /// <summary>By how much the capacity after a run may differ from that before it.</summary>
     public const double MaxDrift = 0.02;
+
+    /// <summary>How far one capacity is from another before it.</summary>
+    public static double Drift(double before, double after) => Math.Abs(after / before - 1);
+
+    /// <summary>Whether that is no more than is allowed.</summary>
+    public static bool IsSettled(double before, double after) => Drift(before, after) <= MaxDrift;
 }

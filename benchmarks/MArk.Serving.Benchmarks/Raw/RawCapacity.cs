@@ -50,8 +50,11 @@ internal sealed class RawCapacity : IDisposable
         return Statistics.Median(Enumerable.Range(0, rounds).Select(_ => Measure(seconds).Rate));
     }
 
-    /// <summary>Runs batches of the best size, after a warm-up that is not counted.</summary>
+    /// <summary>Runs batches of the best size, after a warm-up that is not counted, on the cores of the instances.</summary>
     public BareRun Measure(double seconds) => Measure(Batch, seconds);
+
+    /// <summary>The same on one core.</summary>
+    public BareRun MeasureOn(int core, double seconds) => Measure(Batch, seconds, () => InstanceCores.HoldOn(core));
 
     /// <summary>How long the loop runs before a measurement begins, seconds; it is as warm then as the servers are.</summary>
     public static double WarmUp(double seconds) => Math.Min(WarmUpSeconds, seconds);
@@ -64,14 +67,17 @@ internal sealed class RawCapacity : IDisposable
         }
     }
 
-    private BareRun Measure(int batch, double seconds)
+    private BareRun Measure(int batch, double seconds) => Measure(batch, seconds, () => InstanceCores.Hold(_sessions.Length));
+
+    private BareRun Measure(int batch, double seconds, Action hold)
     {
         var loops = new List<long>[_sessions.Length];
         var threads = _sessions.Select((session, i) => new Thread(() =>
         {
+            hold();
             Loop(session, batch, WarmUp(seconds));
             loops[i] = Loop(session, batch, seconds);
-        }) { IsBackground = true }).ToArray();
+        }) { IsBackground = true, Name = InstanceCoresKeeper.BareThreads + "loop" }).ToArray();
         foreach (var thread in threads)
         {
             thread.Start();

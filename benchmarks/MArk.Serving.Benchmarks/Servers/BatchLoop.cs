@@ -19,7 +19,7 @@ internal sealed class BatchLoop
     public BatchLoop(BenchmarkModel model, int instances, int maxBatch, Func<List<PendingRequest>, bool> take)
     {
         (_model, _maxBatch, _take) = (model, maxBatch, take);
-        _threads = [.. Enumerable.Range(0, instances).Select(_ => new Thread(Run) { IsBackground = true, Name = "bare batcher" })];
+        _threads = [.. Enumerable.Range(0, instances).Select(_ => new Thread(Run) { IsBackground = true, Name = InstanceCoresKeeper.BareThreads + "batcher" })];
         foreach (var thread in _threads)
         {
             thread.Start();

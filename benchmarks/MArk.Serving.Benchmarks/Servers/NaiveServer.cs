@@ -1,4 +1,5 @@
 using MArk.Serving.Benchmarks.Models;
+using MArk.Serving.Benchmarks.Raw;
 using Microsoft.ML.OnnxRuntime;
 
 namespace MArk.Serving.Benchmarks.Servers;
@@ -10,6 +11,7 @@ internal sealed class NaiveServer : IServer
     private readonly InferenceSession? _session;     // none for a device
     private readonly RunOptions _runOptions = new();
     private readonly SemaphoreSlim _free;
+    private readonly int _instances;
     private readonly string[] _inputNames;
     private readonly string[] _outputNames;
     private readonly long[] _shape;
@@ -17,7 +19,7 @@ internal sealed class NaiveServer : IServer
 
     public NaiveServer(BenchmarkModel model, int instances)
     {
-        _model = model;
+        (_model, _instances) = (model, instances);
         _session = model.Device is null ? model.OpenSession() : null;
         _free = new SemaphoreSlim(instances);
         _inputNames = [model.InputName];
@@ -52,18 +54,23 @@ internal sealed class NaiveServer : IServer
             {
                 return InferenceResult<float[]>.Cancellation();
             }
-            if (_session is null)
-            {
-                _model.Device!.Run(1);
-                return InferenceResult<float[]>.Success(new float[_model.OutputLength]);
-            }
-            using var value = OrtValue.CreateTensorValueFromMemory(OrtMemoryInfo.DefaultInstance, input.AsMemory(), _shape);
-            using var outputs = _session.Run(_runOptions, _inputNames, [value], _outputNames);
-            return InferenceResult<float[]>.Success(outputs[0].GetTensorDataAsSpan<float>().ToArray());
+            return InstanceCores.Run(_instances, () => Run(input));
         }
         finally
         {
             _free.Release();
         }
+    }
+
+    private InferenceResult<float[]> Run(float[] input)
+    {
+        if (_session is null)
+        {
+            _model.Device!.Run(1);
+            return InferenceResult<float[]>.Success(new float[_model.OutputLength]);
+        }
+        using var value = OrtValue.CreateTensorValueFromMemory(OrtMemoryInfo.DefaultInstance, input.AsMemory(), _shape);
+        using var outputs = _session.Run(_runOptions, _inputNames, [value], _outputNames);
+        return InferenceResult<float[]>.Success(outputs[0].GetTensorDataAsSpan<float>().ToArray());
     }
 }
