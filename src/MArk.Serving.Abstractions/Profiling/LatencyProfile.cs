@@ -436,11 +436,12 @@ public sealed class LatencyProfile
         {
             return _mean[point];
         }
-        if (_trials.RatioToUsual(point) is > 0 and var ratio)
+        var atFirst = _baseMean[point] > 0 && _baseMean[usual] > 0 ? _baseMean[point] / _baseMean[usual] : 0;
+        if (_trials.RatioToUsual(point, atFirst) is > 0 and var ratio)
         {
             return ratio * recent.Mean;
         }
-        return !_trials.IsSeenLately(point) && _baseMean[point] > 0 && _baseMean[usual] > 0 ? _baseMean[point] / _baseMean[usual] * recent.Mean : _mean[point];
+        return !_trials.IsSeenLately(point) && atFirst > 0 ? atFirst * recent.Mean : _mean[point];
     }
 
     /// <summary>What is believed of each size: what was seen of it lately; else what was measured at first, scaled as those are that were seen.</summary>

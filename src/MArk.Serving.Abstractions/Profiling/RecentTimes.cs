@@ -71,8 +71,24 @@ internal sealed class RecentTimes
         {
             sorted[i] = _ticks[(_next - 1 - i + Capacity) % Capacity];
         }
-        sorted.Sort();
-        return (sorted[count / 2] + sorted[(count - 1) / 2]) / 2.0;
+        return Median(sorted);
+    }
+
+    /// <summary>The median of all and one more, ticks.</summary>
+    /// <param name="ticks">That one.</param>
+    public double MedianWith(long ticks)
+    {
+        Span<long> sorted = stackalloc long[Capacity + 1];
+        sorted = sorted[..(Count + 1)];
+        _ticks.AsSpan(0, Count).CopyTo(sorted);
+        sorted[Count] = ticks;
+        return Median(sorted);
+    }
+
+    private static double Median(Span<long> values)
+    {
+        values.Sort();
+        return (values[values.Length / 2] + values[(values.Length - 1) / 2]) / 2.0;
     }
 
     public RecentTimes Clone()

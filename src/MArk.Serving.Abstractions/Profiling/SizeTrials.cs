@@ -16,7 +16,8 @@ internal sealed class SizeTrials
     private const int EnoughForPace = 8;
     private const int ToCompare = 8;
 
-    // So many comparisons say what a size takes, and at most the last of five trials.
+    // So many comparisons say what a size takes, with what was measured at first; so many without it; and at most the last of five trials.
+    private const int FewToCompare = RowsToGiveUp;
     private const int EnoughToCompare = RowsOfTrial;
     private const int MostCompared = 5 * RowsOfTrial;
 
@@ -24,9 +25,12 @@ internal sealed class SizeTrials
     private const int ClearMajority = 8;
     private const int MostVotes = 64;
 
-    // In a trial rows of the size on trial take turns with three times as many batches of the usual one, so that what serves slower hardly slows anything down.
+    // In a trial rows of the size on trial take turns with three times as many batches of the usual one, so that what serves slower hardly slows anything down; with more where comparisons have shown
+    // it to be slower, so that hardly more than one request in a hundred is served less meanwhile: under a load close to the capacity those would be late.
     private const int Row = Settling + ToCompare;
     private const int Turn = 4 * Row;
+    private const int LongestTurn = 16 * Row;
+    private const double MaxLossMeanwhile = 0.01;
     private const int RowsOfTrial = 8;
     private const int RowsToGiveUp = 3;
 
@@ -61,6 +65,7 @@ internal sealed class SizeTrials
     private long _nextTrial;
     private int _batchesInTrial;
     private int _comparedInTrial;
+    private int _turn = Turn;       // of the trial
 
     /// <param name="sizes">The sizes; they are told by their index.</param>
     public SizeTrials(int[] sizes)
@@ -82,7 +87,7 @@ internal sealed class SizeTrials
         _pace = other._pace.Clone();
         _row = other._row.Clone();
         (Usual, _last, _inRow, _votes, _usualNormal, Clock) = (other.Usual, other._last, other._inRow, other._votes, other._usualNormal, other.Clock);
-        (_nextTrial, _batchesInTrial, _comparedInTrial, OnTrial) = (other._nextTrial, other._batchesInTrial, other._comparedInTrial, other.OnTrial);
+        (_nextTrial, _batchesInTrial, _comparedInTrial, _turn, OnTrial) = (other._nextTrial, other._batchesInTrial, other._comparedInTrial, other._turn, other.OnTrial);
     }
 
     /// <summary>The batches that ran.</summary>
@@ -95,7 +100,7 @@ internal sealed class SizeTrials
     public int OnTrial { get; private set; } = -1;
 
     /// <summary>Whether the next batch is to be one of the size on trial, and not of the usual one.</summary>
-    public bool IsNext => OnTrial >= 0 && (Clock - _lastTried[OnTrial]) % Turn >= Turn - Row;
+    public bool IsNext => OnTrial >= 0 && (Clock - _lastTried[OnTrial]) % _turn >= _turn - Row;
 
     public SizeTrials Clone() => new(this);
 
@@ -137,18 +142,23 @@ internal sealed class SizeTrials
 
     /// <summary>What a batch of a size takes for each time unit that one of the usual size takes.</summary>
     /// <param name="size">The index of the size.</param>
+    /// <param name="atFirst">The ratio as it was measured at first, which counts as one comparison while there are few; 0 if it was not.</param>
     /// <returns>The ratio; 0 if they were not compared, or the size was seen often since.</returns>
-    public double RatioToUsual(int size)
+    public double RatioToUsual(int size, double atFirst)
     {
         if (size == Usual)
         {
             return 1;
         }
-        if (_normal[size] is not { Count: >= EnoughToCompare } times || (IsSeenLately(size) && _seen[size].Last > times.LastSeen + Turn))
+        if (_normal[size] is not { Count: >= FewToCompare } times || (IsSeenLately(size) && _seen[size].Last > times.LastSeen + LongestTurn))
         {
             return 0;
         }
-        return Normal(times) / _usualNormal;
+        if (times.Count >= EnoughToCompare)
+        {
+            return Normal(times) / _usualNormal;
+        }
+        return atFirst > 0 ? times.MedianWith((long)(atFirst * _usualNormal)) / _usualNormal : 0;
     }
 
     /// <summary>Begins a trial if it is time for one, and ends one that has run enough.</summary>
@@ -162,7 +172,8 @@ internal sealed class SizeTrials
         if (OnTrial >= 0 && IsOver(Clock - _lastTried[OnTrial], rates[OnTrial] < MightBeFastest * rates[Usual]))
         {
             // One that did not come up, as fewer wait or time is short, has cost nothing, as far as is known.
-            var pause = Math.Clamp((1 - rates[OnTrial] / rates[Usual]) / MaxLoss, ShortestPause, LongestPause);
+            // What was hardly compared, as rows were broken off, is not known to be slow, and tried again soon.
+            var pause = _normal[OnTrial] is { Count: >= FewToCompare } ? Math.Clamp((1 - rates[OnTrial] / rates[Usual]) / MaxLoss, ShortestPause, LongestPause) : ShortestPause;
             var timeOverUsual = _sizes[OnTrial] / rates[OnTrial] * rates[Usual] / _sizes[Usual];
             _nextTrial = Clock + Math.Max(PauseWhereNotTried * (Clock - _lastTried[OnTrial]), (long)(pause * _batchesInTrial * timeOverUsual));
             OnTrial = -1;
@@ -198,6 +209,7 @@ internal sealed class SizeTrials
         if (OnTrial >= 0)
         {
             (_lastTried[OnTrial], _batchesInTrial, _comparedInTrial) = (Clock, 0, 0);
+            _turn = _normal[OnTrial] is { Count: >= FewToCompare } ? (int)Math.Clamp(Row * (1 - rates[OnTrial] / rates[Usual]) / MaxLossMeanwhile, Turn, LongestTurn) : Turn;
         }
     }
 
@@ -217,7 +229,7 @@ internal sealed class SizeTrials
     private static double Normal(RecentTimes times) => times.MedianOfLast(Math.Min(times.Count, MostCompared));
 
     /// <summary>Whether a trial has run all its rows, came up less than half as often as it might, or serves less by far: after one row, where that was believed before.</summary>
-    private bool IsOver(long batches, bool isAsBelieved) => batches >= RowsOfTrial * Turn || batches >= Turn * (1 + _batchesInTrial / (Row / 2))
+    private bool IsOver(long batches, bool isAsBelieved) => batches >= RowsOfTrial * _turn || batches >= _turn * (1 + _batchesInTrial / (Row / 2))
         || (_comparedInTrial >= (isAsBelieved ? 1 : RowsToGiveUp) && IsSlowerByFar(OnTrial));
 
     private bool IsSlowerByFar(int size) => _normal[size] is { } times
@@ -243,12 +255,13 @@ internal sealed class SizeTrials
     private void MakeUsual(int size)
     {
         var normal = Unit;
-        if (_normal[size] is { Count: >= EnoughToCompare } times)
+        if (_normal[size] is { Count: >= FewToCompare } times)
         {
             normal = Normal(times);
+            // Of the one before no more is known than of the one that takes its place.
             var before = _normal[Usual] ??= new RecentTimes();
             before.Forget();
-            for (var i = 0; i < EnoughToCompare; i++)
+            for (var i = 0; i < Math.Min(times.Count, EnoughToCompare); i++)
             {
                 before.Add((long)Math.Max(1, _usualNormal), Clock);
             }

@@ -7,7 +7,8 @@ public static class BatchProfiler
     private const int Settling = 2;
     private const int Row = 6;
     private const int MaxTurns = 12;
-    private static readonly TimeSpan TimePerSize = TimeSpan.FromMilliseconds(30);
+    // A machine that is shared may be slow for a tenth of a second: so long a row of one size must not tell of it.
+    private static readonly TimeSpan TimePerSize = TimeSpan.FromMilliseconds(100);
 
     // An instance is not kept from serving for long by sizes that may never come up.
     private static readonly TimeSpan TimeForSizesBetween = TimeSpan.FromSeconds(5);

@@ -89,6 +89,24 @@ public sealed class BestBatchSizeTests
         Assert.InRange(served / (32 / of32), 0.997, 1);
     }
 
+    /// <summary>A trial that was run as densely as the first would cost a load close to the capacity what it has to spare for as long as it lasts.</summary>
+    [Fact]
+    public void OnceASizeIsKnownToBeSlowerItsTrialsAreThin()
+    {
+        const int Window = 640;
+        var profile = Measured(2, 3.5);     // 16 serves an eighth less than 32
+        var smaller = new List<int>();
+        for (var batch = 0; batch < 10 * Batches; batch++)
+        {
+            var size = profile.NextBatchSize(Largest);
+            smaller.Add(size == 16 ? 1 : 0);
+            profile.Observe(size, Ms(Time(size, 2, 3.5)));
+        }
+        var inWindows = smaller.Chunk(Window).Select(window => window.Sum()).ToArray();
+        Assert.True(inWindows[0] > Window / 10);
+        Assert.InRange(inWindows[10..].Max(), 1, Window / 10);
+    }
+
     [Fact]
     public void ASizeThatIsSlowerByFarIsNotTried() => Assert.Equal([32], Serve(Measured(2, 2.7), 2, 2.7, () => 1).Keys);
 
@@ -157,6 +175,26 @@ public sealed class BestBatchSizeTests
             profile.Observe(size, Us(size == 16 ? 100 : 220));
         }
         Assert.InRange(late, 1, 400);
+    }
+
+    /// <summary>At first the machine was slower for a while, when the largest was measured. Rows of it are broken off now and again, as fewer wait, or time is short.</summary>
+    [Fact]
+    public void AWrongMeasurementIsSettledByATrialThatRunsNotAllItsRows()
+    {
+        for (var seed = 0; seed < 20; seed++)
+        {
+            var random = new Random(seed);
+            var slowness = Unsteady(seed);
+            var profile = Measured(2.56, 5.9);      // 6,250 and 5,420 a second
+            var largest = 0;
+            for (var batch = 0; batch < Batches; batch++)
+            {
+                var size = profile.NextBatchSize(random.NextDouble() < 0.04 ? random.Next(8, Largest) : 2 * Largest);
+                largest += size == Largest && batch >= Batches / 2 ? 1 : 0;
+                profile.Observe(size, Ms(slowness() * Time(size, 2.68, 4.18)));     // 5,970 and 7,660
+            }
+            Assert.True(largest > 0.7 * Batches / 2, $"seed {seed}: {largest}");
+        }
     }
 
     [Fact]
