@@ -5,19 +5,26 @@ namespace MArk.Serving.Engine;
 
 // Threads of an instance's own, for a runner that computes on the calling thread. While its batches take microseconds, its thread does nothing but run them:
 // it leaves the results with the batch, and the thread that has the engine's turn completes it, lets the callers go on and makes up the next one meanwhile.
-// Each then spins for the other a little, since to be woken would cost more than a batch does.
+// Each then spins for the other a little, since to be woken would cost more than a batch does. Where batches take longer, it makes up the next one itself, and leaves only the answers to be read.
 internal sealed partial class InstanceWorker<TIn, TOut>
 {
     private readonly ConcurrentQueue<BatchWork<TIn, TOut>> _queue = new();
     private readonly SemaphoreSlim _queued = new(0);
     private int _sleeping;      // how many of the threads wait to be woken, or are about to
     private int _pending;       // how many batches are queued or run
+    private int _unread;        // how many batches were handed over whose answers were not read yet
 
     /// <summary>Whether the threads have batches to run.</summary>
     public bool IsPending => Volatile.Read(ref _pending) > 0;
 
     /// <summary>Whether its thread leaves all but the runs to the turn, and a batch may wait behind the one that runs.</summary>
     public bool RunsAhead => RanShort && !RunsOnPool && Slots == 1 && ShortWait.Pays;
+
+    /// <summary>Whether the answers of a batch that has run may be left: as long as no other's are, since a runner has memory for those of one batch besides the one that runs.</summary>
+    private bool LeavesAnswers => Volatile.Read(ref _unread) == 0 && _engine.TurnReadsAnswers;
+
+    /// <summary>The answers of a batch that was handed over were read.</summary>
+    public void OnAnswered() => Interlocked.Decrement(ref _unread);
 
     private void StartThreads()
     {
@@ -54,12 +61,13 @@ internal sealed partial class InstanceWorker<TIn, TOut>
             var activity = StartActivity(work);
             Exception? error = null;
             var handsOver = RunsAhead;
+            var defers = _deferring is not null && (handsOver || Slots == 1);
             var start = _engine.Now;
             try
             {
-                if (handsOver && _deferring is not null)
+                if (defers)
                 {
-                    work.Keep(_deferring.Run(work.Inputs, _stop.Token));
+                    work.Keep(_deferring!.Run(work.Inputs, _stop.Token));
                 }
                 else
                 {
@@ -71,18 +79,23 @@ internal sealed partial class InstanceWorker<TIn, TOut>
                 error = e;
             }
             work.Ran = _engine.Now - start;
-            if (error is null && handsOver && _engine.IsTurnUnderWay)
+            if (error is null && (handsOver ? _engine.IsTurnUnderWay : defers && LeavesAnswers))
             {
                 work.Activity = activity;
                 Leave(activity);
+                Interlocked.Increment(ref _unread);
+                if (!handsOver && _engine.OnRunEnded(work, this) is { } next)
+                {
+                    Enqueue(next);
+                }
                 _engine.HandOver(work);
             }
             else
             {
                 var notTold = work.TellKept(turnFollows: false);
-                if (Finish(error ?? notTold, work, activity) is { } next)
+                if (Finish(error ?? notTold, work, activity) is { } following)
                 {
-                    Enqueue(next);
+                    Enqueue(following);
                 }
             }
             Interlocked.Decrement(ref _pending);

@@ -48,7 +48,29 @@ internal sealed partial class ModelEngine<TIn, TOut>
         return GoOn(effects, worker, takesIn: !inTurn);
     }
 
-    /// <summary>The run of a short batch has ended, and its thread goes on with the next one: what follows the run is left to the turn.</summary>
+    /// <summary>A batch has run, and its answers are left to the turn: its instance goes on meanwhile.</summary>
+    /// <returns>What the instance runs next.</returns>
+    public BatchWork<TIn, TOut>? OnRunEnded(BatchWork<TIn, TOut> work, InstanceWorker<TIn, TOut> worker)
+    {
+        List<Effect<TIn, TOut>>? effects;
+        lock (_gate)
+        {
+            var now = Now;
+            effects = TakeInArrivalsUnderLock(now, null);
+            if (work.Dispatched is { } dispatched && dispatched.Tag == work)
+            {
+                _scheduler.OnSlotFree(now, dispatched);
+            }
+            else
+            {
+                _scheduler.OnArrivalsEnd(now);
+            }
+            effects = Collect(null, effects);
+        }
+        return GoOn(effects, worker, takesIn: true);
+    }
+
+    /// <summary>The run of a batch has ended, and its thread goes on with the next one: what follows the run is left to the turn.</summary>
     public void HandOver(BatchWork<TIn, TOut> work)
     {
         _endedRuns.Enqueue(work);
@@ -64,6 +86,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
         while (_endedRuns.TryDequeue(out var work))
         {
             var error = work.TellKept(inTurn);
+            work.Worker!.OnAnswered();
             work.Worker!.Stop(work.Activity, error);
             if ((error is null ? OnBatchCompleted(work, work.Worker!, inTurn) : OnBatchFailed(work, error, work.Worker!)) is { } next)
             {

@@ -18,7 +18,8 @@ internal sealed class DispatchedBatch
     /// <summary>How long its oldest request waited.</summary>
     public TimeSpan OldestWait { get; set; }
 
-    public bool SlotFreed { get; set; }
+    /// <summary>When its slot could take the next batch, if that was said before the batch had ended.</summary>
+    public TimeSpan? SlotFreedAt { get; set; }
 
     public int Group { get; private set; }
 
@@ -39,7 +40,7 @@ internal sealed class DispatchedBatch
         DispatchedAt = RunsSince = now;
         Group = group;
         OldestWait = TimeSpan.Zero;
-        SlotFreed = false;
+        SlotFreedAt = null;
         Tag = null;
         Budget = null;
         _count = 0;

@@ -339,10 +339,10 @@ internal sealed partial class ModelScheduler
     /// <summary>A batch is done; every request of it was answered, well or badly, by the driver.</summary>
     /// <param name="now">Now.</param>
     /// <param name="batch">The batch.</param>
-    /// <param name="ran">How long it ran, if that was measured; otherwise it counts from when it had the instance to now.</param>
+    /// <param name="ran">How long it ran, if that was measured; otherwise it counts from when it had the instance to when its slot was free, or to now.</param>
     public void OnBatchCompleted(TimeSpan now, DispatchedBatch batch, TimeSpan? ran = null)
     {
-        var duration = ran ?? now - batch.RunsSince;
+        var duration = ran ?? (batch.SlotFreedAt ?? now) - batch.RunsSince;
         var missed = 0;
         var (kept, keptInVain) = (0, 0);
         var (promised, promisedInVain) = (0, 0);

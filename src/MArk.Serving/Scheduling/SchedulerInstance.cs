@@ -89,16 +89,16 @@ internal sealed class SchedulerInstance
     /// <summary>The instance is done with a batch, though answers may still be to come, and goes on with the others it has.</summary>
     public void FreeSlot(DispatchedBatch batch, TimeSpan now)
     {
-        if (batch.SlotFreed)
+        if (batch.SlotFreedAt is not null)
         {
             return;
         }
-        batch.SlotFreed = true;
+        batch.SlotFreedAt = now;
         SlotsInUse--;
         BusyUntil = now;
         foreach (var other in _running)
         {
-            if (!other.SlotFreed)
+            if (other.SlotFreedAt is null)
             {
                 // Of batches that truly run at once this counts what lies between their ends: right as a rate, short as a latency.
                 other.RunsSince = now;

@@ -413,7 +413,7 @@ internal sealed class SchedulerDriver
         Assert.Contains(batch.Instance.Id, Instances);
         Assert.DoesNotContain(batch.Instance.Id, Out.Keys);
         ExtraRuns += batch.Reason == BatchReason.Retry ? 1 : 0;
-        Assert.True(Running.Count(b => b.Instance == batch.Instance && !b.SlotFreed) is var underWay && underWay <= batch.Instance.Slots + (batch.Instance.RunsAhead ? 1 : 0), "more batches than slots");
+        Assert.True(Running.Count(b => b.Instance == batch.Instance && b.SlotFreedAt is null) is var underWay && underWay <= batch.Instance.Slots + (batch.Instance.RunsAhead ? 1 : 0), "more batches than slots");
         Assert.True(underWay <= batch.Instance.Slots || batch.Reason != BatchReason.IdleInstance, "a batch was made up ahead of fewer requests than a full one takes");
         Assert.Equal(callers.Length, callers.Distinct().Count());
         Assert.Single(callers.Select(c => c.Key).Distinct());
