@@ -29,24 +29,6 @@ internal static class InstanceCores
     /// <summary>Holds the calling thread on one core. What it starts is held like it.</summary>
     public static void HoldOn(int core) => Set(Caller, [core]);
 
-    /// <summary>Runs a piece of work of one of the other threads on the cores of so many instances.</summary>
-    public static T Run<T>(int instances, Func<T> work)
-    {
-        if (instances >= All.Length)
-        {
-            return work();
-        }
-        Set(Caller, All.AsSpan(^instances));
-        try
-        {
-            return work();
-        }
-        finally
-        {
-            Set(Caller, All.AsSpan(..^instances));
-        }
-    }
-
     /// <summary>Holds the threads whose names begin so on the cores of so many instances, and all others on the other cores: a thread is held like the one that has started it, at first.</summary>
     public static void Divide(int instances, params ReadOnlySpan<string> names)
     {
@@ -103,7 +85,8 @@ internal static class InstanceCores
     private static int[] ReadAllowed()
     {
         var set = new ulong[Words];
-        return OperatingSystem.IsLinux() && sched_getaffinity(Caller, Words * sizeof(ulong), set) == 0
+        // Where it is forbidden to hold a thread, even on all of them, none is.
+        return OperatingSystem.IsLinux() && sched_getaffinity(Caller, Words * sizeof(ulong), set) == 0 && sched_setaffinity(Caller, Words * sizeof(ulong), set) == 0
             ? [.. Enumerable.Range(0, Words * 64).Where(core => (set[core / 64] >> (core % 64) & 1) != 0)]
             : [];
     }

@@ -2,10 +2,10 @@ using MArk.Serving.Benchmarks.Models;
 
 namespace MArk.Serving.Benchmarks.Raw;
 
-/// <summary>Holds the threads that compute a model on the cores of its instances, all servers' and the bare loop's, and all others on the other cores; looks for new ones a few times a second.</summary>
+/// <summary>Holds the threads that compute a model on the cores of its instances, all servers' and the bare loop's, and all others on the other cores; looks for new ones ten times a second.</summary>
 internal sealed class InstanceCoresKeeper : IDisposable
 {
-    private static readonly TimeSpan Every = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan Every = TimeSpan.FromMilliseconds(100);
 
     private readonly ManualResetEventSlim _end = new();
     private readonly Thread _thread;

@@ -1,17 +1,18 @@
+using System.Collections.Concurrent;
 using MArk.Serving.Benchmarks.Models;
 using MArk.Serving.Benchmarks.Raw;
 using Microsoft.ML.OnnxRuntime;
 
 namespace MArk.Serving.Benchmarks.Servers;
 
-/// <summary>No batching: every caller runs the one session itself, as many at a time as there are instances.</summary>
+/// <summary>No batching: every request is a run of its own on the one session, as many at a time as there are instances, which all others have as well.</summary>
 internal sealed class NaiveServer : IServer
 {
     private readonly BenchmarkModel _model;
     private readonly InferenceSession? _session;     // none for a device
     private readonly RunOptions _runOptions = new();
-    private readonly SemaphoreSlim _free;
-    private readonly int _instances;
+    private readonly BlockingCollection<PendingRequest> _requests = [];
+    private readonly Thread[] _threads;
     private readonly string[] _inputNames;
     private readonly string[] _outputNames;
     private readonly long[] _shape;
@@ -19,12 +20,16 @@ internal sealed class NaiveServer : IServer
 
     public NaiveServer(BenchmarkModel model, int instances)
     {
-        (_model, _instances) = (model, instances);
+        _model = model;
         _session = model.Device is null ? model.OpenSession() : null;
-        _free = new SemaphoreSlim(instances);
         _inputNames = [model.InputName];
         _outputNames = [model.OutputName];
         _shape = [1, .. model.InputShape];
+        _threads = [.. Enumerable.Range(0, instances).Select(_ => new Thread(RunAll) { IsBackground = true, Name = InstanceCoresKeeper.BareThreads + "runs" })];
+        foreach (var thread in _threads)
+        {
+            thread.Start();
+        }
     }
 
     public string Name => "naive Run";
@@ -35,42 +40,50 @@ internal sealed class NaiveServer : IServer
         set => _refuses = value;
     }
 
-    public ValueTask<InferenceResult<float[]>> TryInferAsync(float[] input) => new(Task.Run(() => RunAsync(input)));
+    public ValueTask<InferenceResult<float[]>> TryInferAsync(float[] input)
+    {
+        var request = new PendingRequest(input);
+        _requests.Add(request);
+        return request.Answer;
+    }
 
     public ValueTask DisposeAsync()
     {
+        _requests.CompleteAdding();
+        foreach (var thread in _threads)
+        {
+            thread.Join();
+        }
+        _requests.Dispose();
         _session?.Dispose();
         _runOptions.Dispose();
-        _free.Dispose();
         return ValueTask.CompletedTask;
     }
 
-    private async Task<InferenceResult<float[]>> RunAsync(float[] input)
+    private void RunAll()
     {
-        await _free.WaitAsync().ConfigureAwait(false);
-        try
+        foreach (var request in _requests.GetConsumingEnumerable())
         {
             if (_refuses)
             {
-                return InferenceResult<float[]>.Cancellation();
+                request.Refuse();
             }
-            return InstanceCores.Run(_instances, () => Run(input));
-        }
-        finally
-        {
-            _free.Release();
+            else
+            {
+                request.SetResult(Run(request.Input));
+            }
         }
     }
 
-    private InferenceResult<float[]> Run(float[] input)
+    private float[] Run(float[] input)
     {
         if (_session is null)
         {
             _model.Device!.Run(1);
-            return InferenceResult<float[]>.Success(new float[_model.OutputLength]);
+            return new float[_model.OutputLength];
         }
         using var value = OrtValue.CreateTensorValueFromMemory(OrtMemoryInfo.DefaultInstance, input.AsMemory(), _shape);
         using var outputs = _session.Run(_runOptions, _inputNames, [value], _outputNames);
-        return InferenceResult<float[]>.Success(outputs[0].GetTensorDataAsSpan<float>().ToArray());
+        return outputs[0].GetTensorDataAsSpan<float>().ToArray();
     }
 }

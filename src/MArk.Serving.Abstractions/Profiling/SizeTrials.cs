@@ -55,6 +55,7 @@ internal sealed class SizeTrials
     private readonly int[] _sizes;
     private readonly RecentTimes?[] _normal;
     private readonly long[] _lastTried;
+    private readonly int[] _inVain;     // how many of a size's last trials compared next to nothing
     private readonly Sightings[] _seen;
     private readonly RecentTimes _pace;
     private readonly RecentTimes _row;      // of another size than the usual one, settled, in a row
@@ -73,6 +74,7 @@ internal sealed class SizeTrials
         _sizes = sizes;
         _normal = new RecentTimes?[sizes.Length];
         _lastTried = new long[sizes.Length];
+        _inVain = new int[sizes.Length];
         _seen = new Sightings[sizes.Length];
         _pace = new RecentTimes();
         _row = new RecentTimes();
@@ -83,6 +85,7 @@ internal sealed class SizeTrials
         _sizes = other._sizes;
         _normal = Array.ConvertAll(other._normal, times => times?.Clone());
         _lastTried = [.. other._lastTried];
+        _inVain = [.. other._inVain];
         _seen = [.. other._seen];
         _pace = other._pace.Clone();
         _row = other._row.Clone();
@@ -172,10 +175,12 @@ internal sealed class SizeTrials
         if (OnTrial >= 0 && IsOver(Clock - _lastTried[OnTrial], rates[OnTrial] < MightBeFastest * rates[Usual]))
         {
             // One that did not come up, as fewer wait or time is short, has cost nothing, as far as is known.
-            // What was hardly compared, as rows were broken off, is not known to be slow, and tried again soon.
-            var pause = _normal[OnTrial] is { Count: >= FewToCompare } ? Math.Clamp((1 - rates[OnTrial] / rates[Usual]) / MaxLoss, ShortestPause, LongestPause) : ShortestPause;
+            // What was hardly compared, as rows were broken off, is not known to be slow, and tried again soon, but later each time.
+            var isCompared = _normal[OnTrial] is { Count: >= FewToCompare };
+            _inVain[OnTrial] = isCompared ? 0 : Math.Min(_inVain[OnTrial] + 1, 4);
+            var pause = isCompared ? Math.Clamp((1 - rates[OnTrial] / rates[Usual]) / MaxLoss, ShortestPause, LongestPause) : ShortestPause * (1 << (_inVain[OnTrial] - 1));
             var timeOverUsual = _sizes[OnTrial] / rates[OnTrial] * rates[Usual] / _sizes[Usual];
-            _nextTrial = Clock + Math.Max(PauseWhereNotTried * (Clock - _lastTried[OnTrial]), (long)(pause * _batchesInTrial * timeOverUsual));
+            _nextTrial = Clock + Math.Max(PauseWhereNotTried * (Clock - _lastTried[OnTrial]) * Turn / _turn, (long)(pause * _batchesInTrial * timeOverUsual));
             OnTrial = -1;
         }
         if (OnTrial >= 0 || Clock < _nextTrial)
@@ -193,7 +198,7 @@ internal sealed class SizeTrials
             // Nothing is known of whether larger ones come up.
             fastest = i <= Usual ? fastest : Math.Max(fastest, rates[i]);
             var since = Clock - _lastTried[i];
-            var isKnown = _normal[i]?.Count > 0 && since < LongAgo;
+            var isKnown = _normal[i] is { Count: > 0 } times && Clock - times.LastSeen < LongAgo;
             // What is faster than the usual one by far, so that this ran for want of requests, is run when there are enough.
             if (i == Usual || IsSeenLately(i) || rates[Usual] < MightBeFastest * rates[i] || rates[i] < (isKnown ? MightBeFastest : MightBeFastestForAllWeKnow) * fastest)
             {
@@ -273,6 +278,7 @@ internal sealed class SizeTrials
             Forget();
         }
         (Usual, _votes, _usualNormal) = (size, 1, normal);
+        OnTrial = OnTrial == size ? -1 : OnTrial;
     }
 
     /// <summary>When a size was last seen often; at first, and when all is forgotten, none is to be tried at once.</summary>

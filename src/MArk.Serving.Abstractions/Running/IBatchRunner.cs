@@ -78,8 +78,7 @@ public interface IBatchRunner<TIn, TOut> : IAsyncDisposable
 }
 
 /// <summary>
-/// A runner that computes on the calling thread and can leave the outputs where they are, for another thread to answer the requests from them. Where batches take microseconds, its own thread then
-/// has the next one to run sooner.
+/// A runner that computes on the calling thread and can leave the outputs where they are, for another thread to answer the requests from them. Its own thread then has the next batch to run sooner.
 /// </summary>
 /// <typeparam name="TIn">A request's input.</typeparam>
 /// <typeparam name="TOut">A request's answer.</typeparam>

@@ -8,11 +8,16 @@ namespace MArk.Serving.Engine;
 // Each then spins for the other a little, since to be woken would cost more than a batch does. Where batches take longer, it makes up the next one itself, and leaves only the answers to be read.
 internal sealed partial class InstanceWorker<TIn, TOut>
 {
+    // Answers are left where that many times what it takes to read them is no more than the run.
+    private const int ReadingShare = 16;
+
     private readonly ConcurrentQueue<BatchWork<TIn, TOut>> _queue = new();
     private readonly SemaphoreSlim _queued = new(0);
     private int _sleeping;      // how many of the threads wait to be woken, or are about to
     private int _pending;       // how many batches are queued or run
     private int _unread;        // how many batches were handed over whose answers were not read yet
+    private int _left;          // of these, how many had freed their slot
+    private long _readingTicks; // about as long as it takes to read a batch's answers
 
     /// <summary>Whether the threads have batches to run.</summary>
     public bool IsPending => Volatile.Read(ref _pending) > 0;
@@ -20,11 +25,30 @@ internal sealed partial class InstanceWorker<TIn, TOut>
     /// <summary>Whether its thread leaves all but the runs to the turn, and a batch may wait behind the one that runs.</summary>
     public bool RunsAhead => RanShort && !RunsOnPool && Slots == 1 && ShortWait.Pays;
 
-    /// <summary>Whether the answers of a batch that has run may be left: as long as no other's are, since a runner has memory for those of one batch besides the one that runs.</summary>
-    private bool LeavesAnswers => Volatile.Read(ref _unread) == 0 && _engine.TurnReadsAnswers;
-
     /// <summary>The answers of a batch that was handed over were read.</summary>
-    public void OnAnswered() => Interlocked.Decrement(ref _unread);
+    /// <param name="work">The batch.</param>
+    /// <param name="took">How long that took.</param>
+    public void OnAnswered(BatchWork<TIn, TOut> work, TimeSpan took)
+    {
+        NoteReading(took);
+        if (work.FreedSlot)
+        {
+            Interlocked.Decrement(ref _left);
+        }
+        Interlocked.Decrement(ref _unread);
+    }
+
+    /// <summary>
+    /// Whether the answers of a batch that has run may be left while the next one runs: as long as no other's are, since a runner has memory for those of one batch besides the one that runs; and where they
+    /// are read in a small part of the time, since requests are judged by how long batches run.
+    /// </summary>
+    private bool LeavesAnswers(TimeSpan ran) => Volatile.Read(ref _unread) == 0 && ReadingShare * Volatile.Read(ref _readingTicks) <= ran.Ticks && _engine.TurnReadsAnswers;
+
+    private void NoteReading(TimeSpan took)
+    {
+        var known = Volatile.Read(ref _readingTicks);
+        Volatile.Write(ref _readingTicks, known + (took.Ticks - known) / 8);
+    }
 
     private void StartThreads()
     {
@@ -61,7 +85,7 @@ internal sealed partial class InstanceWorker<TIn, TOut>
             var activity = StartActivity(work);
             Exception? error = null;
             var handsOver = RunsAhead;
-            var defers = _deferring is not null && (handsOver || Slots == 1);
+            var defers = _deferring is not null && Slots == 1 && ShortWait.Pays;
             var start = _engine.Now;
             try
             {
@@ -78,29 +102,44 @@ internal sealed partial class InstanceWorker<TIn, TOut>
             {
                 error = e;
             }
-            work.Ran = _engine.Now - start;
-            if (error is null && (handsOver ? _engine.IsTurnUnderWay : defers && LeavesAnswers))
+            var ended = _engine.Now;
+            work.Ran = ended - start;
+            if (error is null && (handsOver ? Volatile.Read(ref _left) == 0 && _engine.IsTurnUnderWay : defers && LeavesAnswers(ended - start)))
             {
                 work.Activity = activity;
                 Leave(activity);
                 Interlocked.Increment(ref _unread);
-                if (!handsOver && _engine.OnRunEnded(work, this) is { } next)
+                if (handsOver)
                 {
-                    Enqueue(next);
+                    _engine.HandOver(work);
                 }
-                _engine.HandOver(work);
+                else
+                {
+                    work.FreedSlot = true;
+                    Interlocked.Increment(ref _left);
+                    RunNext(_engine.OnRunEnded(work, this));
+                }
             }
             else
             {
                 var notTold = work.TellKept(turnFollows: false);
-                if (Finish(error ?? notTold, work, activity) is { } following)
+                if (defers)
                 {
-                    Enqueue(following);
+                    NoteReading(_engine.Now - ended);
                 }
+                RunNext(Finish(error ?? notTold, work, activity));
             }
             Interlocked.Decrement(ref _pending);
         }
         End();
+    }
+
+    private void RunNext(BatchWork<TIn, TOut>? next)
+    {
+        if (next is not null)
+        {
+            Enqueue(next);
+        }
     }
 
     [SuppressMessage("Reliability", "CA2012", Justification = "The thread is the runner's own, and each ValueTask is consumed once.")]

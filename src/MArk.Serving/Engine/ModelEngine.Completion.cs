@@ -67,6 +67,8 @@ internal sealed partial class ModelEngine<TIn, TOut>
             }
             effects = Collect(null, effects);
         }
+        // Not before the lock was had: a turn that has completed the batch reuses it.
+        HandOver(work);
         return GoOn(effects, worker, takesIn: true);
     }
 
@@ -85,8 +87,9 @@ internal sealed partial class ModelEngine<TIn, TOut>
     {
         while (_endedRuns.TryDequeue(out var work))
         {
+            var start = Now;
             var error = work.TellKept(inTurn);
-            work.Worker!.OnAnswered();
+            work.Worker!.OnAnswered(work, Now - start);
             work.Worker!.Stop(work.Activity, error);
             if ((error is null ? OnBatchCompleted(work, work.Worker!, inTurn) : OnBatchFailed(work, error, work.Worker!)) is { } next)
             {

@@ -43,8 +43,8 @@ internal sealed partial class ModelEngine<TIn, TOut>
     /// <summary>Whether a thread takes a turn now, and callers do not keep it.</summary>
     public bool IsTurnUnderWay => !_callersAreSlow && Volatile.Read(ref _holder) is not 0 and var holder && holder == Volatile.Read(ref _begunTicket);
 
-    /// <summary>Whether a turn can read the answers of a long batch: not where callers keep it.</summary>
-    public bool TurnReadsAnswers => !_callersAreSlow && _turnThread is not null;
+    /// <summary>Whether a turn can read the answers of a long batch soon: not where callers keep it, or those of another are to be read.</summary>
+    public bool TurnReadsAnswers => !_callersAreSlow && _turnThread is not null && _endedRuns.IsEmpty;
 
     /// <summary>Lets the callers that have their answers go on, in a turn.</summary>
     /// <param name="work">The batch that was answered.</param>

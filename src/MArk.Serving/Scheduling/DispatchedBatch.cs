@@ -13,6 +13,9 @@ internal sealed class DispatchedBatch
     /// <summary>Since when it has the instance, as far as is known: since it was dispatched, or since the batch before it was done.</summary>
     public TimeSpan RunsSince { get; set; }
 
+    /// <summary>How long its instance was busy with it.</summary>
+    public TimeSpan Took(TimeSpan now) => (SlotFreedAt ?? now) - RunsSince;
+
     public BatchReason Reason { get; private set; }
 
     /// <summary>How long its oldest request waited.</summary>

@@ -33,7 +33,7 @@ internal sealed partial class ModelScheduler
         }
         HandBack(now, batch, isAnswered, isLost: busyFor is null);
         JudgeAll(now);
-        EndBatch(now, batch, new BatchFeedback(batch.Count, now - batch.RunsSince, Succeeded: false, MissedDeadlines: 0));
+        EndBatch(now, batch, new BatchFeedback(batch.Count, batch.Took(now), Succeeded: false, MissedDeadlines: 0));
     }
 
     /// <summary>A probe ended. An instance that passed is back; how long it is out the next time is forgotten once it has run a batch well.</summary>

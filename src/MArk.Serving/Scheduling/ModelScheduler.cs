@@ -342,7 +342,7 @@ internal sealed partial class ModelScheduler
     /// <param name="ran">How long it ran, if that was measured; otherwise it counts from when it had the instance to when its slot was free, or to now.</param>
     public void OnBatchCompleted(TimeSpan now, DispatchedBatch batch, TimeSpan? ran = null)
     {
-        var duration = ran ?? (batch.SlotFreedAt ?? now) - batch.RunsSince;
+        var duration = ran ?? batch.Took(now);
         var missed = 0;
         var (kept, keptInVain) = (0, 0);
         var (promised, promisedInVain) = (0, 0);
@@ -403,7 +403,7 @@ internal sealed partial class ModelScheduler
             Retry(now, new RetryBatch(batch.Group, [.. unanswered.Take(half)], budget));
             Retry(now, new RetryBatch(batch.Group, [.. unanswered.Skip(half)], budget));
         }
-        EndBatch(now, batch, new BatchFeedback(batch.Count, now - batch.RunsSince, Succeeded: false, MissedDeadlines: 0));
+        EndBatch(now, batch, new BatchFeedback(batch.Count, batch.Took(now), Succeeded: false, MissedDeadlines: 0));
     }
 
     /// <summary>The spillover target answered a request, or gave it back: then the fleet serves it after all, if it can.</summary>

@@ -1,19 +1,25 @@
 using System.Diagnostics;
 using MArk.Serving.DependencyInjection;
 using MArk.Serving.Tests.Diagnostics;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace MArk.Serving.Tests.Engine;
 
-/// <summary>A runner with a thread of its own whose batches take microseconds: the thread does nothing but run them, and the engine's turn does the rest.</summary>
-public sealed class ShortBatchTests
+/// <summary>
+/// A runner with a thread of its own. Where its batches take microseconds, the thread does nothing but run them, and the engine's turn does the rest; where they take long, it makes up the next one
+/// itself, and leaves only the answers to the turn, if the runner can leave them.
+/// </summary>
+public sealed class OwnThreadBatchTests
 {
     private static readonly InferenceOptions Patient = new() { Timeout = TimeSpan.FromMinutes(10) };
     private static readonly TimeSpan GivenUp = TimeSpan.FromMinutes(1);
 
     /// <summary>Runs on a thread of its own what a test has it run; one that defers answers when it is asked for the answers, and breaks then.</summary>
-    private sealed class Runner(Action<RequestBatch<int>, IBatchSink<int>> run, bool defers) : IBatchRunnerFactory<int, int>, IDeferringBatchRunner<int, int>
+    private sealed class Runner(Action<RequestBatch<int>, IBatchSink<int>> run, bool defers, bool isLong) : IBatchRunnerFactory<int, int>, IDeferringBatchRunner<int, int>
     {
         private int _deferred;
+
+        public SteppingClock Clock { get; } = new();
 
         public bool BlocksThread => true;
 
@@ -27,6 +33,7 @@ public sealed class ShortBatchTests
 
         public ValueTask RunAsync(RequestBatch<int> batch, IBatchSink<int> sink, CancellationToken cancellationToken)
         {
+            TakeTime();
             run(batch, sink);
             return ValueTask.CompletedTask;
         }
@@ -35,10 +42,19 @@ public sealed class ShortBatchTests
         {
             Assert.True(defers);
             Interlocked.Increment(ref _deferred);
+            TakeTime();
             return new Outputs(run, batch);
         }
 
         public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+
+        private void TakeTime()
+        {
+            if (isLong)
+            {
+                Clock.Step(TimeSpan.FromMilliseconds(1));
+            }
+        }
     }
 
     private sealed class Outputs : IBatchOutputs<int>, IBatchSink<int>
@@ -76,9 +92,15 @@ public sealed class ShortBatchTests
         }
     }
 
-    private static Task<ServingHost> StartAsync(bool defers, Action<RequestBatch<int>, IBatchSink<int>> run) => StartAsync(new Runner(run, defers));
+    private static Task<ServingHost> StartAsync(bool defers, bool isLong, Action<RequestBatch<int>, IBatchSink<int>> run) => StartAsync(new Runner(run, defers, isLong));
 
-    private static Task<ServingHost> StartAsync(Runner runner) => ServingHost.StartAsync(m => m.UseRunner(_ => runner));
+    private static Task<ServingHost> StartAsync(Runner runner, string model = "test") => ServingHost.StartAsync(
+        m =>
+        {
+            m.Services.AddSingleton<TimeProvider>(runner.Clock);
+            m.UseRunner(_ => runner);
+        },
+        model: model);
 
     private static void Double(RequestBatch<int> batch, IBatchSink<int> sink) => sink.SetResults(0, [.. batch.Inputs.ToArray().Select(x => 2 * x)]);
 
@@ -92,28 +114,32 @@ public sealed class ShortBatchTests
     })).WaitAsync(GivenUp);
 
     [Theory]
-    [InlineData(1, 3000, false)]
-    [InlineData(64, 500, false)]
-    [InlineData(1, 3000, true)]
-    [InlineData(64, 500, true)]
-    public async Task EveryCallerGetsItsOwnAnswer(int callers, int calls, bool defers)
+    [InlineData(1, 3000, false, false)]
+    [InlineData(64, 500, false, false)]
+    [InlineData(1, 3000, true, false)]
+    [InlineData(64, 500, true, false)]
+    [InlineData(64, 500, false, true)]
+    [InlineData(1, 3000, true, true)]
+    [InlineData(64, 500, true, true)]
+    public async Task EveryCallerGetsItsOwnAnswer(int callers, int calls, bool defers, bool isLong)
     {
-        var runner = new Runner(Double, defers);
+        var runner = new Runner(Double, defers, isLong);
         await using var host = await StartAsync(runner);
         await CallAsync(host, callers, calls);
-        var report = host.Monitor.GetReport();
-        Assert.Equal(callers * calls, report.Succeeded);
+        await host.UntilAsync(r => r.Succeeded == callers * calls);
         Assert.Empty(host.Log.Errors);
-        // On one processor no thread spins for another, and nothing is handed over.
+        // On one processor nothing is handed over.
         Assert.Equal(defers && Environment.ProcessorCount > 1, runner.Deferred > 0);
     }
 
     [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public async Task EachBatchHasOneSpanThatSaysWhetherItFailed(bool defers)
+    [InlineData(false, false)]
+    [InlineData(false, true)]
+    [InlineData(true, false)]
+    [InlineData(true, true)]
+    public async Task EachBatchHasOneSpanThatSaysWhetherItFailed(bool defers, bool isLong)
     {
-        var model = $"short, {defers}";
+        var model = $"own thread, {defers}, {isLong}";
         var failures = 0;
         using var probe = new SpanProbe(model);
         var runner = new Runner(
@@ -126,8 +152,9 @@ public sealed class ShortBatchTests
                 }
                 Double(batch, sink);
             },
-            defers);
-        await using var host = await ServingHost.StartAsync(m => m.UseRunner(_ => runner), model: model);
+            defers,
+            isLong);
+        await using var host = await StartAsync(runner, model);
         await Task.WhenAll(Enumerable.Range(0, 64).Select(async caller =>
         {
             for (var i = 1; i <= 100; i++)
@@ -143,11 +170,13 @@ public sealed class ShortBatchTests
     }
 
     [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public async Task ACallerThatKeepsItsThreadHoldsUpNobodyElse(bool defers)
+    [InlineData(false, false)]
+    [InlineData(false, true)]
+    [InlineData(true, false)]
+    [InlineData(true, true)]
+    public async Task ACallerThatKeepsItsThreadHoldsUpNobodyElse(bool defers, bool isLong)
     {
-        await using var host = await StartAsync(defers, Double);
+        await using var host = await StartAsync(defers, isLong, Double);
         await CallAsync(host, 64, 100);
         using var kept = new SemaphoreSlim(0);
         using var go = new ManualResetEventSlim();
@@ -168,11 +197,13 @@ public sealed class ShortBatchTests
     }
 
     [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public async Task WhatWasAnsweredStandsWhereTheRunThenBreaks(bool defers)
+    [InlineData(false, false)]
+    [InlineData(false, true)]
+    [InlineData(true, false)]
+    [InlineData(true, true)]
+    public async Task WhatWasAnsweredStandsWhereTheRunThenBreaks(bool defers, bool isLong)
     {
-        await using var host = await StartAsync(defers, (batch, sink) =>
+        await using var host = await StartAsync(defers, isLong, (batch, sink) =>
         {
             Double(batch, sink);
             if (batch.Inputs.Contains(5))
@@ -181,15 +212,17 @@ public sealed class ShortBatchTests
             }
         });
         await CallAsync(host, 64, 100);
-        Assert.Equal(6400, host.Monitor.GetReport().Succeeded);
+        await host.UntilAsync(r => r.Succeeded == 6400);
     }
 
     [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public async Task CancellationsAndFaultsEndOnlyTheCallsTheyAreOf(bool defers)
+    [InlineData(false, false)]
+    [InlineData(false, true)]
+    [InlineData(true, false)]
+    [InlineData(true, true)]
+    public async Task CancellationsAndFaultsEndOnlyTheCallsTheyAreOf(bool defers, bool isLong)
     {
-        await using var host = await StartAsync(defers, (batch, sink) =>
+        await using var host = await StartAsync(defers, isLong, (batch, sink) =>
         {
             if (batch.Inputs.ToArray().Any(IsPoison))
             {
@@ -227,11 +260,13 @@ public sealed class ShortBatchTests
     }
 
     [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public async Task ASecondAnswerIsLoggedAndTheFirstStands(bool defers)
+    [InlineData(false, false)]
+    [InlineData(false, true)]
+    [InlineData(true, false)]
+    [InlineData(true, true)]
+    public async Task ASecondAnswerIsLoggedAndTheFirstStands(bool defers, bool isLong)
     {
-        await using var host = await StartAsync(defers, (batch, sink) =>
+        await using var host = await StartAsync(defers, isLong, (batch, sink) =>
         {
             Double(batch, sink);
             if (batch.Inputs.Contains(5))
@@ -245,11 +280,13 @@ public sealed class ShortBatchTests
     }
 
     [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public async Task WhatIsNotAnsweredFails(bool defers)
+    [InlineData(false, false)]
+    [InlineData(false, true)]
+    [InlineData(true, false)]
+    [InlineData(true, true)]
+    public async Task WhatIsNotAnsweredFails(bool defers, bool isLong)
     {
-        await using var host = await StartAsync(defers, (batch, sink) =>
+        await using var host = await StartAsync(defers, isLong, (batch, sink) =>
         {
             if (!batch.Inputs.Contains(-1))
             {
@@ -263,13 +300,15 @@ public sealed class ShortBatchTests
     }
 
     [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public async Task AStopEndsWhatWaitsBehindTheBatchThatRuns(bool defers)
+    [InlineData(false, false)]
+    [InlineData(false, true)]
+    [InlineData(true, false)]
+    [InlineData(true, true)]
+    public async Task AStopEndsWhatWaitsBehindTheBatchThatRuns(bool defers, bool isLong)
     {
         using var entered = new SemaphoreSlim(0);
         using var go = new ManualResetEventSlim();
-        await using var host = await StartAsync(defers, (batch, sink) =>
+        await using var host = await StartAsync(defers, isLong, (batch, sink) =>
         {
             if (batch.Inputs.Contains(-1))
             {
