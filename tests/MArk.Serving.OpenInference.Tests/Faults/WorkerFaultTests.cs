@@ -119,7 +119,9 @@ public sealed class WorkerFaultTests
                 .UseOpenInference(new OpenInferenceOptions { Model = "digits", Artifact = ModelArtifact.OfFile(ModelFile, "1"), ApiKey = "secret" })
                 .UseInstanceProvider(_ => provider)
                 .UsePlanner(_ => new StaticPlanner(3))
-                .WithSlo(TimeSpan.FromSeconds(2)));
+                .WithSlo(TimeSpan.FromSeconds(2))
+                // Fewer than there are callers: in batches they might keep two of the workers busy, and the third would have nothing to fail at.
+                .WithOptions(o => o.MaxBatchSize = 1));
             var host = builder.Build();
             await host.StartAsync();
             var fleet = new Fleet(host, provider);
