@@ -13,6 +13,7 @@ internal static class InstanceCores
     private const int Words = 16;       // as many processors as the C library's own set has, 64 to a word
     private const int Caller = 0;
     private const int NoSuchThread = 3;
+    private const string Threads = "/proc/self/task";
 
     /// <summary>The cores that the process may use; none where threads cannot be held on them.</summary>
     public static int[] All { get; } = ReadAllowed();
@@ -36,12 +37,11 @@ internal static class InstanceCores
         {
             return;
         }
-        foreach (var path in Directory.EnumerateDirectories("/proc/self/task"))
+        foreach (var path in Directory.EnumerateDirectories(Threads))
         {
             if (TryReadName(path, out var name))
             {
-                var thread = int.Parse(Path.GetFileName(path.AsSpan()), NumberStyles.None, CultureInfo.InvariantCulture);
-                Set(thread, BeginsWithAny(name, names) ? All.AsSpan(^instances) : All.AsSpan(..^instances));
+                Set(ThreadOf(path), BeginsWithAny(name, names) ? All.AsSpan(^instances) : All.AsSpan(..^instances));
             }
         }
     }
@@ -49,11 +49,13 @@ internal static class InstanceCores
     /// <summary>Lets all threads run where they can.</summary>
     public static void Free()
     {
-        foreach (var path in All.Length > 0 ? Directory.EnumerateDirectories("/proc/self/task") : [])
+        foreach (var path in All.Length > 0 ? Directory.EnumerateDirectories(Threads) : [])
         {
-            Set(int.Parse(Path.GetFileName(path.AsSpan()), NumberStyles.None, CultureInfo.InvariantCulture), All);
+            Set(ThreadOf(path), All);
         }
     }
+
+    private static int ThreadOf(string path) => int.Parse(Path.GetFileName(path.AsSpan()), NumberStyles.None, CultureInfo.InvariantCulture);
 
     private static bool TryReadName(string path, out string name)
     {

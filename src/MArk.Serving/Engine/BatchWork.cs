@@ -73,9 +73,6 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
     /// <summary>How long the run took, where its thread measures that.</summary>
     public TimeSpan? Ran { get; set; }
 
-    /// <summary>Whether its instance runs the next one already, while its answers are still to be read.</summary>
-    public bool FreedSlot { get; set; }
-
     /// <summary>Whether it stands among those whose callers are to go on.</summary>
     public volatile bool IsListed;
 
@@ -348,7 +345,6 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
         Worker = null;
         RunsInTurn = false;
         Ran = null;
-        FreedSlot = false;
         Activity = null;
         _hasDestinations = false;
     }

@@ -16,7 +16,7 @@ internal sealed partial class InstanceWorker<TIn, TOut>
     private int _sleeping;      // how many of the threads wait to be woken, or are about to
     private int _pending;       // how many batches are queued or run
     private int _unread;        // how many batches were handed over whose answers were not read yet
-    private int _left;          // of these, how many had freed their slot
+    private volatile bool _hasLeft;     // whether one of these has freed its slot; it is the only one then
     private long _readingTicks; // about as long as it takes to read a batch's answers
 
     /// <summary>Whether the threads have batches to run.</summary>
@@ -26,15 +26,11 @@ internal sealed partial class InstanceWorker<TIn, TOut>
     public bool RunsAhead => RanShort && !RunsOnPool && Slots == 1 && ShortWait.Pays;
 
     /// <summary>The answers of a batch that was handed over were read.</summary>
-    /// <param name="work">The batch.</param>
     /// <param name="took">How long that took.</param>
-    public void OnAnswered(BatchWork<TIn, TOut> work, TimeSpan took)
+    public void OnAnswered(TimeSpan took)
     {
         NoteReading(took);
-        if (work.FreedSlot)
-        {
-            Interlocked.Decrement(ref _left);
-        }
+        _hasLeft = false;
         Interlocked.Decrement(ref _unread);
     }
 
@@ -42,7 +38,7 @@ internal sealed partial class InstanceWorker<TIn, TOut>
     /// Whether the answers of a batch that has run may be left while the next one runs: as long as no other's are, since a runner has memory for those of one batch besides the one that runs; and where they
     /// are read in a small part of the time, since requests are judged by how long batches run.
     /// </summary>
-    private bool LeavesAnswers(TimeSpan ran) => Volatile.Read(ref _unread) == 0 && ReadingShare * Volatile.Read(ref _readingTicks) <= ran.Ticks && _engine.TurnReadsAnswers;
+    private bool LeavesAnswers(TimeSpan ran) => _deferring is not null && Volatile.Read(ref _unread) == 0 && ReadingShare * Volatile.Read(ref _readingTicks) <= ran.Ticks && _engine.TurnReadsAnswers;
 
     private void NoteReading(TimeSpan took)
     {
@@ -85,13 +81,12 @@ internal sealed partial class InstanceWorker<TIn, TOut>
             var activity = StartActivity(work);
             Exception? error = null;
             var handsOver = RunsAhead;
-            var defers = _deferring is not null && Slots == 1 && ShortWait.Pays;
             var start = _engine.Now;
             try
             {
-                if (defers)
+                if (_deferring is not null)
                 {
-                    work.Keep(_deferring!.Run(work.Inputs, _stop.Token));
+                    work.Keep(_deferring.Run(work.Inputs, _stop.Token));
                 }
                 else
                 {
@@ -104,7 +99,7 @@ internal sealed partial class InstanceWorker<TIn, TOut>
             }
             var ended = _engine.Now;
             work.Ran = ended - start;
-            if (error is null && (handsOver ? Volatile.Read(ref _left) == 0 && _engine.IsTurnUnderWay : defers && LeavesAnswers(ended - start)))
+            if (error is null && (handsOver ? !_hasLeft && _engine.IsTurnUnderWay : LeavesAnswers(ended - start)))
             {
                 work.Activity = activity;
                 Leave(activity);
@@ -115,15 +110,14 @@ internal sealed partial class InstanceWorker<TIn, TOut>
                 }
                 else
                 {
-                    work.FreedSlot = true;
-                    Interlocked.Increment(ref _left);
+                    _hasLeft = true;
                     RunNext(_engine.OnRunEnded(work, this));
                 }
             }
             else
             {
                 var notTold = work.TellKept(turnFollows: false);
-                if (defers)
+                if (_deferring is not null)
                 {
                     NoteReading(_engine.Now - ended);
                 }

@@ -15,7 +15,7 @@ internal sealed partial class InstanceWorker<TIn, TOut> : IAsyncDisposable
 
     private readonly ModelEngine<TIn, TOut> _engine;
     private readonly IBatchRunner<TIn, TOut> _runner;
-    private readonly IDeferringBatchRunner<TIn, TOut>? _deferring;
+    private readonly IDeferringBatchRunner<TIn, TOut>? _deferring;       // where the outputs of its batches can be left to another thread
     private readonly CancellationTokenSource _stop;
     private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -35,7 +35,7 @@ internal sealed partial class InstanceWorker<TIn, TOut> : IAsyncDisposable
         MaxBatchSize = runner.MaxBatchSize;
         RunsOnPool = !runner.BlocksThread;
         _runner = runner;
-        _deferring = runner is IDeferringBatchRunner<TIn, TOut> { CanDefer: true } deferring ? deferring : null;
+        _deferring = Slots == 1 && ShortWait.Pays && runner is IDeferringBatchRunner<TIn, TOut> { CanDefer: true } deferring ? deferring : null;
         _stop = CancellationTokenSource.CreateLinkedTokenSource(hardStop);
     }
 

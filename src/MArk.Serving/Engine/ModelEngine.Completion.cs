@@ -89,7 +89,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
         {
             var start = Now;
             var error = work.TellKept(inTurn);
-            work.Worker!.OnAnswered(work, Now - start);
+            work.Worker!.OnAnswered(Now - start);
             work.Worker!.Stop(work.Activity, error);
             if ((error is null ? OnBatchCompleted(work, work.Worker!, inTurn) : OnBatchFailed(work, error, work.Worker!)) is { } next)
             {
