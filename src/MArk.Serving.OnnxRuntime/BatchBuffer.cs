@@ -6,12 +6,12 @@ namespace MArk.Serving.OnnxRuntime;
 internal sealed class BatchBuffer(TensorSpec spec)
 {
     private readonly int _elementSize = TensorElementTypes.SizeOf(spec.ElementType);
+    private readonly bool _isString = spec.ElementType == TensorElementType.String;
+    private int _itemSize;      // one item's bytes
     private byte[] _bytes = [];
     private string[] _strings = [];
 
     public TensorSpec Spec { get; } = spec;
-
-    public bool IsString => Spec.ElementType == TensorElementType.String;
 
     /// <summary>One item's shape, without the batch.</summary>
     public long[] ItemShape { get; } = new long[spec.ItemShape.Length];
@@ -28,11 +28,12 @@ internal sealed class BatchBuffer(TensorSpec spec)
             ItemLength = checked(ItemLength * dimension);
         }
         var elements = checked((int)(ItemLength * batch));
-        if (IsString ? _strings.Length >= elements : _bytes.Length >= elements * _elementSize)
+        _itemSize = checked((int)ItemLength * _elementSize);
+        if (_isString ? _strings.Length >= elements : _bytes.Length >= elements * _elementSize)
         {
             return false;
         }
-        if (IsString)
+        if (_isString)
         {
             _strings = new string[elements];
             Array.Fill(_strings, "");
@@ -44,25 +45,20 @@ internal sealed class BatchBuffer(TensorSpec spec)
         return true;
     }
 
-    public TensorItem Item(int index)
-    {
-        var length = (int)ItemLength;
-        return IsString
-            ? new TensorItem(Spec, ItemShape, _strings.AsSpan(index * length, length))
-            : new TensorItem(Spec, ItemShape, _bytes.AsSpan(index * length * _elementSize, length * _elementSize));
-    }
+    public TensorItem Item(int index) => _isString
+        ? new TensorItem(Spec, ItemShape, _strings.AsSpan(index * (int)ItemLength, (int)ItemLength))
+        : new TensorItem(Spec, ItemShape, _bytes.AsSpan(index * _itemSize, _itemSize));
 
     /// <summary>Blanks the rows of a fixed batch that no request fills.</summary>
     public void Blank(int from, int to)
     {
-        var length = (int)ItemLength;
-        if (IsString)
+        if (_isString)
         {
-            _strings.AsSpan(from * length, (to - from) * length).Fill("");
+            _strings.AsSpan(from * (int)ItemLength, (to - from) * (int)ItemLength).Fill("");
         }
         else
         {
-            _bytes.AsSpan(from * length * _elementSize, (to - from) * length * _elementSize).Clear();
+            _bytes.AsSpan(from * _itemSize, (to - from) * _itemSize).Clear();
         }
     }
 
@@ -70,9 +66,9 @@ internal sealed class BatchBuffer(TensorSpec spec)
     public OrtValue ToOrt(int batch)
     {
         long[] shape = [batch, .. ItemShape];
-        if (!IsString)
+        if (!_isString)
         {
-            var size = (int)(batch * ItemLength) * _elementSize;
+            var size = batch * _itemSize;
             // Pinned: the address holds for the array's life. An empty tensor has no first element to take the address of.
             var address = _bytes.Length == 0 ? IntPtr.Zero : System.Runtime.InteropServices.Marshal.UnsafeAddrOfPinnedArrayElement(_bytes, 0);
             return OrtValue.CreateTensorValueWithData(OrtMemoryInfo.DefaultInstance, OnnxModel.ToOrt(Spec.ElementType), shape, address, size);

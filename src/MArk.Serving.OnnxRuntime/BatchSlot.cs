@@ -15,6 +15,7 @@ internal sealed class BatchSlot<TIn, TOut> : IBatchOutputs<TOut>, IDisposable
     private readonly InputTensor[] _requestInputs;
     private readonly InputTensor[] _padded;
     private readonly InputTensor[] _masks;
+    private readonly bool _pads;
     private readonly OutputTensor[] _outputs;
     private readonly OutputTensor[] _cut;
     private readonly InputItems _inputItems;
@@ -40,6 +41,7 @@ internal sealed class BatchSlot<TIn, TOut> : IBatchOutputs<TOut>, IDisposable
         _requestInputs = [.. _inputs.Where(i => !i.Plan.IsMask)];
         _padded = [.. _requestInputs.Where(i => i.Plan.IsPadded)];
         _masks = [.. _inputs.Where(i => i.Plan.IsMask)];
+        _pads = _padded.Length > 0 || _masks.Length > 0;
         _outputs = [.. plan.Outputs.Select(p => new OutputTensor(p))];
         _cut = [.. _outputs.Where(o => o.Plan.IsPadded)];
         _inputItems = new InputItems(_requestInputs);
@@ -55,10 +57,20 @@ internal sealed class BatchSlot<TIn, TOut> : IBatchOutputs<TOut>, IDisposable
         _count = batch.Count;
         _rows = _plan.MaxBatchSize == int.MaxValue ? batch.Count : _plan.MaxBatchSize;
         _lengths.Begin(batch.Count);
-        Reserve(batch[0]);
-        for (var row = 0; row < batch.Count; row++)
+        var requests = batch.Inputs;
+        Reserve(requests[0]);
+        for (var row = 0; row < requests.Length; row++)
         {
-            Write(batch[row], row);
+            if (_pads)
+            {
+                NoteLengths(requests[row], row);
+            }
+            _inputItems.Row = row;
+            _codec.Write(requests[row], _inputItems);
+            if (_pads)
+            {
+                Pad(row);
+            }
         }
         if (_rows > batch.Count)
         {
@@ -203,9 +215,9 @@ internal sealed class BatchSlot<TIn, TOut> : IBatchOutputs<TOut>, IDisposable
         }
     }
 
-    private void Write(TIn request, int row)
+    private void NoteLengths(TIn request, int row)
     {
-        for (var i = 0; i < _requestInputs.Length && _padded.Length > 0; i++)
+        for (var i = 0; i < _requestInputs.Length; i++)
         {
             var input = _requestInputs[i];
             if (input.Plan.IsPadded)
@@ -215,8 +227,10 @@ internal sealed class BatchSlot<TIn, TOut> : IBatchOutputs<TOut>, IDisposable
                 _lengths.Note(row, input.Plan, input.Own, input.Shape);
             }
         }
-        _inputItems.Row = row;
-        _codec.Write(request, _inputItems);
+    }
+
+    private void Pad(int row)
+    {
         foreach (var input in _padded)
         {
             input.Pad(row);

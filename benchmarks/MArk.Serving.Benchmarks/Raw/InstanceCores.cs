@@ -31,18 +31,29 @@ internal static class InstanceCores
     public static void HoldOn(int core) => Set(Caller, [core]);
 
     /// <summary>Holds the threads whose names begin so on the cores of so many instances, and all others on the other cores: a thread is held like the one that has started it, at first.</summary>
-    public static void Divide(int instances, params ReadOnlySpan<string> names)
+    /// <param name="instances">How many instances.</param>
+    /// <param name="held">The threads that are held already, and are passed over: what is added and taken away here. A thread is held twice, since it may not have its name yet when it is first seen.</param>
+    /// <param name="names">What the names begin with.</param>
+    public static void Divide(int instances, Dictionary<string, int> held, params ReadOnlySpan<string> names)
     {
         if (instances >= All.Length)
         {
             return;
         }
-        foreach (var path in Directory.EnumerateDirectories(Threads))
+        var paths = Directory.GetDirectories(Threads);
+        foreach (var path in paths)
         {
-            if (TryReadName(path, out var name))
+            var times = held.GetValueOrDefault(path);
+            if (times < 2 && TryReadName(path, out var name))
             {
                 Set(ThreadOf(path), BeginsWithAny(name, names) ? All.AsSpan(^instances) : All.AsSpan(..^instances));
+                held[path] = times + 1;
             }
+        }
+        foreach (var ended in held.Count > paths.Length ? held.Keys.Except(paths).ToArray() : [])
+        {
+            // Its number may be another thread's one day.
+            held.Remove(ended);
         }
     }
 

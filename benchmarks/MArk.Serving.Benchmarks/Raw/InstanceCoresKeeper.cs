@@ -15,9 +15,10 @@ internal sealed class InstanceCoresKeeper : IDisposable
         string[] names = [$"{model.Name} on ", BareThreads];        // the first as the engine names those of its instances
         _thread = new Thread(() =>
         {
+            var held = new Dictionary<string, int>();
             do
             {
-                InstanceCores.Divide(instances, names);
+                InstanceCores.Divide(instances, held, names);
             }
             while (!_end.Wait(Every));
         }) { IsBackground = true, Name = "cores of the instances" };

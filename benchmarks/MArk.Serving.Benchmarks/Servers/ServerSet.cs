@@ -22,33 +22,11 @@ internal sealed class ServerSet(BenchmarkModel model, int instances, int maxBatc
     });
 
     /// <summary>The engine with a place for what it cannot finish in time: one that answers after a fixed time and uses no processor.</summary>
-    public async Task<IServer> SpillAsync(TimeSpan delay)
+    public async Task<IServer> SpillAsync(TimeSpan delay) => await EngineServer.StartAsync(model, Settings("engine, spillover") with
     {
-        var answer = new float[model.OutputLength];
-        var quote = new SpilloverQuote
-        {
-            // A timer ends up to a millisecond and a half late.
-            Warm = LatencyQuantiles.Constant(delay + TimeSpan.FromMilliseconds(1.5)),
-            Cold = LatencyQuantiles.Constant(delay + TimeSpan.FromMilliseconds(1.5)),
-            FreeConcurrency = 1_000_000,
-            WarmConcurrency = 1_000_000,
-            ValidFor = TimeSpan.FromSeconds(1),
-        };
-        return await EngineServer.StartAsync(model, Settings("engine, spillover") with
-        {
-            WhenUnreachable = WhenUnreachable.Spill,
-            Configure = m => m.UseSpillover(
-                async (batch, sink, ct) =>
-                {
-                    await Task.Delay(delay, ct);
-                    for (var i = 0; i < batch.Count; i++)
-                    {
-                        sink.SetResult(i, answer);
-                    }
-                },
-                () => quote),
-        });
-    }
+        WhenUnreachable = WhenUnreachable.Spill,
+        Configure = m => m.UseSpillover(_ => new FixedDelayTarget(delay, new float[model.OutputLength])),
+    });
 
     private async Task<IServer> EngineAsync(string name, WhenUnreachable whenUnreachable) =>
         await EngineServer.StartAsync(model, Settings(name) with { WhenUnreachable = whenUnreachable });

@@ -73,6 +73,9 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
     /// <summary>How long the run took, where its thread measures that.</summary>
     public TimeSpan? Ran { get; set; }
 
+    /// <summary>The next one, where it stands among those that are to be completed: <see cref="EndedRuns{TIn, TOut}"/>.</summary>
+    public BatchWork<TIn, TOut>? Next { get; set; }
+
     /// <summary>Whether it stands among those whose callers are to go on.</summary>
     public volatile bool IsListed;
 

@@ -8,43 +8,25 @@ namespace MArk.Serving.Engine;
 // Each then spins for the other a little, since to be woken would cost more than a batch does. Where batches take longer, it makes up the next one itself, and leaves only the answers to be read.
 internal sealed partial class InstanceWorker<TIn, TOut>
 {
-    // Answers are left where that many times what it takes to read them is no more than the run.
-    private const int ReadingShare = 16;
-
     private readonly ConcurrentQueue<BatchWork<TIn, TOut>> _queue = new();
     private readonly SemaphoreSlim _queued = new(0);
+    private readonly UnreadAnswers _unread = new();
     private int _sleeping;      // how many of the threads wait to be woken, or are about to
-    private int _pending;       // how many batches are queued or run
-    private int _unread;        // how many batches were handed over whose answers were not read yet
-    private volatile bool _hasLeft;     // whether one of these has freed its slot; it is the only one then
-    private long _readingTicks; // about as long as it takes to read a batch's answers
+    private PaddedInt _given;   // how many batches the threads were given
+    private PaddedInt _done;    // how many of these have run
 
     /// <summary>Whether the threads have batches to run.</summary>
-    public bool IsPending => Volatile.Read(ref _pending) > 0;
+    public bool IsPending => Volatile.Read(ref _done.Value) != Volatile.Read(ref _given.Value);
 
     /// <summary>Whether its thread leaves all but the runs to the turn, and a batch may wait behind the one that runs.</summary>
     public bool RunsAhead => RanShort && !RunsOnPool && Slots == 1 && ShortWait.Pays;
 
     /// <summary>The answers of a batch that was handed over were read.</summary>
     /// <param name="took">How long that took.</param>
-    public void OnAnswered(TimeSpan took)
-    {
-        NoteReading(took);
-        _hasLeft = false;
-        Interlocked.Decrement(ref _unread);
-    }
+    public void OnAnswered(TimeSpan took) => _unread.OnRead(took);
 
-    /// <summary>
-    /// Whether the answers of a batch that has run may be left while the next one runs: as long as no other's are, since a runner has memory for those of one batch besides the one that runs; and where they
-    /// are read in a small part of the time, since requests are judged by how long batches run.
-    /// </summary>
-    private bool LeavesAnswers(TimeSpan ran) => _deferring is not null && Volatile.Read(ref _unread) == 0 && ReadingShare * Volatile.Read(ref _readingTicks) <= ran.Ticks && _engine.TurnReadsAnswers;
-
-    private void NoteReading(TimeSpan took)
-    {
-        var known = Volatile.Read(ref _readingTicks);
-        Volatile.Write(ref _readingTicks, known + (took.Ticks - known) / 8);
-    }
+    /// <summary>Whether the answers of a batch that has run may be left while the next one runs.</summary>
+    private bool LeavesAnswers(TimeSpan ran) => _deferring is not null && _unread.MayLeave(ran) && _engine.TurnReadsAnswers;
 
     private void StartThreads()
     {
@@ -60,7 +42,7 @@ internal sealed partial class InstanceWorker<TIn, TOut>
 
     private void EnqueueForOwnThread(BatchWork<TIn, TOut> work)
     {
-        Interlocked.Increment(ref _pending);
+        Interlocked.Increment(ref _given.Value);
         if (RanShort && ShortWait.Pays)
         {
             _engine.LingerFor(this);
@@ -99,18 +81,17 @@ internal sealed partial class InstanceWorker<TIn, TOut>
             }
             var ended = _engine.Now;
             work.Ran = ended - start;
-            if (error is null && (handsOver ? !_hasLeft && _engine.IsTurnUnderWay : LeavesAnswers(ended - start)))
+            if (error is null && (handsOver ? !_unread.HasLeft && _engine.IsTurnUnderWay : LeavesAnswers(ended - start)))
             {
                 work.Activity = activity;
                 Leave(activity);
-                Interlocked.Increment(ref _unread);
+                _unread.Leave(freesSlot: !handsOver);
                 if (handsOver)
                 {
                     _engine.HandOver(work);
                 }
                 else
                 {
-                    _hasLeft = true;
                     RunNext(_engine.OnRunEnded(work, this));
                 }
             }
@@ -119,13 +100,26 @@ internal sealed partial class InstanceWorker<TIn, TOut>
                 var notTold = work.TellKept(turnFollows: false);
                 if (_deferring is not null)
                 {
-                    NoteReading(_engine.Now - ended);
+                    _unread.Note(_engine.Now - ended);
                 }
                 RunNext(Finish(error ?? notTold, work, activity));
             }
-            Interlocked.Decrement(ref _pending);
+            CountDone();
         }
         End();
+    }
+
+    private void CountDone()
+    {
+        if (Slots == 1)
+        {
+            // Nobody else does; and to lock the line, which the turn looks at meanwhile, takes a good part of a short batch's time.
+            Volatile.Write(ref _done.Value, _done.Value + 1);
+        }
+        else
+        {
+            Interlocked.Increment(ref _done.Value);
+        }
     }
 
     private void RunNext(BatchWork<TIn, TOut>? next)

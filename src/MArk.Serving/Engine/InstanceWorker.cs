@@ -77,10 +77,13 @@ internal sealed partial class InstanceWorker<TIn, TOut> : IAsyncDisposable
     public void OnRan(bool isShort, bool isDone)
     {
         var ranShort = isShort || (isDone && _ranShort && !_lastWasLong);
-        _lastWasLong = !isShort;
+        // Written seldom: the line is read by all.
+        if (_lastWasLong == isShort)
+        {
+            _lastWasLong = !isShort;
+        }
         if (ranShort != _ranShort)
         {
-            // Written seldom: the line is read by all.
             Volatile.Write(ref _ranShort, ranShort);
         }
     }

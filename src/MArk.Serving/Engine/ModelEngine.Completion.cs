@@ -75,9 +75,8 @@ internal sealed partial class ModelEngine<TIn, TOut>
     /// <summary>The run of a batch has ended, and its thread goes on with the next one: what follows the run is left to the turn.</summary>
     public void HandOver(BatchWork<TIn, TOut> work)
     {
-        _endedRuns.Enqueue(work);
-        // Either this sees that the turn is over, or the turn sees the work.
-        Interlocked.MemoryBarrier();
+        // Either this sees that the turn is over, or the turn sees the work: a full barrier.
+        _endedRuns.Add(work);
         EnsureTurn();
     }
 
@@ -85,7 +84,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
     /// <param name="inTurn">Whether that is part of a turn.</param>
     public void CompleteEnded(bool inTurn)
     {
-        while (_endedRuns.TryDequeue(out var work))
+        while (_endedRuns.TryTake(out var work))
         {
             var start = Now;
             var error = work.TellKept(inTurn);

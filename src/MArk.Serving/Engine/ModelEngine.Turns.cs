@@ -19,14 +19,14 @@ internal sealed partial class ModelEngine<TIn, TOut>
 
     private readonly Lock _answeredGate = new();
     private readonly Queue<BatchWork<TIn, TOut>> _answered = new();     // those whose callers are to go on
-    private readonly ConcurrentQueue<BatchWork<TIn, TOut>> _endedRuns = new();          // those whose completion was left to the turn
+    private readonly EndedRuns<TIn, TOut> _endedRuns = new();          // those whose completion was left to the turn
     private readonly ConcurrentQueue<InferenceOperation<TIn, TOut>> _displaced = new();   // those that made room for others, whose callers are still to go on
     private int _hasDisplaced;          // 1 where there may be any
     private readonly Turn _turn;
     private readonly Turn _furtherTurn;
     private volatile TurnThread? _turnThread;       // where an instance has threads of its own
     private bool _hasTurnThread;
-    private readonly ITimer _stuckTimer;
+    private readonly QuickTimer _stuckTimer;
     private readonly PaddedReference<BatchWork<TIn, TOut>> _firstAnswered = new();
     private InstanceWorker<TIn, TOut>? _lingersFor;     // the worker that has short batches to run, whose ends the turn waits for
     private int _holder;                // the ticket of the turn that is queued or under way; 0 if there is none
@@ -344,7 +344,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
     {
         if (Volatile.Read(ref _watches) == 0 && Interlocked.Exchange(ref _watches, 1) == 0)
         {
-            _stuckTimer.Change(StuckAfter, Timeout.InfiniteTimeSpan);
+            _stuckTimer.Set(StuckAfter);
         }
     }
 
@@ -370,7 +370,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
             return;
         }
         _progressSeen = progress;
-        _stuckTimer.Change(StuckAfter, Timeout.InfiniteTimeSpan);
+        _stuckTimer.Set(StuckAfter);
     }
 
     private sealed class Turn(ModelEngine<TIn, TOut> engine, bool isFurther) : IThreadPoolWorkItem

@@ -76,8 +76,7 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
         _limits = new RequestLimits(parts.Options);
         _turn = new Turn(this, isFurther: false);
         _furtherTurn = new Turn(this, isFurther: true);
-        // On the machine's own clock: it is about threads that are held, which no test's clock knows of.
-        _stuckTimer = OwnContext.CreateTimer(TimeProvider.System, OnStuckTimer);
+        _stuckTimer = new QuickTimer(OnStuckTimer);
         _instruments = new ServingInstruments(parts.Meter, this);
         _timer = OwnContext.CreateTimer(_time, OnTimer);
     }
@@ -396,9 +395,10 @@ internal sealed partial class ModelEngine<TIn, TOut> : IModelClient<TIn, TOut>, 
     /// <param name="arriving">The call that arrives, whose caller has not gone to wait yet.</param>
     private List<Effect<TIn, TOut>>? Collect(Exception? failure, List<Effect<TIn, TOut>>? effects = null, InferenceOperation<TIn, TOut>? arriving = null)
     {
-        if (_hasThreads)
+        if (_hasThreads && _scheduler.HasIdleInstance is var hasIdle && hasIdle != _hasIdleThread)
         {
-            _hasIdleThread = _scheduler.HasIdleInstance;
+            // Written seldom: the line is read by all.
+            _hasIdleThread = hasIdle;
         }
         if (_scheduler.Commands.IsEmpty)
         {

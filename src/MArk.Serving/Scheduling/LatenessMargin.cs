@@ -3,13 +3,15 @@ namespace MArk.Serving.Scheduling;
 /// <summary>
 /// How long before its deadline a request is to be done for hardly any to come late, where it can be had otherwise: spilled; or, under overload, where another takes its place. It follows a
 /// quantile of what batches take beyond what was expected of them, by stochastic approximation (Robbins and Monro 1951): a batch that comes late moves it up by a step, one that does not a
-/// little down, so that it rests where the share that comes late is <see cref="MayBeLate"/>.
+/// little down, so that it rests where the share that comes late is <see cref="MayBeLate"/>. The same of what spilled requests take beyond what was quoted.
 /// </summary>
-internal sealed class LatenessMargin(TimeSpan slo)
+/// <param name="slo">The objective, of which it is at most half.</param>
+/// <param name="step">By what share of the objective it moves up for a batch that comes late as a whole.</param>
+internal sealed class LatenessMargin(TimeSpan slo, double step = 0.1)
 {
     public const double MayBeLate = 0.0005;
 
-    private readonly double _step = slo.Ticks / 10.0;
+    private readonly double _step = slo.Ticks * step;
     private readonly double _most = slo.Ticks / 2.0;
     private double _ticks = slo.Ticks / 20.0;
     private int _givenUp;

@@ -6,6 +6,7 @@ namespace MArk.Serving.Scheduling;
 internal sealed partial class ModelScheduler
 {
     private const double WeightOfLast = 0.02;
+    private const int SpilledTogether = 32;
 
     // How long the last moment to spill a request lasts: a timer of a millisecond that is set to whole ones, and is late.
     private static readonly TimeSpan LastMoment = TimeSpan.FromMilliseconds(3);
@@ -415,6 +416,7 @@ internal sealed partial class ModelScheduler
         {
             return false;
         }
+        request.IsPromised = true;
         Spill(slot);
         return true;
     }
@@ -461,12 +463,11 @@ internal sealed partial class ModelScheduler
     /// </summary>
     private void SpillAtLastMoment(TimeSpan now)
     {
-        if (SpillLatency(now) is not { } latency)
+        if (TimeToSpill(now) is not { } time)
         {
             return;
         }
-        // By when they are to be done, as the queues have it: before the deadlines by the margin.
-        var lastMoment = now + latency - _spillMargin.Value;
+        var lastMoment = now + time;
         for (var g = _groups.Count - 1; g >= 0; g--)
         {
             var group = _groups[g];
@@ -515,6 +516,12 @@ internal sealed partial class ModelScheduler
         }
         return used < quote.WarmConcurrency ? quote.Warm.P95 : quote.Cold.P95;
     }
+
+    /// <summary>
+    /// How long before the instant that a request is to be done by, as the queues have it, it must be spilled to be answered by its deadline, which is later by a margin: as long as the quote says, and by how much
+    /// spilled requests come later than that. Nothing if none may be spilled now.
+    /// </summary>
+    private TimeSpan? TimeToSpill(TimeSpan now) => SpillLatency(now) is { } latency ? latency + _targetMargin.Value - _spillMargin.Value : null;
 
     /// <summary>After capacity went away, or more was late than expected: every request that waits in time is judged again, in order.</summary>
     private void JudgeAll(TimeSpan now)
@@ -657,11 +664,11 @@ internal sealed partial class ModelScheduler
 
     private bool IsLastMomentToSpill(TimeSpan now, in RequestState request)
     {
-        if (!HasLastMoment(request) || SpillLatency(now) is not { } latency)
+        if (!HasLastMoment(request) || TimeToSpill(now) is not { } time)
         {
             return false;
         }
-        var lastMoment = now + latency - _spillMargin.Value;
+        var lastMoment = now + time;
         return request.Aim >= lastMoment && request.Aim <= lastMoment + LastMoment;
     }
 

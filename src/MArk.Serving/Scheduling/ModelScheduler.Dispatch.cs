@@ -663,7 +663,7 @@ internal sealed partial class ModelScheduler
         if (_strictCount > 0)
         {
             var alone = EarliestFinish(now) - now;
-            var spill = SpillLatency(now) is { } latency ? latency - _spillMargin.Value : TimeSpan.Zero;
+            var spill = TimeToSpill(now) ?? TimeSpan.Zero;
             foreach (var group in _groups)
             {
                 foreach (var lane in group.Lanes)

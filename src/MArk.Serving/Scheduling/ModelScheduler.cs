@@ -23,6 +23,7 @@ internal sealed partial class ModelScheduler
     private readonly ArrivalRateWindow _arrivalRate;
     private readonly TimeSpan _trialAfter;
     private readonly LatenessMargin _spillMargin;      // of what could be spilled
+    private readonly LatenessMargin _targetMargin;     // of what is spilled
     private readonly LatenessMargin _overloadMargin;  // of all else, while more arrives than can be served
     private SchedulerCommand[] _commands = new SchedulerCommand[32];
     private int _commandCount;
@@ -59,6 +60,9 @@ internal sealed partial class ModelScheduler
         var window = TimeSpan.FromTicks(Math.Clamp(settings.Slo.Ticks * 5, TimeSpan.TicksPerSecond / 10, TimeSpan.TicksPerSecond * 5));
         _arrivalRate = new ArrivalRateWindow(window);
         _spillMargin = new LatenessMargin(settings.Slo);
+        // One by one they come late, and mostly several for one reason, as those of a batch do. A quote is believed until they do.
+        _targetMargin = new LatenessMargin(settings.Slo, 0.1 / SpilledTogether);
+        _targetMargin.Forget();
         _overloadMargin = new LatenessMargin(settings.Slo);
         _trialAfter = TimeSpan.FromTicks(Math.Max(10 * settings.Slo.Ticks, TimeSpan.TicksPerSecond));
     }
@@ -411,6 +415,10 @@ internal sealed partial class ModelScheduler
     {
         ref var request = ref _requests[slot];
         _spilledCount--;
+        if (answered && request.IsPromised)
+        {
+            _targetMargin.OnBatch(1, request.Terms.Deadline < now ? 1 : 0);
+        }
         if (answered || request.Cancelled)
         {
             Release(slot);

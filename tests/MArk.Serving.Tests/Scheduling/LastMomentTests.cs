@@ -67,4 +67,26 @@ public sealed class LastMomentTests
         driver.Advance(41);
         Assert.Equal([last], driver.Spilled);
     }
+
+    [Theory]
+    [InlineData(42, 107)]
+    [InlineData(50, 97)]
+    public void ItIsSoonerByWhatTheTargetHasTakenBeyondItsQuote(double answeredAfterMs, double spilledAtMs)
+    {
+        // Those of 45 ms cannot wait for the instance. Where they are answered in time, the quote of 40 is believed; where as many as a batch holds come late, it is a tenth of the objective more.
+        var driver = Hanging(40, 40, warm: 100);
+        var spilled = Enumerable.Range(0, 32).Select(_ => driver.Arrive(45, WhenUnreachable.Spill)).ToArray();
+        driver.Advance(answeredAfterMs);
+        foreach (var caller in spilled)
+        {
+            driver.SpillDone(caller, answered: true);
+        }
+        driver.Advance(50 - answeredAfterMs);
+        // Due at 150; a spill of 40 would help it until 110, and a timer may be late by 3.
+        var waits = driver.Arrive(mode: WhenUnreachable.Spill);
+        driver.Advance(spilledAtMs - 50 - 0.1);
+        Assert.False(waits.IsSpilled);
+        driver.Advance(1.1);
+        Assert.True(waits.IsSpilled);
+    }
 }
