@@ -150,6 +150,9 @@ internal sealed class BatchWork<TIn, TOut>(ModelEngine<TIn, TOut> engine) : IBat
 
     public TimeSpan Latency(int index) => _latencies[index];
 
+    /// <summary>Whether a caller got a result after its deadline.</summary>
+    public bool IsLate(int index) => _answers[index] == Answer.Late;
+
     public bool InTime(int index) => _answers[index] == Answer.InTime;
 
     public bool TryGetDestination(int index, [MaybeNullWhen(false)] out TOut destination)

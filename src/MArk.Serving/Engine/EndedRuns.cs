@@ -52,13 +52,16 @@ internal sealed class EndedRuns<TIn, TOut>
 
     private void PutInOrder()
     {
+        // At no time is there none by the looks of it; only who has the gate empties the one, and asks for more of the other than whether there is any.
+        Volatile.Write(ref _oldest, Volatile.Read(ref _newest.Value));
         var newest = Interlocked.Exchange(ref _newest.Value, null);
+        BatchWork<TIn, TOut>? oldest = null;
         while (newest is not null)
         {
             var before = newest.Next;
-            newest.Next = _oldest;
-            Volatile.Write(ref _oldest, newest);
-            newest = before;
+            newest.Next = oldest;
+            (oldest, newest) = (newest, before);
         }
+        Volatile.Write(ref _oldest, oldest);
     }
 }

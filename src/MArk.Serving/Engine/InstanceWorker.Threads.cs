@@ -31,14 +31,14 @@ internal sealed partial class InstanceWorker<TIn, TOut>
     private void StartThreads()
     {
         // A thread of the pool must not be held: callers' continuations need it.
-        for (var i = 0; i < _runner.Slots; i++)
+        for (var i = 0; i < Slots; i++)
         {
             _loops++;
             new Thread(LoopOnOwnThread) { IsBackground = true, Name = $"{_engine.ModelName} on {InstanceId}" }.UnsafeStart();
         }
     }
 
-    private void WakeThreads() => _queued.Release(_runner.Slots);
+    private void WakeThreads() => _queued.Release(Slots);
 
     private void EnqueueForOwnThread(BatchWork<TIn, TOut> work)
     {

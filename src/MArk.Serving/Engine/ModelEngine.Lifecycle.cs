@@ -256,7 +256,7 @@ internal sealed partial class ModelEngine<TIn, TOut>
                 _ledger.OnSpilled(price);
             }
             _scheduler.OnQuote(now, quote, started);
-            _scheduler.OnSpillCompleted(now, slot, answered);
+            _scheduler.OnSpillCompleted(now, slot, answered, work.IsLate(0));
         });
     }
 

@@ -4,16 +4,30 @@ namespace MArk.Serving.Engine;
 /// Calls back once after a time, on a thread that all such timers of the process share. That of another timer runs on the pool, which wakes two of its threads for it; these look for more to do
 /// before they sleep, and by that take a few percent of a core from the batches where it fires a hundred times a second.
 /// </summary>
-/// <param name="callback">Must be quick, wait for nobody and not throw.</param>
-internal sealed class QuickTimer(Action callback)
+internal sealed class QuickTimer
 {
     private static readonly object s_gate = new();
     private static readonly List<QuickTimer> s_set = [];
     private static bool s_hasThread;
-    private static long s_wakesAt;      // when the thread wakes by itself, on the machine's own clock
+    private static long s_wakesAt = long.MaxValue;      // when the thread wakes by itself, on the machine's own clock
 
-    private readonly Action _callback = callback;
+    private readonly Action _callback;
     private long _due;
+
+    /// <summary>A timer that is not set yet. The first one starts the thread.</summary>
+    /// <param name="callback">Must be quick, wait for nobody and not throw.</param>
+    public QuickTimer(Action callback)
+    {
+        _callback = callback;
+        lock (s_gate)
+        {
+            if (!s_hasThread)
+            {
+                new Thread(Loop) { IsBackground = true, Name = "MArk.Serving's timers" }.UnsafeStart();
+                s_hasThread = true;
+            }
+        }
+    }
 
     /// <summary>Sets the timer; one that is set already anew.</summary>
     public void Set(TimeSpan after)
@@ -25,12 +39,7 @@ internal sealed class QuickTimer(Action callback)
             s_set.Remove(this);
             s_set.Add(this);
             _due = due;
-            if (!s_hasThread)
-            {
-                s_hasThread = true;
-                new Thread(Loop) { IsBackground = true, Name = "MArk.Serving's timers" }.UnsafeStart();
-            }
-            else if (due < s_wakesAt)
+            if (due < s_wakesAt)
             {
                 Monitor.Pulse(s_gate);
             }

@@ -83,7 +83,7 @@ internal sealed partial class ModelScheduler
     /// <summary>What can be spilled is to be done before its deadline by a margin, since a spill costs less than a late answer.</summary>
     private void SetAim(TimeSpan now, ref RequestState request)
     {
-        request.IsKept = false;
+        request.IsKept = request.IsKeptForGood = false;
         request.Aim = request.Terms.Deadline;
         if (request.Terms.WhenUnreachable == WhenUnreachable.Spill && !request.SpillFailed && SpillLatency(now) is { } latency && now + latency <= request.Terms.Deadline)
         {
@@ -416,7 +416,8 @@ internal sealed partial class ModelScheduler
         {
             return false;
         }
-        request.IsPromised = true;
+        // By more than the margin, or it says nothing of whether that is large enough.
+        request.IsPromised = now + latency + _targetMargin.Value <= request.Terms.Deadline;
         Spill(slot);
         return true;
     }
@@ -459,25 +460,36 @@ internal sealed partial class ModelScheduler
     }
 
     /// <summary>
-    /// Spills those for which it is the last moment to, unless they are still expected to be done in time, with the margin: later, nothing could be done for one that is not.
+    /// Spills those for which it is the last moment to, unless they are still expected to be done in time, with the margin: later, nothing could be done for one that is not. That is so twice:
+    /// when the target, which may come later than quoted, is all but sure to be in time, and when it is by the quote.
     /// </summary>
     private void SpillAtLastMoment(TimeSpan now)
     {
-        if (TimeToSpill(now) is not { } time)
+        if (TimeToSpill(now) is not { } last)
         {
             return;
         }
-        var lastMoment = now + time;
+        var sure = last + _targetMargin.Value;
+        SpillBetween(now, last, last + LastMoment);
+        if (sure > last)
+        {
+            SpillBetween(now, sure > last + LastMoment ? sure : last + LastMoment, sure + LastMoment);
+        }
+    }
+
+    /// <summary>Spills those that have at least and at most so long until they are to be done, if they were not judged and kept before.</summary>
+    private void SpillBetween(TimeSpan now, TimeSpan least, TimeSpan most)
+    {
         for (var g = _groups.Count - 1; g >= 0; g--)
         {
             var group = _groups[g];
             foreach (var lane in group.Lanes)
             {
                 lane.HoldTurn();
-                for (var i = lane.CountBefore(lastMoment); i < lane.Count && lane.Deadlines[i] <= lastMoment + LastMoment;)
+                for (var i = lane.CountBefore(now + least); i < lane.Count && lane.Deadlines[i] <= now + most;)
                 {
                     var slot = lane.Slots[i];
-                    if (!HasLastMoment(_requests[slot]))
+                    if (!IsLastMomentToSpill(now, _requests[slot]))
                     {
                         i++;
                         continue;
@@ -486,7 +498,7 @@ internal sealed partial class ModelScheduler
                     Leave(slot);
                     if (IsReachable(now, slot) || !TrySpill(now, slot))
                     {
-                        _requests[slot].IsKept = true;
+                        Keep(now, ref _requests[slot]);
                         Enqueue(slot);
                         i++;
                     }
@@ -517,11 +529,8 @@ internal sealed partial class ModelScheduler
         return used < quote.WarmConcurrency ? quote.Warm.P95 : quote.Cold.P95;
     }
 
-    /// <summary>
-    /// How long before the instant that a request is to be done by, as the queues have it, it must be spilled to be answered by its deadline, which is later by a margin: as long as the quote says, and by how much
-    /// spilled requests come later than that. Nothing if none may be spilled now.
-    /// </summary>
-    private TimeSpan? TimeToSpill(TimeSpan now) => SpillLatency(now) is { } latency ? latency + _targetMargin.Value - _spillMargin.Value : null;
+    /// <summary>How long before the instant that a request is to be done by, as the queues have it, which is before its deadline by a margin, it is the last moment to spill it by the quote; nothing if none may be spilled now.</summary>
+    private TimeSpan? TimeToSpill(TimeSpan now) => SpillLatency(now) is { } latency ? latency - _spillMargin.Value : null;
 
     /// <summary>After capacity went away, or more was late than expected: every request that waits in time is judged again, in order.</summary>
     private void JudgeAll(TimeSpan now)
@@ -647,8 +656,11 @@ internal sealed partial class ModelScheduler
         {
             return true;
         }
-        request.IsKept |= !isLate;
-        if (isLate)
+        if (!isLate)
+        {
+            Keep(now, ref request);
+        }
+        else
         {
             // It could be spilled when it was admitted, and cannot now: what is left is to try.
             request.Aim = request.Terms.Deadline;
@@ -664,12 +676,20 @@ internal sealed partial class ModelScheduler
 
     private bool IsLastMomentToSpill(TimeSpan now, in RequestState request)
     {
-        if (!HasLastMoment(request) || TimeToSpill(now) is not { } time)
+        if (TimeToSpill(now) is not { } last)
         {
             return false;
         }
-        var lastMoment = now + time;
-        return request.Aim >= lastMoment && request.Aim <= lastMoment + LastMoment;
+        var left = request.Aim - now;
+        var sure = last + _targetMargin.Value;
+        return left >= last && (left <= last + LastMoment ? HasLastMoment(request, isSure: false) : left >= sure && left <= sure + LastMoment && HasLastMoment(request, isSure: true));
+    }
+
+    /// <summary>At one of the last moments to spill a request it is left where it waits.</summary>
+    private void Keep(TimeSpan now, ref RequestState request)
+    {
+        request.IsKept = true;
+        request.IsKeptForGood |= TimeToSpill(now) is not { } last || request.Aim - now <= last + LastMoment;
     }
 
     private TimeSpan EarliestFinish(TimeSpan now)

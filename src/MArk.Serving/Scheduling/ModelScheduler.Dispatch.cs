@@ -664,20 +664,17 @@ internal sealed partial class ModelScheduler
         {
             var alone = EarliestFinish(now) - now;
             var spill = TimeToSpill(now) ?? TimeSpan.Zero;
+            var sure = spill == TimeSpan.Zero ? spill : spill + _targetMargin.Value;
             foreach (var group in _groups)
             {
                 foreach (var lane in group.Lanes)
                 {
                     if (lane.Count > 0)
                     {
-                        var judge = TooLateAt(now, lane.Deadlines[0], alone);
-                        at = judge < at ? judge : at;
+                        at = Earlier(at, TooLateAt(now, lane.Deadlines[0], alone));
                         // Where a spill is quicker than an instance, it still helps when a head is too late.
-                        if (spill > alone)
-                        {
-                            var lastMoment = NextLastMoment(lane, now, spill);
-                            at = lastMoment < at ? lastMoment : at;
-                        }
+                        at = spill > alone ? Earlier(at, NextLastMoment(lane, now, spill, isSure: false)) : at;
+                        at = sure > alone && sure > spill ? Earlier(at, NextLastMoment(lane, now, sure, isSure: true)) : at;
                     }
                 }
             }
@@ -688,10 +685,9 @@ internal sealed partial class ModelScheduler
                     ref readonly var request = ref _requests[slot];
                     if (request.Terms.WhenUnreachable != WhenUnreachable.ServeLate && !request.IsGivenUp)
                     {
-                        var judge = TooLateAt(now, request.Aim, alone);
-                        at = judge < at ? judge : at;
-                        var lastMoment = request.Aim - spill - LastMoment;
-                        at = spill > alone && HasLastMoment(request) && lastMoment > now && lastMoment < at ? lastMoment : at;
+                        at = Earlier(at, TooLateAt(now, request.Aim, alone));
+                        at = spill > alone ? Earlier(at, LastMomentOf(request, now, spill, isSure: false)) : at;
+                        at = sure > alone && sure > spill ? Earlier(at, LastMomentOf(request, now, sure, isSure: true)) : at;
                     }
                 }
             }
@@ -709,6 +705,8 @@ internal sealed partial class ModelScheduler
         }
     }
 
+    private static TimeSpan Earlier(TimeSpan a, TimeSpan b) => a < b ? a : b;
+
     private static TimeSpan TooLateAt(TimeSpan now, TimeSpan deadline, TimeSpan alone)
     {
         var tooLate = deadline - alone + new TimeSpan(1);
@@ -719,13 +717,13 @@ internal sealed partial class ModelScheduler
     /// The last moment to spill the first of a lane for which it is yet to come; never, if there is none. Among many that are not to be spilled it is not looked for to the end: it is then
     /// time to look on when the moment of the last that was seen would have come, which is no later.
     /// </summary>
-    private TimeSpan NextLastMoment(Lane lane, TimeSpan now, TimeSpan spill)
+    private TimeSpan NextLastMoment(Lane lane, TimeSpan now, TimeSpan spill, bool isSure)
     {
         var first = lane.CountBefore(now + spill + LastMoment + new TimeSpan(1));
         for (var i = first; i < lane.Count; i++)
         {
             ref readonly var request = ref _requests[lane.Slots[i]];
-            if (HasLastMoment(request) || i - first == MaxLooks)
+            if (HasLastMoment(request, isSure) || i - first == MaxLooks)
             {
                 return lane.Deadlines[i] - spill - LastMoment;
             }
@@ -733,5 +731,10 @@ internal sealed partial class ModelScheduler
         return TimeSpan.MaxValue;
     }
 
-    private static bool HasLastMoment(in RequestState request) => request.Terms.WhenUnreachable == WhenUnreachable.Spill && !request.IsKept;
+    private static TimeSpan LastMomentOf(in RequestState request, TimeSpan now, TimeSpan spill, bool isSure) =>
+        HasLastMoment(request, isSure) && request.Aim - spill - LastMoment is var moment && moment > now ? moment : TimeSpan.MaxValue;
+
+    /// <summary>Whether a request is still to be judged at its last moment to be spilled: by what the target takes beyond its quotes, if that is to be sure, otherwise by the quote.</summary>
+    private static bool HasLastMoment(in RequestState request, bool isSure) =>
+        request.Terms.WhenUnreachable == WhenUnreachable.Spill && !(isSure ? request.IsKept : request.IsKeptForGood);
 }

@@ -411,13 +411,17 @@ internal sealed partial class ModelScheduler
     }
 
     /// <summary>The spillover target answered a request, or gave it back: then the fleet serves it after all, if it can.</summary>
-    public void OnSpillCompleted(TimeSpan now, int slot, bool answered)
+    /// <param name="now">Now.</param>
+    /// <param name="slot">The request.</param>
+    /// <param name="answered">Whether it was answered.</param>
+    /// <param name="isLate">Whether after its deadline, if that is known; otherwise it was answered now.</param>
+    public void OnSpillCompleted(TimeSpan now, int slot, bool answered, bool? isLate = null)
     {
         ref var request = ref _requests[slot];
         _spilledCount--;
         if (answered && request.IsPromised)
         {
-            _targetMargin.OnBatch(1, request.Terms.Deadline < now ? 1 : 0);
+            _targetMargin.OnBatch(1, isLate ?? request.Terms.Deadline < now ? 1 : 0);
         }
         if (answered || request.Cancelled)
         {

@@ -46,7 +46,8 @@ internal struct RequestState
     public bool Cancelled;      // while running or spilled: the caller is gone, the work goes on
     public bool CouldSpill;     // kept where it could have been spilled
     public bool IsGivenUp;      // late as far as is known, and served for want of better
-    public bool IsKept;         // at the last moment to spill it, it was left where it waits
+    public bool IsKept;         // when it was to be spilled by what the target takes beyond its quotes, it was left where it waits
+    public bool IsKeptForGood;  // and at the last moment by the quote too
     public bool IsPromised;     // spilled, and in time as the target's quote had it
     public bool SpillFailed;    // the target gave it back: it is not offered again
     public byte Losses;         // how many instances died under it

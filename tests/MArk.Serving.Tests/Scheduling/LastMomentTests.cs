@@ -73,14 +73,11 @@ public sealed class LastMomentTests
     [InlineData(50, 97)]
     public void ItIsSoonerByWhatTheTargetHasTakenBeyondItsQuote(double answeredAfterMs, double spilledAtMs)
     {
-        // Those of 45 ms cannot wait for the instance. Where they are answered in time, the quote of 40 is believed; where as many as a batch holds come late, it is a tenth of the objective more.
+        // Where they are answered in time, the quote of 40 is believed; where as many as a batch holds come late, it is a tenth of the objective more.
         var driver = Hanging(40, 40, warm: 100);
-        var spilled = Enumerable.Range(0, 32).Select(_ => driver.Arrive(45, WhenUnreachable.Spill)).ToArray();
+        var spilled = SpillAtOnce(driver);
         driver.Advance(answeredAfterMs);
-        foreach (var caller in spilled)
-        {
-            driver.SpillDone(caller, answered: true);
-        }
+        Answer(driver, spilled);
         driver.Advance(50 - answeredAfterMs);
         // Due at 150; a spill of 40 would help it until 110, and a timer may be late by 3.
         var waits = driver.Arrive(mode: WhenUnreachable.Spill);
@@ -88,5 +85,71 @@ public sealed class LastMomentTests
         Assert.False(waits.IsSpilled);
         driver.Advance(1.1);
         Assert.True(waits.IsSpilled);
+    }
+
+    [Fact]
+    public void ItIsStillByTheQuoteWhereTheTargetWasLateInTheMeantime()
+    {
+        // The margin goes up by ten while the other waits, at 99 ms, when it should have gone two before; by the quote it has until 110.
+        var driver = Hanging(40, 40, warm: 100);
+        driver.Advance(50);
+        var waits = driver.Arrive(mode: WhenUnreachable.Spill);
+        var spilled = SpillAtOnce(driver);
+        driver.Advance(49);
+        Answer(driver, spilled);
+        driver.Advance(7.9);
+        Assert.False(waits.IsSpilled);
+        driver.Advance(1.1);
+        Assert.True(waits.IsSpilled);
+    }
+
+    [Fact]
+    public void OneThatWasKeptWhenThatWasSureToHelpIsJudgedAgainByTheQuote()
+    {
+        // Eighty late answers, of some that cannot wait behind another, make 25 ms. By them the last moment of the one that is due at 170 is at 82, when it may still be in time: the batch that runs
+        // is overdue by 57, and may be so again. By the quote of 60 it is at 107, when it may not.
+        var driver = Hanging(60, 60, warm: 100);
+        driver.Arrive(55, WhenUnreachable.ServeLate);
+        var spilled = SpillAtOnce(driver, 80, 65);
+        driver.Advance(70);
+        Answer(driver, spilled);
+        var waits = driver.Arrive(mode: WhenUnreachable.Spill);
+        driver.Advance(36.9);
+        Assert.False(waits.IsSpilled);
+        driver.Advance(1.1);
+        Assert.True(waits.IsSpilled);
+    }
+
+    [Fact]
+    public void ThoseThatWereSpilledTooLateForTheMarginTeachNothing()
+    {
+        // The margin is ten. Those that come after that have 45 ms, and are late again, which no margin would have helped.
+        var driver = Hanging(40, 40, warm: 100);
+        var spilled = SpillAtOnce(driver);
+        driver.Advance(50);
+        Answer(driver, spilled);
+        var waits = driver.Arrive(mode: WhenUnreachable.Spill);
+        spilled = SpillAtOnce(driver);
+        driver.Advance(46);
+        Answer(driver, spilled);
+        Assert.False(waits.IsSpilled);
+        driver.Advance(2);
+        Assert.True(waits.IsSpilled);
+    }
+
+    /// <summary>Those of 45 ms cannot wait for the instance.</summary>
+    private static Caller[] SpillAtOnce(SchedulerDriver driver, int count = 32, double timeoutMs = 45)
+    {
+        var spilled = Enumerable.Range(0, count).Select(_ => driver.Arrive(timeoutMs, WhenUnreachable.Spill)).ToArray();
+        Assert.All(spilled, caller => Assert.True(caller.IsSpilled));
+        return spilled;
+    }
+
+    private static void Answer(SchedulerDriver driver, Caller[] spilled)
+    {
+        foreach (var caller in spilled)
+        {
+            driver.SpillDone(caller, answered: true);
+        }
     }
 }
