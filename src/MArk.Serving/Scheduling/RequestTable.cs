@@ -48,7 +48,7 @@ internal struct RequestState
     public bool IsGivenUp;      // late as far as is known, and served for want of better
     public bool IsKept;         // when it was to be spilled by what the target takes beyond its quotes, it was left where it waits
     public bool IsKeptForGood;  // and at the last moment by the quote too
-    public bool IsPromised;     // spilled, and in time as the target's quote had it
+    public bool IsPromised;     // spilled, and sure to be in time by the target's quote and what it had taken beyond its quotes
     public bool SpillFailed;    // the target gave it back: it is not offered again
     public byte Losses;         // how many instances died under it
 }
