@@ -6,12 +6,12 @@ namespace MArk.Serving.Scheduling;
 /// little down, so that it rests where the share that comes late is <see cref="MayBeLate"/>. The same of what spilled requests take beyond what was quoted.
 /// </summary>
 /// <param name="slo">The objective, of which it is at most half.</param>
-/// <param name="step">By what share of the objective it moves up for a batch that comes late as a whole.</param>
-internal sealed class LatenessMargin(TimeSpan slo, double step = 0.1)
+/// <param name="parts">In how many parts it is told of what is late together: a batch at once, spilled requests one by one.</param>
+internal sealed class LatenessMargin(TimeSpan slo, int parts = 1)
 {
     public const double MayBeLate = 0.0005;
 
-    private readonly double _step = slo.Ticks * step;
+    private readonly double _step = slo.Ticks / 10.0 / parts;
     private readonly double _most = slo.Ticks / 2.0;
     private double _ticks = slo.Ticks / 20.0;
     private int _givenUp;

@@ -6,6 +6,8 @@ namespace MArk.Serving.Scheduling;
 internal sealed partial class ModelScheduler
 {
     private const double WeightOfLast = 0.02;
+
+    // Spilled requests are late mostly several at a time, for one reason, as those of a batch are.
     private const int SpilledTogether = 32;
 
     // How long the last moment to spill a request lasts: a timer of a millisecond that is set to whole ones, and is late.
@@ -470,15 +472,15 @@ internal sealed partial class ModelScheduler
             return;
         }
         var sure = last + _targetMargin.Value;
-        SpillBetween(now, last, last + LastMoment);
+        SpillBetween(now, last, last + LastMoment, isSure: false);
         if (sure > last)
         {
-            SpillBetween(now, sure > last + LastMoment ? sure : last + LastMoment, sure + LastMoment);
+            SpillBetween(now, sure > last + LastMoment ? sure : last + LastMoment, sure + LastMoment, isSure: true);
         }
     }
 
-    /// <summary>Spills those that have at least and at most so long until they are to be done, if they were not judged and kept before.</summary>
-    private void SpillBetween(TimeSpan now, TimeSpan least, TimeSpan most)
+    /// <summary>Spills those that have at least and at most so long until they are to be done, if they were not judged and kept at that moment before.</summary>
+    private void SpillBetween(TimeSpan now, TimeSpan least, TimeSpan most, bool isSure)
     {
         for (var g = _groups.Count - 1; g >= 0; g--)
         {
@@ -489,7 +491,7 @@ internal sealed partial class ModelScheduler
                 for (var i = lane.CountBefore(now + least); i < lane.Count && lane.Deadlines[i] <= now + most;)
                 {
                     var slot = lane.Slots[i];
-                    if (!IsLastMomentToSpill(now, _requests[slot]))
+                    if (!HasLastMoment(_requests[slot], isSure))
                     {
                         i++;
                         continue;
@@ -498,7 +500,7 @@ internal sealed partial class ModelScheduler
                     Leave(slot);
                     if (IsReachable(now, slot) || !TrySpill(now, slot))
                     {
-                        Keep(now, ref _requests[slot]);
+                        Keep(ref _requests[slot], isSure);
                         Enqueue(slot);
                         i++;
                     }
@@ -646,7 +648,8 @@ internal sealed partial class ModelScheduler
     {
         ref var request = ref _requests[slot];
         var isLate = request.Aim < first;
-        if (request.IsGivenUp || (!isLate && !IsLastMomentToSpill(now, request)))
+        var isSure = false;
+        if (request.IsGivenUp || (!isLate && !IsLastMomentToSpill(now, request, out isSure)))
         {
             return false;
         }
@@ -658,7 +661,7 @@ internal sealed partial class ModelScheduler
         }
         if (!isLate)
         {
-            Keep(now, ref request);
+            Keep(ref request, isSure);
         }
         else
         {
@@ -674,22 +677,24 @@ internal sealed partial class ModelScheduler
         return false;
     }
 
-    private bool IsLastMomentToSpill(TimeSpan now, in RequestState request)
+    private bool IsLastMomentToSpill(TimeSpan now, in RequestState request, out bool isSure)
     {
+        isSure = false;
         if (TimeToSpill(now) is not { } last)
         {
             return false;
         }
         var left = request.Aim - now;
-        var sure = last + _targetMargin.Value;
-        return left >= last && (left <= last + LastMoment ? HasLastMoment(request, isSure: false) : left >= sure && left <= sure + LastMoment && HasLastMoment(request, isSure: true));
+        isSure = left > last + LastMoment;
+        var time = isSure ? last + _targetMargin.Value : last;
+        return left >= time && left <= time + LastMoment && HasLastMoment(request, isSure);
     }
 
     /// <summary>At one of the last moments to spill a request it is left where it waits.</summary>
-    private void Keep(TimeSpan now, ref RequestState request)
+    private static void Keep(ref RequestState request, bool isSure)
     {
         request.IsKept = true;
-        request.IsKeptForGood |= TimeToSpill(now) is not { } last || request.Aim - now <= last + LastMoment;
+        request.IsKeptForGood |= !isSure;
     }
 
     private TimeSpan EarliestFinish(TimeSpan now)

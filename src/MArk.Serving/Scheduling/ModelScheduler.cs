@@ -60,8 +60,8 @@ internal sealed partial class ModelScheduler
         var window = TimeSpan.FromTicks(Math.Clamp(settings.Slo.Ticks * 5, TimeSpan.TicksPerSecond / 10, TimeSpan.TicksPerSecond * 5));
         _arrivalRate = new ArrivalRateWindow(window);
         _spillMargin = new LatenessMargin(settings.Slo);
-        // One by one they come late, and mostly several for one reason, as those of a batch do. A quote is believed until they do.
-        _targetMargin = new LatenessMargin(settings.Slo, 0.1 / SpilledTogether);
+        // A quote is believed until they come late.
+        _targetMargin = new LatenessMargin(settings.Slo, SpilledTogether);
         _targetMargin.Forget();
         _overloadMargin = new LatenessMargin(settings.Slo);
         _trialAfter = TimeSpan.FromTicks(Math.Max(10 * settings.Slo.Ticks, TimeSpan.TicksPerSecond));

@@ -81,10 +81,7 @@ public sealed class LastMomentTests
         driver.Advance(50 - answeredAfterMs);
         // Due at 150; a spill of 40 would help it until 110, and a timer may be late by 3.
         var waits = driver.Arrive(mode: WhenUnreachable.Spill);
-        driver.Advance(spilledAtMs - 50 - 0.1);
-        Assert.False(waits.IsSpilled);
-        driver.Advance(1.1);
-        Assert.True(waits.IsSpilled);
+        AssertIsSpilledIn(spilledAtMs - 50, driver, waits);
     }
 
     [Fact]
@@ -97,10 +94,7 @@ public sealed class LastMomentTests
         var spilled = SpillAtOnce(driver);
         driver.Advance(49);
         Answer(driver, spilled);
-        driver.Advance(7.9);
-        Assert.False(waits.IsSpilled);
-        driver.Advance(1.1);
-        Assert.True(waits.IsSpilled);
+        AssertIsSpilledIn(8, driver, waits);
     }
 
     [Fact]
@@ -114,10 +108,7 @@ public sealed class LastMomentTests
         driver.Advance(70);
         Answer(driver, spilled);
         var waits = driver.Arrive(mode: WhenUnreachable.Spill);
-        driver.Advance(36.9);
-        Assert.False(waits.IsSpilled);
-        driver.Advance(1.1);
-        Assert.True(waits.IsSpilled);
+        AssertIsSpilledIn(37, driver, waits);
     }
 
     [Fact]
@@ -132,9 +123,16 @@ public sealed class LastMomentTests
         spilled = SpillAtOnce(driver);
         driver.Advance(46);
         Answer(driver, spilled);
-        Assert.False(waits.IsSpilled);
-        driver.Advance(2);
-        Assert.True(waits.IsSpilled);
+        AssertIsSpilledIn(1, driver, waits);
+    }
+
+    /// <summary>Not before, and within a millisecond.</summary>
+    private static void AssertIsSpilledIn(double ms, SchedulerDriver driver, Caller waiting)
+    {
+        driver.Advance(ms - 0.1);
+        Assert.False(waiting.IsSpilled);
+        driver.Advance(1.1);
+        Assert.True(waiting.IsSpilled);
     }
 
     /// <summary>Those of 45 ms cannot wait for the instance.</summary>
